@@ -1,0 +1,256 @@
+"""The recipe: every setting of a training run, typed, with its meaning and unit.
+
+    recipe = load_recipe("starter", ["train.epochs=3", "model.streams=audio,text"])
+
+A recipe file may name another one as its `base:`, whose settings it then changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from . import recipe_rules, settings
+from .files import atomic_write_text
+
+Stream = Literal["audio", "face", "frame", "fusion", "text"]
+
+
+@dataclass
+class ModelSection:
+    """What the model is made of. Encoder and LLM names: hub id, local folder, or "starter:NAME"."""
+
+    preset: Literal["affectgpt", "published"] = "affectgpt"
+    """"affectgpt" is this project's model; "published" computes what the official code does, to the bit."""
+    llm: str = "starter:smollm2-135m-instruct"
+    """Name of the causal language model."""
+    audio_encoder: str | None = "starter:whisper-tiny.en"
+    """Name of the audio encoder; null for a model that does not hear."""
+    visual_encoder: str | None = "starter:face-expression"
+    """Name of the encoder of face crops and frames; null for a model that does not see."""
+    streams: list[Stream] = field(default_factory=lambda: ["audio", "face", "fusion", "text"])
+    """What the model may look at. Any of them may be missing in a clip."""
+    projector: Literal["attention", "mean", "qformer"] = "attention"
+    """How encoder features over time become tokens of the LLM's width."""
+    fusion: Literal["none", "attention", "qformer"] = "attention"
+    """How audio and picture are merged before the LLM; "none" where there is no fusion stream."""
+    fusion_visual: Literal["face", "frame"] = "face"
+    """The visual stream that is merged with audio."""
+    audio_tokens: int = 4
+    """Tokens in the LLM's input for the audio stream."""
+    face_tokens: int = 4
+    """Tokens in the LLM's input for the face stream."""
+    frame_tokens: int = 4
+    """Tokens in the LLM's input for the frame stream."""
+    fusion_tokens: int = 4
+    """Tokens in the LLM's input for the fusion stream."""
+    frames: int = 8
+    """Frames sampled from a clip, for faces and whole frames alike."""
+    audio_positions: int = 8
+    """Positions in time at which a clip is heard; together they cover it."""
+    audio_window_seconds: float = 2.0
+    """Seconds of sound at each position; more where the clip is too long to be covered by these."""
+    face_size: int = 112
+    """Side of a face crop in pixels."""
+    projector_hidden: int = 0
+    """Width of the hidden layer of a projector; 0 is a linear projector."""
+    dropout: float = 0.1
+    """Share of the encoder features that is set to zero in training, 0 to 1."""
+    lora_rank: int = 16
+    """Rank of the LoRA matrices; 0 leaves the LLM as it is."""
+    lora_alpha: float = 32.0
+    """Scale of LoRA: its product is multiplied by alpha / rank."""
+    lora_dropout: float = 0.05
+    """Share of LoRA's inputs that is set to zero in training, 0 to 1."""
+    lora_targets: Literal["all-linear"] | list[str] = "all-linear"
+    """LLM modules that get LoRA: all linear ones but the head, or a list of module names."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """Attention kernel of the LLM."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the LLM's frozen weights; what is trained stays float32."""
+    train_encoders: bool = False
+    """Train the encoders too. Their features can then not be kept."""
+    words_max_tokens: int = 128
+    """Tokens of a clip's spoken words that reach the LLM; what is longer is cut at its end."""
+
+
+@dataclass
+class DataSection:
+    """Which clips are used, and what training does to them. Relative paths start where the job is run."""
+
+    manifests: list[str] = field(default_factory=list)
+    """JSONL manifests, one clip a row."""
+    root: str | None = None
+    """Folder that the media paths in manifests start from; null is the folder of each manifest."""
+    train_split: str = "train"
+    """Name of the split that weights are fitted on."""
+    validation_split: str = "validation"
+    """Name of the split that checkpoints are chosen on."""
+    test_split: str = "test"
+    """Name of the split that is only scored, once, at the end."""
+    questions: dict[str, float] = field(default_factory=lambda: {"description": 1.0, "labels": 1.0})
+    """Kind of question -> how often it is asked, relative to the others; a recipe's mapping replaces this."""
+    modality_dropout: float = 0.3
+    """Probability that a present stream is hidden in training; one always stays."""
+    text_dropout: float = 0.3
+    """Probability that the words are hidden in training, where another stream stays."""
+    max_skip_ratio: float = 0.005
+    """Share of clips that may fail to be read before the job stops, 0 to 1."""
+    workers: int = 0
+    """Processes that read clips; 0 reads in the training process."""
+    reader: Literal["pyav", "decord"] = "pyav"
+    """Library that decodes video."""
+    cache: bool = True
+    """Compute the features of frozen encoders once in a run and keep them."""
+    feature_noise: float = 0.0
+    """Standard deviation of Gaussian noise on encoder features in training, in units of the feature's own."""
+    transcribe: bool = False
+    """Take words from speech recognition where a row has none."""
+
+
+@dataclass
+class TrainSection:
+    """How weights are fitted."""
+
+    output: str = "runs/affectgpt"
+    """Folder of checkpoints, logs and the trained model."""
+    epochs: float = 3.0
+    """Passes over the training split; a part of one is allowed."""
+    max_steps: int = -1
+    """Optimiser steps after which training ends; -1 leaves it to `epochs`."""
+    batch_size: int = 16
+    """Clips in one forward pass on one device."""
+    accumulation: int = 1
+    """Forward passes for one optimiser step."""
+    learning_rate: float = 2e-4
+    """Peak learning rate of LoRA, and of the encoders where they are trained."""
+    projector_learning_rate: float = 1e-3
+    """Peak learning rate of projectors and fusion, which start from nothing."""
+    weight_decay: float = 0.01
+    """Weight decay of AdamW."""
+    warmup_ratio: float = 0.05
+    """Share of all steps in which the learning rate rises from 0, 0 to 1."""
+    schedule: Literal["cosine", "constant", "linear"] = "cosine"
+    """Course of the learning rate after the warm-up; "cosine" and "linear" end at 0."""
+    clip_norm: float = 1.0
+    """Largest norm of all gradients together; 0 does not clip."""
+    seed: int = 0
+    """Start of all random numbers."""
+    evaluate_every: int = 0
+    """Steps between two validations; 0 is after each epoch."""
+    save_every: int = 0
+    """Steps between two checkpoints, a multiple of `evaluate_every`; 0 is after each epoch."""
+    keep_checkpoints: int = 2
+    """Checkpoints that are kept; the best one is always among them."""
+    log_every: int = 10
+    """Steps between two lines of the log."""
+    alignment_epochs: int = 0
+    """Epochs before tuning in which projectors alone learn to point at the word embeddings of the labels."""
+    alignment_learning_rate: float = 1e-3
+    """Peak learning rate of the alignment epochs."""
+    alignment_weight: float = 0.0
+    """Weight of the alignment loss beside the LLM's loss during tuning; 0 leaves it out."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, about a third more time."""
+    resume: bool | Literal["auto"] = "auto"
+    """Go on from the newest checkpoint: true demands one, "auto" takes one where it is, false starts anew."""
+    threads: int = 0
+    """CPU threads; 0 takes all cores."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model is computed; "auto" takes a GPU where there is one."""
+
+
+@dataclass
+class Recipe:
+    """Everything that one training run is made of."""
+
+    name: str = "recipe"
+    """Short name, for folders and reports."""
+    description: str = ""
+    """One sentence: what this recipe is for."""
+    model: ModelSection = field(default_factory=ModelSection)
+    """What the model is made of."""
+    data: DataSection = field(default_factory=DataSection)
+    """Which clips are used."""
+    train: TrainSection = field(default_factory=TrainSection)
+    """How weights are fitted."""
+
+    def validate(self) -> None:
+        """Raise one ValueError that names all settings that are out of range or contradict each other."""
+        problems = recipe_rules.problems_of(self)
+        if problems:
+            raise ValueError(f"recipe {self.name!r}: {'; '.join(problems)}")
+
+
+def recipe_folder() -> Path:
+    """The folder of the packaged recipes, in an installation or beside the package in a checkout."""
+    spec = importlib.util.find_spec("affectgpt.configs")
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(__file__).resolve().parent.parent / "configs"
+
+
+def load_recipe(path_or_name: str | os.PathLike[str], overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe, change it by `group.name=value` words, and validate it.
+
+    path_or_name: a YAML file, or the bare name of a packaged recipe ("starter").
+    Raises ValueError naming file or override, key and what to do.
+    """
+    path = _find_recipe(path_or_name)
+    values = recipe_to_dict(settings.build(Recipe, _read_with_base(path, ()), str(path)))
+    for word in overrides:
+        settings.override(values, word, Recipe)
+    recipe = settings.build(Recipe, values, str(path))
+    recipe.validate()
+    return recipe
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Plain nested dictionaries, in the order of the fields; `load_recipe` reads them back from YAML."""
+    return dataclasses.asdict(recipe)
+
+
+def save_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
+    """Write every setting, defaults included, as one YAML file."""
+    text = yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110)
+    atomic_write_text(path, text)
+
+
+def _find_recipe(path_or_name: str | os.PathLike[str], beside: Path | None = None) -> Path:
+    """The file of a recipe; a relative path starts at `beside` where that is given."""
+    text = os.fspath(path_or_name)
+    path = (beside or Path()) / text
+    if path.suffix.lower() in (".yaml", ".yml") or len(Path(text).parts) != 1:
+        if not path.is_file():
+            found = "is a folder, not a recipe file" if path.is_dir() else "no such recipe file"
+            raise ValueError(f"{path}: {found}")
+        return path
+    known = sorted(file.stem for file in recipe_folder().glob("*.yaml"))
+    if text not in known:
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}; or give a YAML file"
+        raise ValueError(f"{text!r}: no packaged recipe has this name; {hint}")
+    return recipe_folder() / f"{text}.yaml"
+
+
+def _read_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """The mapping of a recipe file over that of its base."""
+    above = (*above, path.resolve())
+    values = settings.read_yaml(path)
+    base = values.pop("base", None)
+    settings.build(Recipe, values, str(path))  # so that a message names the file that the mistake is in
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ValueError(f"{path}: base must be a recipe file or name")
+    base_path = _find_recipe(base, path.parent)
+    if base_path.resolve() in above:
+        raise ValueError(f"{path}: base {base} leads back to a recipe that is based on it")
+    return settings.merge(_read_with_base(base_path, above), values, Recipe)

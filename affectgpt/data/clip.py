@@ -1,0 +1,54 @@
+"""One sample of a corpus. Anything but the id may be missing; a missing stream is data, not an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is known about the emotion of a clip.
+
+    `evidence` and `cues` say, stream by stream, what that stream shows: a sentence, and its basic
+    emotion ("neutral" where it carries none). With them, an answer can be made for any subset of
+    streams; without them, only `description` and `labels` are known, for the whole clip.
+    """
+
+    description: str | None = None
+    labels: tuple[str, ...] = ()
+    emotion: str | None = None
+    valence: float | None = None
+    sentiment: str | None = None
+    evidence: dict[str, str] = field(default_factory=dict)
+    cues: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def conflict(self) -> bool:
+        """True where two streams carry different emotions."""
+        return len(set(self.cues.values()) - {"neutral"}) > 1
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """Streams that carry an emotion other than neutral."""
+        return tuple(stream for stream, emotion in self.cues.items() if emotion != "neutral")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip: where its media lie, what is said in it, what it shows, and where the row came from.
+
+    `media` is a video, an audio file or a picture; `audio` is a separate sound file that replaces
+    the sound of `media`. `words` are the spoken words in `language`. `provenance` is "file:row".
+    """
+
+    id: str
+    corpus: str = ""
+    split: str = ""
+    media: Path | None = None
+    audio: Path | None = None
+    words: str | None = None
+    language: str = "en"
+    speaker: str | None = None
+    targets: Targets = field(default_factory=Targets)
+    provenance: str = ""

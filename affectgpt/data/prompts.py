@@ -1,0 +1,217 @@
+"""The one owner of every question, answer and segment sentence; training and inference build the same prompt.
+
+A prompt is a list of pieces: trusted template text, text from outside (words, a user's question), and streams.
+The processor turns template text and outside text into tokens together, but never reads a control token out of
+either; only a `Stream` piece becomes placeholder tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from affectgpt.data.clip import Targets
+from affectgpt.labels import BASIC_EMOTIONS, POLARITIES, SYNONYMS, basic_emotion, polarity_of
+
+QUESTIONS = {
+    "description": "Describe the person's emotion with its evidence.",
+    "labels": "List the person's emotions.",
+}
+"""Question kind -> question of the default (chat) style."""
+
+PUBLISHED_QUESTIONS = {
+    "description": "Please infer the person's emotional state and provide your reasoning process.",
+    "labels": "Please recognize all possible emotional states of the character.",
+    "sentiment": "Please select the most likely sentiment label that can best describe the person's emotional state: "
+                 "positive, negative, neutral.",
+}
+"""Question kind -> question of the published system (MERTools / AffectGPT, Lian et al. 2025)."""
+
+SYSTEM_MESSAGE = "You read emotions."
+"""Short on purpose: it is in every sequence."""
+
+STREAM_NAMES = {"audio": "voice", "face": "face", "frame": "scene", "text": "words"}
+"""Stream -> what an answer calls it."""
+
+PUBLISHED_STOP = "###"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Template text; it holds no control tokens."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Text that comes from a file or a user."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The place where a stream's K tokens go."""
+
+    name: str
+
+
+Piece = Text | Outside | Stream
+
+
+def question_of(kind: str, style: str) -> str:
+    """The question of a kind; a kind that no table knows is an error naming those that exist."""
+    table = PUBLISHED_QUESTIONS if style == "published" else QUESTIONS
+    if kind not in table:
+        raise ValueError(f"unknown question kind {kind!r}: use one of {', '.join(table)}")
+    return table[kind]
+
+
+def chat_pieces(streams: list[str], words: str | None, question: str) -> list[Piece]:
+    """The user's message of the default style: one line a stream, the words, the question."""
+    pieces: list[Piece] = []
+    titles = {"fusion": "Voice and face: ", "audio": "Voice: ", "face": "Face: ", "frame": "Scene: "}
+    for stream, title in titles.items():
+        if stream in streams:
+            pieces += [Text(title), Stream(stream), Text("\n")]
+    if words is not None:
+        pieces += [Text('Words: "'), Outside(words), Text('"\n')]
+    return pieces + [Outside(question)]
+
+
+def published_pieces(streams: list[str], words: str | None, question: str) -> list[Piece]:
+    """The whole prompt of the published system, its slips for single streams with words included."""
+    have = set(streams) | ({"text"} if words is not None else set())
+    alone = len(have - {"text"}) == 1 and not have & {"fusion", "audio"}
+    face_start = "Meanwhile, we" if not alone else "We"
+    frame_start = face_start
+    after_frame = False
+    order = ["fusion", "audio", "face", "frame"]
+    if have == {"audio", "face", "frame", "text"}:
+        order, after_frame = ["audio", "frame", "face"], True
+    # Three of its modes were written without the opening, one of them with a small first letter.
+    bare = have in ({"audio", "text"}, {"face", "text"}, {"frame", "text"})
+    if have == {"frame", "text"}:
+        frame_start = "we"
+    pieces: list[Piece] = [] if bare else [Text("###Human: ")]
+    face_start = "Additionally, we" if after_frame else face_start
+    around = {
+        "fusion": ("The audio and video merged info is: <Multi>", "</Multi>. "),
+        "audio": ("The audio content is as follows: <Audio>", "</Audio>. "),
+        "face": (f"{face_start} uniformly sample raw frames from the video and extract faces from these frames: <Video>",
+                 "</Video>. "),
+        "frame": (f"{frame_start} uniformly sample raw frames from the video: <Video>", "</Video>. "),
+    }
+    for stream in order:
+        if stream in have:
+            pieces += [Text(around[stream][0]), Stream(stream), Text(around[stream][1])]
+    if words is not None:
+        pieces += [Text("The subtitle of this video is: <Subtitle>"), Outside(words), Text("</Subtitle>. ")]
+    return pieces + [Text("Now, please answer my question based on all the provided information. "),
+                     Outside(question), Text(" ###Assistant: ")]
+
+
+def visible_emotions(targets: Targets, visible: list[str]) -> list[str]:
+    """Basic emotions that the visible streams carry, in the order of the streams; empty where they are neutral."""
+    shown = [targets.cues[stream] for stream in ("audio", "face", "text") if stream in visible and stream in targets.cues]
+    return list(dict.fromkeys(emotion for emotion in shown if emotion != "neutral"))
+
+
+def visible_labels(targets: Targets, visible: list[str]) -> list[str]:
+    """Labels that can be told from the visible streams: all labels of a clip without cues per stream."""
+    if not targets.cues:
+        return list(targets.labels) or ([targets.emotion] if targets.emotion else [])
+    emotions = visible_emotions(targets, visible)
+    if not emotions:
+        return ["neutral"]
+    known = [label for label in targets.labels if basic_emotion(label) in emotions]
+    return known if {basic_emotion(label) for label in known} == set(emotions) else emotions
+
+
+def conflict_sentence(targets: Targets, visible: list[str]) -> str | None:
+    """The sentence that names two disagreeing streams, or None where the visible ones agree."""
+    if len(visible_emotions(targets, visible)) < 2:
+        return None
+    first, second = [(stream, targets.cues[stream]) for stream in ("audio", "face", "text")
+                     if stream in visible and targets.cues.get(stream, "neutral") != "neutral"][:2]
+    return (f"They conflict: the {STREAM_NAMES[first[0]]} {_verb(first[0])} {first[1]}, "
+            f"the {STREAM_NAMES[second[0]]} {_verb(second[0])} {second[1]}.")
+
+
+def _verb(stream: str) -> str:
+    return "are" if stream == "text" else "is"
+
+
+def answer(targets: Targets, kind: str, visible: list[str], style: str = "chat") -> str | None:
+    """The answer to learn for a clip of which only `visible` streams are shown; None where nothing is known."""
+    labels = visible_labels(targets, visible)
+    if style == "published":
+        if kind == "labels" and labels:
+            return f"The character's emotional state is {', '.join(labels)}."
+        if kind == "sentiment" and targets.sentiment:
+            return f"The character's sentiment state is {targets.sentiment}."
+        return description(targets, visible) if kind == "description" else None
+    if not labels:
+        return None
+    polarity = targets.sentiment if not targets.cues and targets.sentiment else polarity_of(labels)
+    summary = f"Emotions: {', '.join(labels)}. Polarity: {polarity}."
+    if kind == "labels":
+        return summary
+    text = description(targets, visible)
+    return f"{text} {summary}" if text else None
+
+
+def description(targets: Targets, visible: list[str]) -> str | None:
+    """The evidence of the visible streams, and their conflict if there is one; else the clip's own description."""
+    if not targets.evidence:
+        return targets.description
+    sentences = [targets.evidence[stream] for stream in ("audio", "face", "frame", "text")
+                 if stream in visible and stream in targets.evidence]
+    conflict = conflict_sentence(targets, visible)
+    return " ".join(sentences + ([conflict] if conflict else [])) or None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said: its description, its labels in lower case, its polarity."""
+
+    description: str
+    labels: tuple[str, ...]
+    polarity: str
+
+    @property
+    def names_conflict(self) -> bool:
+        """True where the description says that streams disagree."""
+        return re.search(r"\b(conflict|disagree|contradict)", self.description, re.IGNORECASE) is not None
+
+
+_LABELS = re.compile(r"(?:Emotions:|emotional state is)\s*([^.\n]*)", re.IGNORECASE)
+_POLARITY = re.compile(r"(?:Polarity:|sentiment state is)\s*(\w+)", re.IGNORECASE)
+_WORDS = re.compile(r"\b(" + "|".join(sorted((word for words in SYNONYMS.values() for word in words), key=len,
+                                             reverse=True)) + r")\b", re.IGNORECASE)
+
+
+def parse_answer(text: str) -> Answer:
+    """Split a model's text into description, labels and polarity.
+
+    A text without a list of labels is searched for the words of `labels.SYNONYMS`; a missing polarity is the
+    polarity of the labels.
+    """
+    text = text.split(PUBLISHED_STOP)[0].strip()
+    found = _LABELS.search(text)
+    if found:
+        labels = [label.strip().lower() for label in re.split(r",| and ", found.group(1))]
+    else:
+        labels = [word.lower() for word in _WORDS.findall(text)]
+    labels = tuple(dict.fromkeys(label for label in labels if label))
+    said = _POLARITY.search(text)
+    polarity = said.group(1).lower() if said and said.group(1).lower() in POLARITIES else polarity_of(labels)
+    start = min((match.start() for match in (_LABELS.search(text), _POLARITY.search(text))
+                 if match and match.group(0)[0].isupper()), default=len(text))
+    return Answer(text[:start].strip() or text, labels, polarity)
+
+
+def first_basic(labels: tuple[str, ...] | list[str]) -> str | None:
+    """Basic emotion of the first label that has one; the single-label prediction of an answer."""
+    return next((basic for basic in map(basic_emotion, labels) if basic in (*BASIC_EMOTIONS, "calm")), None)

@@ -1,0 +1,206 @@
+"""Files that are whole or not there: atomic writes, finished folders, safe paths, JSON lines.
+
+Everything is written under a temporary name beside its target and then renamed, so that a reader never
+sees half a file and an interrupted job leaves nothing behind. Pure standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+DONE_MARK = "done"
+"""Name of the empty file that makes a folder a finished one; without it the folder is never read."""
+
+
+def _temporary_sibling(path: Path) -> Path:
+    """An unused hidden name beside `path`, on the same file system so that a rename is atomic."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8 with its line ends as they are; the folder is made where it is missing.
+
+    A symbolic link stays a link: the file that it points to is replaced.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_sibling(target)
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def atomic_write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
+    """Write `value` as JSON. Raises ValueError for NaN and infinity, which are not JSON."""
+    atomic_write_text(path, _to_json(value, str(path), indent) + "\n")
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Give an empty temporary folder to fill; at the end mark it done and rename it to `path`.
+
+    Where the body raises, the temporary folder is removed and `path` is as it was. With `overwrite`
+    an earlier folder is replaced, and only after the new one is complete.
+    Raises ValueError where `path` exists and `overwrite` is false.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not overwrite:
+        raise ValueError(f"{path}: exists already; remove it or choose another name")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{path}: is a file, and a folder is to be written there; choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary, previous = _temporary_sibling(target), _temporary_sibling(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        (temporary / DONE_MARK).touch()
+        if target.exists():
+            os.replace(target, previous)
+        try:
+            os.replace(temporary, target)
+        except BaseException:
+            if previous.exists():
+                os.replace(previous, target)
+            raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if previous.exists():
+        shutil.rmtree(previous)
+
+
+def is_done(folder: str | os.PathLike[str]) -> bool:
+    """True where `folder` is a finished folder."""
+    return (Path(folder) / DONE_MARK).is_file()
+
+
+def require_done(folder: str | os.PathLike[str]) -> Path:
+    """`folder` as a Path. Raises ValueError where it is missing, no folder, or not finished."""
+    path = Path(folder)
+    if not path.exists():
+        raise ValueError(f"{path}: no such folder")
+    if not path.is_dir():
+        raise ValueError(f"{path}: is a file, and a folder was expected")
+    if not is_done(path):
+        raise ValueError(f"{path}: has no '{DONE_MARK}' mark, so it was not written to its end; "
+                         "remove it and run the job that writes it again")
+    return path
+
+
+def safe_join(root: str | os.PathLike[str], relative: str) -> Path:
+    """The resolved path of `relative` inside `root`; the file itself need not exist.
+
+    Raises ValueError where `relative` is empty, absolute, or leaves `root`, also through a symbolic link.
+    """
+    if not relative.strip() or "\0" in relative:
+        raise ValueError(f"{relative!r}: not a path inside {root}")
+    if Path(relative).is_absolute():
+        raise ValueError(f"{relative}: is absolute; give it relative to {root}")
+    try:
+        resolved_root = Path(root).resolve()
+        resolved = (resolved_root / relative).resolve()
+    except RuntimeError as error:  # Python 3.11 and 3.12 say so about a loop of symbolic links
+        raise ValueError(f"{relative}: is a loop of symbolic links in {root}") from error
+    if not resolved.is_relative_to(resolved_root):
+        raise ValueError(f"{relative}: leaves its root {root}; only files inside the root are read")
+    return resolved
+
+
+def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row number from 1, object) of each line; empty lines are counted and left out.
+
+    Raises ValueError naming file and row for what is not UTF-8, not JSON, not an object, or has a key twice.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: is a folder, and a JSONL file was expected" if Path(path).is_dir()
+                         else f"{path}: no such file")
+    with open(path, "rb") as file:
+        for row, line in enumerate(file, start=1):
+            where = f"{path}:{row}"
+            try:
+                text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{where}: is not UTF-8 text; save the file as UTF-8") from error
+            if text.strip():
+                yield row, _parse_object(text, where)
+
+
+def _parse_object(text: str, where: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"{where}: key {key!r} is there twice; keep one")
+        return dict(pairs)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{where}: {constant} is not JSON; use a number or null")
+
+    try:
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: is not JSON ({error.msg} at column {error.colno}); "
+                         "each row must be one complete JSON object") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: is {type(value).__name__}, and each row must be a JSON object")
+    return value
+
+
+def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], append: bool = False) -> int:
+    """Write one JSON object a line and return how many were written.
+
+    Without `append` the file appears whole, or not at all. With `append` each row goes out at once, as one
+    write of a complete line, so that an interrupted job keeps its finished rows; a last line that an
+    earlier interruption cut off is removed first, because no reader could use it.
+    """
+    if not append:
+        lines = [_to_json(row, f"{path}:{number}") + "\n" for number, row in enumerate(rows, start=1)]
+        atomic_write_text(path, "".join(lines))
+        return len(lines)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with open(path, "ab+", buffering=0) as file:
+        _drop_torn_line(file)
+        for row in rows:
+            file.write((_to_json(row, f"{path}: appended row {count + 1}") + "\n").encode())
+            count += 1
+    return count
+
+
+def _drop_torn_line(file: Any) -> None:
+    """Cut a file open in binary mode after its last line end, unless its last line is complete JSON."""
+    size = file.seek(0, os.SEEK_END)
+    tail, start = b"", size
+    while start and b"\n" not in tail:
+        step = min(start, 65536)
+        start -= step
+        file.seek(start)
+        tail = file.read(step) + tail
+    torn = tail[tail.rfind(b"\n") + 1:]
+    if not torn:
+        return
+    try:
+        json.loads(torn)
+        file.write(b"\n")
+    except ValueError:
+        file.truncate(size - len(torn))
+
+
+def _to_json(value: Any, where: str, indent: int | None = None) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    except ValueError as error:
+        raise ValueError(f"{where}: cannot be written as JSON ({error})") from error

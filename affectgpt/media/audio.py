@@ -1,0 +1,109 @@
+"""Sound of a media file -> waveform, windows of it, and the part of it that is spoken."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from affectgpt.media import MediaError
+from affectgpt.media.container import check_whole, is_image, open_media
+
+SAMPLE_RATE = 16000
+# libav refuses single packets of many sound files that play well elsewhere (junk after a tag).
+MAX_BAD_PACKETS = 0.01
+SEGMENT_RULES = ("cover", "published")
+
+
+def read_audio(path: str | Path) -> np.ndarray | None:
+    """The whole sound of a file: float32 [N], 16 kHz, the mean of its channels, in [-1, 1].
+
+    None where the file has no sound. Raises MediaError for a file that is missing, empty, cut off or broken.
+    """
+    path = Path(path)
+    if is_image(path):
+        return None
+    with open_media(path) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        check_whole(path, container, stream)
+        pieces, packets, bad = [], 0, 0
+        # The channel layout stays as it is: libav's own mixing down weighs the channels.
+        resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+        for packet in container.demux(stream):
+            packets += 1
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                bad += 1
+                continue
+            for frame in frames:
+                frame.pts = None  # gaps in the time stamps are no silence
+                pieces += _mono(path, resampler, frame)
+        pieces += _mono(path, resampler, None)
+    if bad > max(1, MAX_BAD_PACKETS * packets) or not pieces:
+        raise MediaError(f"{path}: {bad} of {packets} sound packets cannot be decoded; re-encode the file")
+    return np.clip(np.concatenate(pieces), -1.0, 1.0)
+
+
+def _mono(path: Path, resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[np.ndarray]:
+    try:
+        return [part.to_ndarray().mean(axis=0, dtype=np.float32) for part in resampler.resample(frame)]
+    except ValueError as error:  # also libav's own errors
+        raise MediaError(f"{path}: the sound changes its format on the way; re-encode the file") from error
+
+
+def segments(waveform: np.ndarray, count: int, seconds: float, rule: str = "cover") -> np.ndarray:
+    """`count` windows of equal length out of a waveform [N]: float32 [count, L], L = seconds * 16000.
+
+    "cover": equally spaced, the first at the start and the last at the end of the clip. Nothing is
+    missed: where count * seconds is shorter than the clip, L grows to N / count. "published": window i
+    starts at i * (duration - seconds) / count as in the official system, so the end is never heard.
+    A clip shorter than a window is padded with zeros at its end.
+    """
+    length = round(seconds * SAMPLE_RATE)
+    if count < 1 or length < 1:
+        raise ValueError(f"cannot cut {count} segments of {seconds} s: both must be positive")
+    if rule not in SEGMENT_RULES:
+        raise ValueError(f"unknown segment rule {rule!r}: choose one of {', '.join(SEGMENT_RULES)}")
+    waveform = np.asarray(waveform, dtype=np.float32)
+    if rule == "cover":
+        length = max(length, -(-len(waveform) // count))
+    waveform = np.pad(waveform, (0, max(0, length - len(waveform))))
+    if rule == "cover":
+        starts = np.linspace(0, len(waveform) - length, count).round().astype(int)
+    else:
+        # Exact fractions of the float duration, as pytorchvideo computes them.
+        spare = Fraction(max(len(waveform) / SAMPLE_RATE - seconds, 0))
+        starts = [int(spare / count * index * SAMPLE_RATE) for index in range(count)]
+    return np.stack([waveform[start:start + length] for start in starts])
+
+
+def _levels(waveform: np.ndarray, hop: int) -> np.ndarray:
+    """Level in dB of each step of `hop` samples; -200 for digital silence."""
+    steps = np.asarray(waveform, dtype=np.float64)[: len(waveform) // hop * hop].reshape(-1, hop)
+    steps = steps - steps.mean(axis=1, keepdims=True)
+    return 10 * np.log10(np.maximum((steps**2).mean(axis=1), 1e-20))
+
+
+def spoken_part(waveform: np.ndarray) -> tuple[int, int]:
+    """(start, end) in samples of what is not silence; the whole clip where that cannot be told.
+
+    The border lies between the clip's own floor and peak, so it works for very quiet recordings.
+    """
+    hop = SAMPLE_RATE // 50  # 20 ms
+    if len(waveform) < 10 * hop:
+        return 0, len(waveform)
+    levels = _levels(waveform, hop)
+    # Medians of three steps: a click is no speech.
+    levels = np.median(np.stack([np.roll(levels, -1), levels, np.roll(levels, 1)]), axis=0)
+    peak = np.percentile(levels, 95)
+    floor = max(np.percentile(levels, 5), peak - 60)
+    if peak - floor < 12 or peak < -120:
+        return 0, len(waveform)
+    loud = np.flatnonzero(levels > floor + 0.35 * (peak - floor))
+    margin = 5  # 100 ms: soft beginnings and fading ends
+    return max(0, (loud[0] - margin) * hop), min(len(waveform), (loud[-1] + 1 + margin) * hop)

@@ -1,0 +1,307 @@
+"""The model: encoders -> projectors and pre-fusion -> tokens spliced into the LLM's input -> loss or text.
+
+Shapes: B clips, T frames or sound windows, P time positions, D encoder width, H LLM width, K tokens a stream,
+S sequence tokens, N clips that have a stream.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from affectgpt import hub
+from affectgpt.models import parts
+from affectgpt.models.configuration import VISUAL_STREAMS, AffectGPTConfig
+from affectgpt.models.encoders import AudioEncoder, VisualEncoder
+from affectgpt.models.fusion import FUSIONS
+from affectgpt.models.projectors import PROJECTORS, FeatureNorm
+
+WEIGHTS_NAME = "model.safetensors"
+
+
+class AffectGPTForConditionalGeneration(PreTrainedModel):
+    """AffectGPT: any subset of `audio`, `face` and `frame` a clip, as raw tensors or as encoder features.
+
+    A raw stream is told from features by its number of axes: sound [B, T, 1, L] and pictures
+    [B, T, 3, height, width] are raw; [B, P, D] are features.
+    """
+
+    config_class = AffectGPTConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: AffectGPTConfig, language_model: nn.Module | None = None,
+                 audio_model: nn.Module | None = None, visual_model: nn.Module | None = None):
+        super().__init__(config)
+        if language_model is None:
+            language_model = AutoModelForCausalLM.from_config(config.text_config)
+        if config.lora_rank:
+            language_model = _with_lora(language_model, config)
+        self.language_model = language_model
+        width = config.text_config.hidden_size
+        self.audio_encoder = self.visual_encoder = self.fusion = None
+        self.norms, self.projectors = nn.ModuleDict(), nn.ModuleDict()
+        kind = PROJECTORS[config.projector]
+        if "audio" in config.streams:
+            self.audio_encoder = AudioEncoder(config, audio_model)
+            self.projectors["audio"] = kind(self._width("audio"), width, config.audio_tokens, config,
+                                            config.audio_position_rows)
+        if config.visual_streams:
+            self.visual_encoder = VisualEncoder(config, visual_model)
+            for stream in config.visual_streams:
+                if config.shared_visual_projection and "visual" in self.projectors:
+                    continue
+                name = "visual" if config.shared_visual_projection else stream
+                self.projectors[name] = kind(self._width(stream), width, config.tokens_of(stream), config,
+                                             config.visual_position_rows)
+        if config.feature_norm:
+            for stream in ("audio", *VISUAL_STREAMS):
+                if stream in config.streams:
+                    self.norms[stream] = FeatureNorm(self._width(stream))
+        if "fusion" in config.streams:
+            self.fusion = FUSIONS[config.fusion](self._width("audio"), self._width(config.fusion_visual), width,
+                                                 config.fusion_tokens, config)
+
+    def _width(self, stream: str) -> int:
+        encoder = self.audio_encoder if stream == "audio" else self.visual_encoder
+        return encoder.feature_dim
+
+    # ------------------------------------------------------------------ streams
+
+    def encode(self, stream: str, values: Tensor, mask: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Raw tensors of one stream -> features [B, P, D] and mask [B, P]; features pass through unchanged."""
+        if values.ndim == 3:
+            return values, mask
+        if stream == "audio":
+            return self.audio_encoder(values, mask, lengths)
+        return self.visual_encoder(values, mask)
+
+    def stream_tokens(self, streams: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Features and masks of streams -> LLM tokens.
+
+        Args:
+            streams: name -> (features [B, P, D], mask bool [B, P]).
+        Returns:
+            name -> (tokens [B, K, H], present bool [B]); with `fusion` where the model has it.
+        """
+        weights_dtype = next(self.projectors.parameters()).dtype
+        normal = {}
+        for stream, (features, mask) in streams.items():
+            features = features.to(weights_dtype)
+            if stream in self.norms:
+                features = self.norms[stream](features) * mask[..., None]
+            normal[stream] = (features, mask)
+        tokens = {}
+        for stream, (features, mask) in normal.items():
+            name = "visual" if stream in VISUAL_STREAMS and "visual" in self.projectors else stream
+            tokens[stream] = (self.projectors[name](features, mask), mask.any(1))
+        visual = self.config.fusion_visual
+        if self.fusion is not None and "audio" in normal and visual in normal:
+            present = tokens["audio"][1] & tokens[visual][1]
+            tokens["fusion"] = (self.fusion(*normal["audio"], *normal[visual]), present)
+        return tokens
+
+    def embed(self, input_ids: Tensor, audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None,
+              frame=None, frame_mask=None) -> Tensor:
+        """Token embeddings [B, S, H] with the placeholder tokens replaced by the streams' tokens.
+
+        Raises:
+            ValueError: a stream without placeholders, placeholders without their stream, or a wrong count.
+        """
+        given = {"audio": (audio, audio_mask), "face": (face, face_mask), "frame": (frame, frame_mask)}
+        streams = {}
+        for stream, (values, mask) in given.items():
+            if values is None:
+                continue
+            if stream not in self.config.streams:
+                raise ValueError(f"this model does not look at {stream}: it has {', '.join(self.config.streams)}")
+            if mask is None:
+                mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+            lengths = audio_lengths if stream == "audio" else None
+            streams[stream] = self.encode(stream, values, mask.bool(), lengths)
+        tokens = self.stream_tokens(streams) if streams else {}
+        # Placeholder ids lie outside the embedding table; any row serves, it is overwritten.
+        is_placeholder = torch.zeros_like(input_ids, dtype=torch.bool)
+        for token_id in self.config.placeholder_ids.values():
+            is_placeholder |= input_ids == token_id
+        embeds = self.language_model.get_input_embeddings()(input_ids.masked_fill(is_placeholder, 0))
+        for stream in self.config.media_streams:
+            where = input_ids == self.config.placeholder_ids[stream]
+            count = where.sum(1)
+            if stream not in tokens:
+                if count.any():
+                    raise ValueError(f"the prompt has {stream} placeholders, but no {stream} was given")
+                continue
+            values, present = tokens[stream]
+            # A fused token is used only where the prompt asks for it; any other stream must be asked for.
+            used = present & (count > 0) if stream == "fusion" else present
+            wrong = (count != used * self.config.tokens_of(stream)).nonzero().flatten().tolist()
+            if wrong:
+                row = wrong[0]
+                raise ValueError(f"row {row} of the batch has {int(count[row])} {stream} placeholders, and its {stream} "
+                                 f"gives {int(used[row]) * self.config.tokens_of(stream)} tokens")
+            embeds = embeds.masked_scatter(where[..., None], values[used].to(embeds.dtype))
+        return embeds
+
+    # ------------------------------------------------------------------ language model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None,
+                audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
+                frame_mask=None, num_items_in_batch=None, return_logits: bool | None = None,
+                **kwargs) -> CausalLMOutputWithPast:
+        """Loss and logits of a batch.
+
+        Args:
+            input_ids: [B, S] with K placeholder ids for each stream that a clip has.
+            labels: [B, S], -100 where nothing is to be learned.
+            num_items_in_batch: labelled tokens of the whole optimizer step; the loss is summed and divided by it.
+            return_logits: [B, S, vocabulary]; by default only where there are no labels, since the LM head is
+                otherwise computed for labelled positions alone.
+        """
+        embeds = self.embed(input_ids, audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
+        if return_logits is None:
+            return_logits = labels is None
+        decoder = self.language_model.get_decoder()
+        hidden = decoder(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        head = self.language_model.get_output_embeddings()
+        loss = None
+        if labels is not None:
+            shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
+            labelled = shifted != -100
+            logits = head(hidden[labelled]).float()
+            total = nn.functional.cross_entropy(logits, shifted[labelled], reduction="sum")
+            loss = total / (num_items_in_batch if num_items_in_batch is not None else labelled.sum().clamp(min=1))
+        return CausalLMOutputWithPast(loss=loss, logits=head(hidden) if return_logits else None)
+
+    @torch.no_grad()
+    def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, audio=None, audio_mask=None,
+                 audio_lengths=None, face=None, face_mask=None, frame=None, frame_mask=None, **kwargs) -> Tensor:
+        """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`."""
+        embeds = self.embed(input_ids, audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
+        return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+
+    def get_input_embeddings(self):
+        return self.language_model.get_input_embeddings()
+
+    def gradient_checkpointing_enable(self, *args, **kwargs):
+        self.language_model.gradient_checkpointing_enable(*args, **kwargs)
+
+    def gradient_checkpointing_disable(self):
+        self.language_model.gradient_checkpointing_disable()
+
+    # ------------------------------------------------------------------ what is trained, what is saved
+
+    def mark_trained(self, encoders: bool = False) -> list[str]:
+        """Freeze all but LoRA, projectors and pre-fusion (and the encoders, if asked); return the trained names.
+
+        The one place that decides it: the table that a run prints and the file that it saves follow from it.
+        """
+        frozen_encoders = () if encoders else ("audio_encoder.", "visual_encoder.")
+        for name, parameter in self.named_parameters():
+            if name.startswith("language_model."):
+                parameter.requires_grad = "lora_" in name or not self.config.lora_rank
+            else:
+                parameter.requires_grad = not name.startswith(frozen_encoders)
+        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+
+    def train(self, mode: bool = True):
+        """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
+        super().train(mode)
+        for encoder in (self.audio_encoder, self.visual_encoder):
+            if encoder is not None and not any(parameter.requires_grad for parameter in encoder.parameters()):
+                encoder.eval()
+        return self
+
+    def saved_names(self) -> set[str]:
+        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name."""
+        state = self.state_dict()
+        if self.config.bundled or not self.config.llm:
+            return set(state)
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        bridge = ("norms.", "projectors.", "fusion.")
+        return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
+
+    def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:
+        """Write config.json and model.safetensors; each file is whole or absent."""
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = state_dict if state_dict is not None else self.state_dict()
+        self.config.bundled = not self.config.llm
+        names = self.saved_names()
+        # Tied tensors share memory, which safetensors refuses: each is written as its own copy.
+        tensors = {name: tensor.detach().clone().contiguous().cpu() for name, tensor in state.items() if name in names}
+        self.config.architectures = [type(self).__name__]
+        temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
+        save_file(tensors, temporary, metadata={"format": "pt"})
+        os.replace(temporary, folder / WEIGHTS_NAME)
+        self.config.save_pretrained(folder)
+
+    @classmethod
+    def from_parts(cls, config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa"):
+        """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA."""
+        parts.describe_parts(config)
+        return cls._with_parts(config, dtype, attention)
+
+    @classmethod
+    def _with_parts(cls, config, dtype, attention):
+        language_model = parts.load_language_model(config.llm, dtype, attention, config.llm_rounding)
+        audio = visual = None
+        # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
+        if config.audio_config is not None and "audio" in config.streams:
+            audio = parts.load_audio_model(config.audio_encoder, torch.float32)
+        if config.visual_config is not None and config.visual_streams:
+            visual = parts.load_visual_model(config.visual_encoder, torch.float32)
+        return cls(config, language_model, audio, visual)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
+                        dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa", **kwargs):
+        """Load a model folder: the named base parts, then the trained parts over them.
+
+        Raises:
+            ValueError: a folder without weights, or weights that are not the ones the configuration needs.
+        """
+        folder = Path(hub.local_folder(pretrained_model_name_or_path))
+        config = config or AffectGPTConfig.from_pretrained(folder)
+        weights = folder / WEIGHTS_NAME
+        if not weights.is_file():
+            raise ValueError(f"{folder} has no {WEIGHTS_NAME}: the model is half written or not an AffectGPT model")
+        dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
+        dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
+        model = cls(config) if config.bundled else cls._with_parts(config, dtype, attn_implementation)
+        state = load_file(weights)
+        model.mark_trained()
+        expected = set(model.state_dict()) if config.bundled else model.saved_names()
+        missing = sorted(expected - set(state))
+        unexpected = sorted(set(state) - set(model.state_dict()))
+        if missing or unexpected:
+            raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
+                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown ({', '.join(unexpected[:2])})")
+        model.load_state_dict(state, strict=False)
+        return model.eval()
+
+
+def _with_lora(language_model: nn.Module, config: AffectGPTConfig) -> nn.Module:
+    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout,
+                      target_modules=config.lora_targets, task_type="CAUSAL_LM")
+    language_model = inject_adapter_in_model(lora, language_model)
+    for name, parameter in language_model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()  # small steps would be lost in bfloat16
+    return language_model
+
+
+AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)
+AutoModelForCausalLM.register(AffectGPTConfig, AffectGPTForConditionalGeneration, exist_ok=True)
+AutoModelForImageTextToText.register(AffectGPTConfig, AffectGPTForConditionalGeneration, exist_ok=True)

@@ -1,0 +1,89 @@
+"""Load the pretrained parts that a configuration names, and write what they are into it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+from affectgpt import hub
+from affectgpt.models.configuration import AffectGPTConfig
+
+
+def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa", rounding: str | None = None) -> nn.Module:
+    """A causal LM by hub id, local folder or starter name; `rounding` is a dtype that its weights pass through."""
+    stored = getattr(torch, rounding) if rounding else dtype
+    model = AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=stored, attn_implementation=attention)
+    return model.to(dtype)
+
+
+def load_tokenizer(name: str):
+    """The tokenizer that belongs to a causal LM."""
+    return AutoTokenizer.from_pretrained(hub.resolve(name))
+
+
+def load_audio_model(name: str, dtype: torch.dtype) -> nn.Module:
+    """An audio encoder (of Whisper, the whole model: the caller takes its encoder)."""
+    return AutoModel.from_pretrained(hub.resolve(name), dtype=dtype)
+
+
+def load_visual_model(name: str, dtype: torch.dtype) -> nn.Module:
+    """A visual encoder; of CLIP the vision half with its projection."""
+    path = hub.resolve(name)
+    config = _auto_config(path)
+    if config.model_type in ("clip", "clip_vision_model"):
+        from transformers import CLIPVisionModelWithProjection
+
+        return CLIPVisionModelWithProjection.from_pretrained(path, config=visual_configuration(config), dtype=dtype)
+    if config.model_type == "siglip":
+        from transformers import SiglipVisionModel
+
+        return SiglipVisionModel.from_pretrained(path, config=config.vision_config, dtype=dtype)
+    return AutoModel.from_pretrained(path, dtype=dtype)
+
+
+def visual_configuration(config):
+    """The vision half of a two-tower configuration; any other configuration as it is."""
+    if config.model_type == "clip":
+        # Old files give the projection width only at the top, where the vision half does not look.
+        config.vision_config.projection_dim = config.projection_dim
+    return getattr(config, "vision_config", config)
+
+
+def describe_parts(config: AffectGPTConfig) -> AffectGPTConfig:
+    """Fill the sub-configurations and the pixel statistics of the named parts into `config` (in place)."""
+    config.text_config = _auto_config(hub.resolve(config.llm))
+    if config.audio_encoder and "audio" in config.streams:
+        config.audio_config = _auto_config(hub.resolve(config.audio_encoder))
+        if config.audio_config.model_type == "whisper":
+            config.audio_normalisation = "none"  # Whisper's own front end scales the spectrum
+    if config.visual_encoder and config.visual_streams:
+        path = hub.resolve(config.visual_encoder)
+        config.visual_config = visual_configuration(_auto_config(path))
+        for key, value in _pixel_statistics(path, config.visual_config).items():
+            setattr(config, key, value)
+    return config
+
+
+def _auto_config(path: str):
+    import affectgpt.models.expression  # noqa: F401  registers the starter's network with the Auto classes
+
+    return AutoConfig.from_pretrained(path)
+
+
+def _pixel_statistics(path: str, visual_config) -> dict:
+    size = getattr(visual_config, "image_size", 224)
+    found = {"visual_size": size if isinstance(size, int) else size[0]}
+    if visual_config.model_type == "face_expression":
+        return found
+    file = Path(path) / "preprocessor_config.json"
+    if file.is_file():
+        values = json.loads(file.read_text())
+    else:
+        from transformers.utils import cached_file
+
+        values = json.loads(Path(cached_file(path, "preprocessor_config.json")).read_text())
+    return found | {"visual_mean": list(values["image_mean"]), "visual_std": list(values["image_std"])}

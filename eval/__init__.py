@@ -1,0 +1,1 @@
+"""Jobs that judge: generate, label, score and report, joined by JSONL files."""
