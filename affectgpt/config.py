@@ -28,7 +28,7 @@ class ModelSection:
     """What the model is made of. Encoder and LLM names: hub id, local folder, or "starter:NAME"."""
 
     preset: Literal["affectgpt", "published"] = "affectgpt"
-    """"affectgpt" is this project's model; "published" computes what the official code does, to the bit."""
+    """"affectgpt" is this project's model; "published" computes what the official code does, quirks too."""
     llm: str = "starter:smollm2-135m-instruct"
     """Name of the causal language model."""
     audio_encoder: str | None = "starter:whisper-tiny.en"

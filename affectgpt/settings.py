@@ -148,8 +148,8 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if type(None) in options and (value is None or str(value).lower() in ("none", "null", "~", "")):
             return None
-        # The strictest type first: text would take anything that is typed on the command line.
-        for option in sorted((o for o in options if o is not type(None)), key=lambda o: o is str):
+        # In the order of the annotation: one that takes any text, such as a list of it, is written last.
+        for option in (option for option in options if option is not type(None)):
             try:
                 return coerce(value, option, where)
             except ValueError:

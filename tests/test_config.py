@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -192,6 +193,16 @@ def test_every_setting_is_explained():
 def test_config_needs_no_torch():
     code = "import sys, affectgpt.config, affectgpt.errors; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_jobs_import_from_any_folder(tmp_path):
+    """train/, eval/ and configs/ are parts of the package wherever it is used, editable installs included."""
+    if importlib.util.find_spec("affectgpt.train") is None:
+        pytest.skip("affectgpt is not installed; run: python3.11 bootstrap.py test")
+    code = "import affectgpt.train, affectgpt.eval, affectgpt.config as c; print(c.recipe_folder())"
+    output = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert output.returncode == 0, output.stderr
+    assert Path(output.stdout.strip()) == config.recipe_folder()
 
 
 def _raise(error):

@@ -52,3 +52,8 @@ class Clip:
     speaker: str | None = None
     targets: Targets = field(default_factory=Targets)
     provenance: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the clip among all corpora."""
+        return f"{self.corpus}/{self.id}"

@@ -27,7 +27,7 @@ EXPRESSIONS: dict[str, tuple[dict[int, float], ...]] = {
     "fearful": ({1: 1.0, 2: 0.7, 4: 0.5, 5: 1.0, 20: 1.0, 25: 0.6, 26: 0.4},
                 {1: 1.0, 2: 0.6, 4: 0.6, 5: 0.9, 20: 0.9, 25: 0.8}),
     "surprised": ({1: 1.0, 2: 1.0, 5: 0.9, 25: 0.4, 26: 1.0}, {1: 0.9, 2: 1.0, 5: 1.0, 25: 0.3, 27: 0.8}),
-    "disgusted": ({4: 0.4, 7: 0.4, 9: 1.0, 10: 0.6, 15: 0.6, 17: 0.7}, {4: 0.5, 7: 0.5, 9: 1.0, 10: 1.0, 25: 0.5}),
+    "disgusted": ({7: 0.4, 9: 1.0, 10: 0.6, 15: 0.6, 17: 0.7}, {6: 0.4, 9: 1.0, 10: 1.0, 25: 0.6}),
 }
 
 _CURVE = np.linspace(0, 1, 13)  # cubic through four points at thirds
@@ -230,8 +230,11 @@ class FacePainter:
         look = self.look
         centre = np.array([.43 * side, -.2])
         width = .225 * look.eye
-        upper = .115 * look.eye * (1 + .75 * a[5] - .30 * a[7] - .22 * a[6] - .20 * a[9] - .14 * a[15] - .12 * a[4]) * (1 - self.pose.blink)
-        lower = .06 * look.eye * (1 + .1 * a[5] - .75 * a[7] - .85 * a[6] - .55 * a[9]) + .05 * self.pose.blink
+        upper = .115 * look.eye * (1 + .75 * a[5] - .30 * a[7] - .22 * a[6] - .20 * a[9] - .14 * a[15] - .12 * a[4])
+        lower = .06 * look.eye * (1 + .1 * a[5] - .75 * a[7] - .85 * a[6] - .55 * a[9])
+        shut = self.pose.blink
+        lower = lower + .04 * shut
+        upper = upper * (1 - shut) - .9 * lower * shut
         tilt = np.array([0, -look.eye_tilt])
         outward = _SPAN * side  # -1 at the inner corner, 1 at the outer one
         sag = np.array([0, 1]) * ((0.05 * a[1] * (a[4] > .1)) * np.clip(outward, -.5, 1))[:, None]
@@ -276,7 +279,7 @@ class FacePainter:
         x = np.array([.19 - .07 * a[4] - .02 * a[9], .36 - .03 * a[4], .54, .71])
         y = np.array([-.47, -.545, -.565, -.48])
         y = y + a[1] * np.array([-.19, -.11, -.02, .0]) + a[2] * np.array([-.02, -.10, -.17, -.15])
-        y = y + a[4] * np.array([.13, .12, .06, .02]) + a[9] * np.array([.08, .05, .02, .0]) + a[6] * np.array([0, .0, .01, .02])
+        y = y + a[4] * np.array([.13, .12, .06, .02]) + a[9] * np.array([.06, .05, .03, .0]) + a[6] * np.array([0, .0, .01, .02])
         spine = np.stack([_CUBIC @ x, _CUBIC @ y], 1) * [side, 1]
         thick = (.052 * look.brow * np.interp(_CURVE, [0, .15, .6, 1], [.75, 1, .8, .25]))[:, None] * [0, 1]
         colour = _tint(look.hair, 0.75) if sum(look.hair) < 450 else _tint(look.hair, 0.55)
@@ -338,12 +341,12 @@ class FacePainter:
                     angle = np.linspace(0, 6.28, 16)
                     self._fill(np.stack([.62 * half * np.cos(angle), lower + .02 + .32 * o * np.sin(angle)], 1), (150, 66, 70), depth)
                 if tooth > .02:
-                    self._fill(np.concatenate([inner_up - [0, .02], (inner_up + [0, tooth])[::-1]]) * [.93, 1], white, depth)
+                    self._fill(np.concatenate([inner_up - [0, .02], (inner_up + [0, tooth])[::-1]]) * [.86, 1], white, depth)
                     at = np.arange(-4, 5) * half * .2
                     gaps = np.stack([np.stack([at, 0 * at + upper - .03], 1), np.stack([at, 0 * at + upper + tooth * .85], 1)], 1)
                     self._lines(gaps, _tint(white, .86), 1, depth)
                     if a[20] + a[10] > .4:
-                        self._fill(np.concatenate([inner_low - [0, .045], (inner_low + [0, .02])[::-1]]) * [.85, 1], _tint(white, .88), depth)
+                        self._fill(np.concatenate([inner_low - [0, .045], (inner_low + [0, .02])[::-1]]) * [.78, 1], _tint(white, .88), depth)
 
             self._patch(hole, depth, paint)
         if look.beard:
@@ -373,8 +376,11 @@ class FacePainter:
 
     def _front_hair(self) -> None:
         look, hair = self.look, self.look.hair
-        if look.hair_style == "shaved":
-            self._soft(self.dark, (0, -1.25), (.8, .24), .18, 0.0)
+        if look.hair_style == "shaved":  # close-cropped hair that follows the skull
+            scalp = np.array([[-1.0, -.4], [-1.01, -.7], [-.88, -1.0], [-.62, -1.26], [-.3, -1.38], [0, -1.41], [.3, -1.38], [.62, -1.26],
+                              [.88, -1.0], [1.01, -.7], [1.0, -.4], [.93, -.62], [.76, -.9], [.4, -1.04], [-.4, -1.04], [-.76, -.9], [-.93, -.62]])
+            self._fill(scalp, tuple(int(.28 * s + .72 * h) for s, h in zip(look.skin, hair)), 0.0)
+            self._soft(self.dark, (0, -1.0), (.7, .06), .10, .05)
             return
         line = {"short": -.98, "long": -.95, "fringe": -.76, "bun": -1.0, "curly": -.92}[look.hair_style]
         outer = np.array([[-1.06, -.45], [-1.08, -.85], [-.9, -1.2], [-.55, -1.46], [0, -1.56], [.55, -1.46], [.9, -1.2], [1.08, -.85], [1.06, -.45]])
@@ -408,11 +414,14 @@ class FacePainter:
         """Scale down, and multiply the planes of shading in."""
         picture = cv2.resize(self.image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
         soft = cv2.GaussianBlur(self.bright - self.dark, (0, 0), 2.6)
+        inside = np.zeros_like(soft)
+        cv2.fillPoly(inside, [self._points(self.outline, 0.0, 0.25)], 1.0, cv2.LINE_8, 4)
+        inside = cv2.blur(inside, (3, 3))
         if self.look.beard:
-            soft -= cv2.GaussianBlur(self.stubble, (0, 0), 1.6)
+            soft -= cv2.GaussianBlur(self.stubble, (0, 0), 1.4) * inside
         small = self.pose
         matrix = np.array([[1, 0, small.x * _UNIT / 4], [0, 1, small.y * _UNIT / 4]], np.float32)
-        soft += cv2.warpAffine(self.ball, matrix, (SIZE // 2, SIZE // 2), flags=cv2.INTER_LINEAR)
+        soft += cv2.warpAffine(self.ball, matrix, (SIZE // 2, SIZE // 2), flags=cv2.INTER_LINEAR) * inside
         shade = cv2.resize(soft, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
         shade -= cv2.GaussianBlur(self.fine, (0, 0), 0.9)
         shade = cv2.merge([1 + shade * f for f in (0.94, 1.0, 1.03)])  # shadows are a little warmer

@@ -55,12 +55,12 @@ class VoiceStyle:
 # Full-strength styles, after the acoustic profiles of Scherer (2003) and Juslin & Laukka (2003).
 _STYLES = {
     "neutral": VoiceStyle(),
-    "happy": VoiceStyle(5.0, 1.9, 4.0, 1.14, 0.15, 0.0, 0.0, 0.0, 1.0, 0.06),
+    "happy": VoiceStyle(6.0, 2.1, 5.0, 1.16, 0.25, 0.0, 0.0, 0.0, 1.0, 0.08),
     "sad": VoiceStyle(-3.2, 0.45, -9.0, 0.74, -0.7, 0.75, 0.0, 0.0, -3.0, -0.03),
     "angry": VoiceStyle(3.2, 1.6, 9.0, 1.18, 0.95, 0.0, 0.0, 0.0, -4.5, 0.0),
     "fearful": VoiceStyle(7.5, 0.7, -1.0, 1.28, 0.1, 0.5, 0.0, 0.95, 0.0, 0.0),
     "disgusted": VoiceStyle(-4.2, 0.7, -0.5, 0.78, 0.3, 0.0, 0.95, 0.0, -4.0, -0.03),
-    "surprised": VoiceStyle(4.5, 2.0, 4.5, 0.95, 0.0, 0.1, 0.0, 0.0, 9.0, 0.0),
+    "surprised": VoiceStyle(4.5, 2.0, 4.5, 0.92, 0.0, 0.1, 0.0, 0.0, 9.0, 0.0),
 }
 
 
@@ -69,7 +69,7 @@ def voice_style(emotion: str, intensity: float, rng: np.random.Generator) -> Voi
     neutral, full = asdict(_STYLES["neutral"]), asdict(_STYLES[emotion])
     own = {"level": 0.5, "range": 0.08, "gain": 0.8, "rate": 0.025, "tension": 0.05, "breath": 0.05,
            "creak": 0.0, "tremor": 0.0, "final": 0.4, "smile": 0.005}
-    amount = 0.25 + 0.75 * intensity
+    amount = 0.4 + 0.6 * intensity
     mixed = {key: neutral[key] + amount * (full[key] - neutral[key]) + float(rng.normal()) * spread
              for key, spread in own.items()}
     for key in ("breath", "creak", "tremor"):
@@ -240,7 +240,7 @@ def synthesise(words: str, body: VoiceBody, style: VoiceStyle, rng: np.random.Ge
         if rows[vowel, 11] == 1.0:
             accents[starts[vowel]:starts[vowel + 1] + 4] = rng.uniform(2.4, 4.2)
     wander = gaussian_filter1d(rng.normal(size=points), 30) * 7.0 * 0.35
-    contour = (1.5 - 3.0 * place + gaussian_filter1d(accents, 9) - 1.0) * style.range + wander
+    contour = (1.5 - 3.0 * place + gaussian_filter1d(accents, 9) - 1.0) * 0.85 * style.range + wander
     last = np.clip((np.arange(points) - starts[vowels[-1]] + 24) / (starts[-1] - starts[vowels[-1]] + 24), 0, 1)
     contour += style.final * last ** 1.3 + style.level
     clock = np.arange(points) * HOP / SAMPLE_RATE

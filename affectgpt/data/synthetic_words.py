@@ -243,8 +243,9 @@ def face_evidence(actions: Mapping[int, float], rng: np.random.Generator) -> str
     keys = visible_actions(actions)
     if not keys:
         return _NEUTRAL_FACE[rng.integers(len(_NEUTRAL_FACE))]
+    force = np.array([max(actions.get(unit, 0.0) for unit in key) for key in keys]) ** 2  # the clearest units first
     while True:
-        picked = sorted(rng.choice(len(keys), min(2, len(keys)), replace=False)) if len(keys) > 1 else [0]
+        picked = sorted(rng.choice(len(keys), min(2, len(keys)), replace=False, p=force / force.sum()))
         phrases = [_ACTION_WORDS[keys[i]][rng.integers(len(_ACTION_WORDS[keys[i]]))] for i in picked]
         if len(phrases) == 1:
             return f"In the face, {phrases[0]} and the rest is still."

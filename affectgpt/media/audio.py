@@ -106,4 +106,4 @@ def spoken_part(waveform: np.ndarray) -> tuple[int, int]:
         return 0, len(waveform)
     loud = np.flatnonzero(levels > floor + 0.35 * (peak - floor))
     margin = 5  # 100 ms: soft beginnings and fading ends
-    return max(0, (loud[0] - margin) * hop), min(len(waveform), (loud[-1] + 1 + margin) * hop)
+    return max(0, int(loud[0] - margin) * hop), min(len(waveform), int(loud[-1] + 1 + margin) * hop)

@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fusion_width": 0,
         "shared_visual_projection": True,  # face and frame go through one projection
         "feature_norm": False,
+        "token_norm": False,
         "projector_hidden": 0,
         "dropout": 0.0,
         "audio_tokens": 1, "face_tokens": 1, "frame_tokens": 1, "fusion_tokens": 1,
@@ -156,6 +157,8 @@ _DEFAULTS: dict[str, Any] = {
     "attention_softmax": True,
     "shared_visual_projection": False,
     "feature_norm": True,  # features are standardised by statistics of the training set before projection
+    "feature_noise": 0.0,  # deviation of Gaussian noise on standardised features while training
+    "token_norm": True,  # projected tokens get the size of the LLM's word embeddings, times a learned scale
     "projector_hidden": 512,
     "dropout": 0.1,
     "audio_tokens": 4, "face_tokens": 4, "frame_tokens": 4, "fusion_tokens": 2,

@@ -1,8 +1,8 @@
 """The starter's visual encoder: a small convolutional network that was trained on facial expressions.
 
-Architecture and weights of face-api's expression network (MIT, see NOTICE): four densely summed blocks of separable
-convolutions, 112 x 112 RGB in, 7 x 7 positions of 256 channels, one linear layer to seven emotions. Its own pixel
-scaling is part of the model, so it takes plain 8-bit crops.
+Architecture and weights of face-api's expression network (MIT, see NOTICE): four densely summed blocks of
+separable convolutions, 112 x 112 RGB in, 7 x 7 positions of 256 channels, one linear layer to seven emotions.
+Its own pixel scaling is part of the model, so it takes plain 8-bit crops.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 EXPRESSION_LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
-"""Order of the network's outputs; equal to `affectgpt.labels.BASIC_EMOTIONS`."""
+"""Order of the network's outputs: fixed by its weights, and the order of `labels.BASIC_EMOTIONS` too."""
 
 
 class FaceExpressionConfig(PreTrainedConfig):
@@ -27,8 +27,8 @@ class FaceExpressionConfig(PreTrainedConfig):
         convolutions: convolutions in a block.
         image_size: height and width that the network was trained at.
         pixel_mean: red, green and blue mean, in 0..255, taken off before dividing by 255.
-        trim: share of the picture cut off at each side before it is scaled to `image_size`. The network was trained
-            on tight crops, face crops of this project have a margin.
+        trim: share of the picture cut off at each side before it is scaled to `image_size`; the network was
+            trained on tight crops, the face crops of this project have a margin.
     """
 
     model_type = "face_expression"
@@ -73,12 +73,13 @@ class FaceExpressionOutput(ModelOutput):
 
 
 class _Separable(nn.Module):
-    """Depthwise then pointwise convolution, padded so that the size is the input's divided by the stride."""
+    """Depthwise then pointwise convolution; the size is the input's divided by the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
-        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding=int(stride == 1), groups=inputs, bias=False)
+        padding = 1 if stride == 1 else 0
+        self.depthwise = nn.Conv2d(inputs, inputs, 3, stride, padding, groups=inputs, bias=False)
         self.pointwise = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,23 +130,24 @@ class FaceExpressionModel(PreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
-    def forward(self, pixel_values: Tensor, return_dict: bool | None = None, **_) -> FaceExpressionOutput | tuple:
+    def forward(self, pixel_values: Tensor, return_dict: bool = True) -> FaceExpressionOutput | tuple:
         """Run the network.
 
-        pixel_values: [N, 3, H, W] RGB in 0..255, uint8 or float; 112 x 112 is taken as it is, other sizes are scaled.
+        pixel_values: [N, 3, H, W] RGB in 0..255, uint8 or float, of any size; it was trained at 112 x 112.
 
         Raises:
             ValueError: another shape.
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
-            raise ValueError(f"pixel_values is {list(pixel_values.shape)}: give RGB pictures as [N, 3, height, width]")
+            raise ValueError(f"pixel_values is {list(pixel_values.shape)}: give RGB pictures as "
+                             "[N, 3, height, width]")
         x = self._scale(pixel_values)
         for block in self.blocks:
             x = block(x)
         positions = x.flatten(2).transpose(1, 2)
         pooled = positions.mean(1)
         output = FaceExpressionOutput(positions, pooled, self.classifier(pooled))
-        return output if return_dict is not False else output.to_tuple()
+        return output if return_dict else output.to_tuple()
 
     def _scale(self, pixels: Tensor) -> Tensor:
         """Trim, scale to the network's size, take the mean off; in float32, then in the weights' type."""
@@ -156,7 +158,7 @@ class FaceExpressionModel(PreTrainedModel):
         if x.shape[-2:] != (size, size):
             x = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
         mean = torch.tensor(self.config.pixel_mean, device=x.device).view(1, 3, 1, 1)
-        # channels last: depthwise convolutions on a CPU are about twice as fast
+        # channels last: depthwise convolutions on a CPU are about 1.5 times as fast
         return ((x - mean) / 255).to(self.dtype, memory_format=torch.channels_last)
 
 

@@ -21,7 +21,7 @@ from affectgpt.models import parts
 from affectgpt.models.configuration import VISUAL_STREAMS, AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
-from affectgpt.models.projectors import PROJECTORS, FeatureNorm
+from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
 
 WEIGHTS_NAME = "model.safetensors"
 
@@ -68,10 +68,16 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if config.feature_norm:
             for stream in ("audio", *VISUAL_STREAMS):
                 if stream in config.streams:
-                    self.norms[stream] = FeatureNorm(self._width(stream))
+                    self.norms[stream] = FeatureNorm(self._width(stream), config.feature_noise)
         if "fusion" in config.streams:
             self.fusion = FUSIONS[config.fusion](self._width("audio"), self._width(config.fusion_visual), width,
                                                  config.fusion_tokens, config)
+        self.token_norms = nn.ModuleDict()
+        if config.token_norm:
+            self.token_norms.update({stream: TokenNorm() for stream in config.media_streams})
+            size = language_model.get_input_embeddings().weight.detach().float().pow(2).mean().sqrt()
+            for norm in self.token_norms.values():
+                norm.size.copy_(size)
 
     def _width(self, stream: str) -> int:
         encoder = self.audio_encoder if stream == "audio" else self.visual_encoder
@@ -110,6 +116,9 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if self.fusion is not None and "audio" in normal and visual in normal:
             present = tokens["audio"][1] & tokens[visual][1]
             tokens["fusion"] = (self.fusion(*normal["audio"], *normal[visual]), present)
+        for stream, norm in self.token_norms.items():
+            if stream in tokens:
+                tokens[stream] = (norm(tokens[stream][0]), tokens[stream][1])
         return tokens
 
     def embed(self, input_ids: Tensor, audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None,
@@ -229,7 +238,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if self.config.bundled or not self.config.llm:
             return set(state)
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        bridge = ("norms.", "projectors.", "fusion.")
+        bridge = ("norms.", "projectors.", "fusion.", "token_norms.")
         return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
 
     def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:

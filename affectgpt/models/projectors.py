@@ -15,8 +15,9 @@ from torch import Tensor, nn
 class FeatureNorm(nn.Module):
     """Standardise features by the mean and deviation of the training set (set once, saved with the model)."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, noise: float = 0.0):
         super().__init__()
+        self.noise = noise
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("deviation", torch.ones(width))
 
@@ -28,7 +29,10 @@ class FeatureNorm(nn.Module):
         self.deviation.copy_(torch.where(deviation > 1e-4, deviation, torch.ones_like(deviation)))
 
     def forward(self, features: Tensor) -> Tensor:
-        return ((features.float() - self.mean) / self.deviation).clamp(-10, 10).to(features.dtype)
+        standard = ((features.float() - self.mean) / self.deviation).clamp(-10, 10)
+        if self.training and self.noise:
+            standard = standard + self.noise * torch.randn_like(standard)
+        return standard.to(features.dtype)
 
 
 class Head(nn.Module):
@@ -123,6 +127,18 @@ class QFormerProjector(nn.Module):
         queries = self.queries.to(features.dtype).expand(len(features), -1, -1)
         output = self.qformer(queries, encoder_hidden_states=keys, encoder_attention_mask=safe.long())
         return self.head(output.last_hidden_state.to(features.dtype))
+
+
+class TokenNorm(nn.Module):
+    """Give tokens the root mean square of the LLM's word embeddings, times a learned scale."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("size", torch.ones(()))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return nn.functional.rms_norm(tokens, tokens.shape[-1:], eps=1e-6) * self.scale * self.size
 
 
 PROJECTORS = {"mean": MeanProjector, "attention": AttentionProjector, "qformer": QFormerProjector}

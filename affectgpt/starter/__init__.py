@@ -28,17 +28,20 @@ def save_model(
     from safetensors.torch import save_file
 
     with torch.device("meta"):
-        wanted = {name: value.shape for name, value in model_class(config).state_dict().items() if name not in tied}
-    if wanted.keys() != state.keys():
-        raise ValueError(f"{model_class.__name__}: missing weights {sorted(wanted.keys() - state.keys())[:5]}, "
-                         f"unexpected weights {sorted(state.keys() - wanted.keys())[:5]}: report this as a bug")
+        parameters = model_class(config).state_dict()
+    wanted = {name: value.shape for name, value in parameters.items() if name not in tied}
+    title = model_class.__name__
+    missing, unexpected = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    if missing or unexpected:
+        raise ValueError(f"{title}: missing weights {missing[:5]}, unexpected weights {unexpected[:5]}: "
+                         "the source is not the model that it should be")
     for name, value in state.items():
         if value.shape != wanted[name]:
-            raise ValueError(f"{model_class.__name__}: {name} is {tuple(value.shape)}, the model wants "
-                             f"{tuple(wanted[name])}: report this as a bug")
+            raise ValueError(f"{title}: {name} is {tuple(value.shape)}, the model wants "
+                             f"{tuple(wanted[name])}: the source is not the model that it should be")
         if not torch.isfinite(value).all():
-            raise ValueError(f"{model_class.__name__}: {name} has values that are not finite: the source is damaged")
-    config.architectures = [model_class.__name__]
+            raise ValueError(f"{title}: {name} has values that are not finite: the source is damaged")
+    config.architectures = [title]
     config.dtype = next(iter(state.values())).dtype
     config.save_pretrained(folder)
     weights = folder / "model.safetensors"

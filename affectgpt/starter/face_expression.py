@@ -1,4 +1,4 @@
-"""face-api's expression network: its 8-bit weights, carried by this package -> a Hugging Face folder in float32.
+"""face-api's expression network: 8-bit weights that this package carries -> a Hugging Face folder in float32.
 
 `face_expression.safetensors` holds each quantised weight as the 8-bit codes of the source with a pair
 (scale, minimum): value = code * scale + minimum. Tensors have the names and layouts of `FaceExpressionModel`.
@@ -78,7 +78,8 @@ def pack(model_folder: Path, target: Path) -> None:
     if offset != len(data):
         raise ValueError(f"{manifest}: {len(data) - offset} bytes of weights are not described")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"source": "@vladmandic/face-api 1.7.15 face_expression", "licence": "MIT"})
+    origin = {"source": "@vladmandic/face-api 1.7.15 face_expression", "licence": "MIT"}
+    save_file(tensors, temporary, metadata=origin)
     temporary.chmod(0o644)  # safetensors writes private files
     os.replace(temporary, target)
 

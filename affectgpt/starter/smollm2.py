@@ -1,7 +1,8 @@
 """SmolLM2-135M-Instruct: a 4-bit GGUF file -> a plain Hugging Face Llama folder in bfloat16.
 
-The file is read with the `gguf` package itself: a model that transformers loads from GGUF keeps its quantisation mark
-and cannot be saved as it is, and loading it that way takes several times as long. The result is the same, bit by bit.
+The file is read with the `gguf` package itself: a model that transformers loads from GGUF keeps its
+quantisation mark and cannot be saved as it is, and loading it that way takes several times as long.
+The result is the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ def convert(sources: dict[str, Path], folder: Path) -> None:
     """Write config, weights, generation settings and tokenizer with chat template into the empty `folder`.
 
     Raises:
-        ValueError: the `gguf` package is missing, or the file is not a Llama model with a byte-level tokenizer.
+        ValueError: the `gguf` package is missing, or the file is not a Llama with a byte-level tokenizer.
     """
     try:
         import gguf
     except ImportError as error:
-        raise ValueError("reading a GGUF file needs the package gguf; run: pip install gguf==0.19.0") from error
+        raise ValueError("reading a GGUF file needs the package gguf; run: pip install gguf") from error
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -120,7 +121,8 @@ def _save_tokenizer(meta: _Metadata, folder: Path) -> None:
     tokens: list[str] = meta("tokenizer.ggml.tokens")
     types: list[int] = meta("tokenizer.ggml.token_type")
     merges = [tuple(merge.split(" ", 1)) for merge in meta("tokenizer.ggml.merges")]
-    tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges))
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True),

@@ -1,4 +1,4 @@
-"""Whisper tiny.en: a CTranslate2 model.bin -> a Hugging Face WhisperForConditionalGeneration folder in float32."""
+"""Whisper tiny.en: a CTranslate2 model.bin -> a Hugging Face Whisper folder in float32."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def read_ctranslate2(path: Path) -> dict[str, np.ndarray]:
     reader = _Reader(path)
     version = reader.number("I")
     if version != 6:
-        raise ValueError(f"{path}: CTranslate2 format version {version}, only 6 is known: it cannot be converted")
+        raise ValueError(f"{path}: is not a CTranslate2 file of format version 6 (its number is {version})")
     kind, _ = reader.string(), reader.number("I")  # name and revision of the model kind
     if kind != "WhisperSpec":
         raise ValueError(f"{path}: holds a {kind!r}, not a Whisper model: it cannot be converted")
@@ -101,7 +101,7 @@ def read_ctranslate2(path: Path) -> dict[str, np.ndarray]:
     for _ in range(reader.number("I")):
         alias, name = reader.string(), reader.string()
         if name not in variables:
-            raise ValueError(f"{path}: {alias} stands for {name}, which is not in the file: the file is damaged")
+            raise ValueError(f"{path}: {alias} stands for {name}, which is missing: the file is damaged")
         variables[alias] = variables[name]
     reader.finish()
     return variables
@@ -132,7 +132,8 @@ class _Reader:
 
     def finish(self) -> None:
         if self.offset != len(self.data):
-            raise ValueError(f"{self.path}: {len(self.data) - self.offset} bytes too many: the file is damaged")
+            left = len(self.data) - self.offset
+            raise ValueError(f"{self.path}: {left} bytes too many: the file is damaged")
 
 
 def _state(variables: dict[str, np.ndarray], path: Path) -> dict[str, torch.Tensor]:

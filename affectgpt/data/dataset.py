@@ -1,0 +1,80 @@
+"""Training samples: a clip's inputs, a question, the streams that are hidden, and the answer that fits what is left."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+from torch.utils.data import Dataset
+
+from affectgpt.data import prompts
+from affectgpt.data.clip import Clip
+
+
+class InstructionDataset(Dataset):
+    """One question and answer a clip and epoch; every draw follows from (seed, epoch, clip), so a run can be resumed.
+
+    Args:
+        processor: makes token ids and tensors of a sample.
+        clips: the clips of a split.
+        inputs: clip key -> `Inputs` (raw or features); clips without inputs are left out.
+        questions: question kind -> weight.
+        modality_dropout: chance that a present medium is hidden; at least one stream always stays.
+        text_dropout: chance that the words are hidden.
+        training: False asks every clip for everything with nothing hidden, kinds taking turns.
+    """
+
+    def __init__(self, processor, clips: list[Clip], inputs: dict, questions: dict[str, float],
+                 modality_dropout: float = 0.0, text_dropout: float = 0.0, seed: int = 0, training: bool = True):
+        self.processor, self.inputs, self.training, self.seed = processor, inputs, training, seed
+        self.modality_dropout, self.text_dropout = modality_dropout, text_dropout
+        self.style = processor.config.prompt_style
+        self.epoch = 0
+        self.items: list[tuple[Clip, dict[str, float]]] = []
+        for clip in clips:
+            if clip.key not in inputs:
+                continue
+            kinds = {kind: weight for kind, weight in questions.items()
+                     if weight > 0 and prompts.answer(clip.targets, kind, self.streams_of(clip), self.style)}
+            if kinds:
+                self.items.append((clip, kinds))
+        if not self.items:
+            raise ValueError("no clip of this split has readable media and a target that one of data.questions asks for")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other questions and other hidden streams from now on."""
+        self.epoch = epoch
+
+    def streams_of(self, clip: Clip) -> list[str]:
+        """Streams that the clip has and the model looks at, without the fused one."""
+        inputs, looked_at = self.inputs[clip.key], self.processor.config.streams
+        streams = [stream for stream in inputs.media_streams if stream in looked_at]
+        return streams + (["text"] if inputs.words is not None and "text" in looked_at else [])
+
+    def draw(self, index: int) -> tuple[str, list[str]]:
+        """(question kind, hidden streams) of a clip in this epoch."""
+        clip, kinds = self.items[index]
+        if not self.training:
+            return list(kinds)[index % len(kinds)], []
+        key = f"{self.seed}:{self.epoch}:{clip.key}"
+        generator = random.Random(hashlib.sha256(key.encode()).digest())
+        kind = generator.choices(list(kinds), list(kinds.values()))[0]
+        streams = self.streams_of(clip)
+        hidden = [stream for stream in streams
+                  if generator.random() < (self.text_dropout if stream == "text" else self.modality_dropout)]
+        if len(hidden) == len(streams):
+            hidden.remove(generator.choice(hidden))
+        return kind, hidden
+
+    def __getitem__(self, index: int) -> dict:
+        clip, _ = self.items[index]
+        kind, hidden = self.draw(index)
+        visible = [stream for stream in self.streams_of(clip) if stream not in hidden]
+        answer = prompts.answer(clip.targets, kind, visible, self.style)
+        question = prompts.question_of(kind, self.style)
+        sample = self.processor.training_sample(self.inputs[clip.key], question, answer, tuple(hidden))
+        sample["clip"] = clip
+        return sample

@@ -1,0 +1,79 @@
+"""The project's own layout: a JSONL manifest, one clip a row, with media paths relative to it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from affectgpt.data.clip import Clip, Targets
+from affectgpt.files import read_jsonl, safe_join
+from affectgpt.labels import POLARITIES, STREAMS
+
+TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
+CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
+
+
+def read(path: Path, root: str | Path | None = None) -> list[Clip]:
+    """Clips of a manifest.
+
+    Args:
+        path: the manifest.
+        root: folder of the media; by default the manifest's folder. No media path may leave it.
+    Raises:
+        ValueError: a row that is no JSON object, an unknown key, a value of the wrong type, a missing id, or a
+            path outside the root; the message starts with file:row.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such manifest; give a JSONL file with one clip a row")
+    folder = Path(root) if root is not None else path.parent
+    clips = [_clip(row, folder, path.parent.name, f"{path}:{number}") for number, row in read_jsonl(path)]
+    if not clips:
+        raise ValueError(f"{path}: the manifest has no rows")
+    return clips
+
+
+def _clip(row: dict, root: Path, corpus: str, where: str) -> Clip:
+    for key in row:
+        if key not in (*CLIP_KEYS, *TARGET_KEYS):
+            near = difflib.get_close_matches(key, (*CLIP_KEYS, *TARGET_KEYS), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join((*CLIP_KEYS, *TARGET_KEYS))}"
+            raise ValueError(f"{where}: unknown key {key!r}; {hint}")
+    _check_types(row, where)
+    if not row.get("id"):
+        raise ValueError(f"{where}: the row has no id")
+    media = {}
+    for key in ("media", "audio"):
+        try:
+            media[key] = safe_join(root, row[key]) if row.get(key) else None
+        except ValueError as error:
+            raise ValueError(f"{where}: {key}: {error}") from error
+    targets = Targets(
+        description=row.get("description"), labels=tuple(row.get("labels") or ()), emotion=row.get("emotion"),
+        valence=row.get("valence"), sentiment=row.get("sentiment"), evidence=row.get("evidence") or {},
+        cues=row.get("cues") or {},
+    )
+    return Clip(id=row["id"], corpus=row.get("corpus", corpus), split=row.get("split", ""), media=media["media"],
+                audio=media["audio"], words=row.get("words"), language=row.get("language", "en"),
+                speaker=row.get("speaker"), targets=targets, provenance=where)
+
+
+def _check_types(row: dict, where: str) -> None:
+    for key, value in row.items():
+        if value is None:
+            continue
+        if key == "labels":
+            good = isinstance(value, list) and all(isinstance(label, str) for label in value)
+            wanted = "a list of words"
+        elif key in ("evidence", "cues"):
+            good = isinstance(value, dict) and all(
+                stream in STREAMS and isinstance(text, str) for stream, text in value.items())
+            wanted = f"an object of stream ({', '.join(STREAMS)}) and text"
+        elif key == "valence":
+            good, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        else:
+            good, wanted = isinstance(value, str), "text"
+        if good and key == "sentiment" and value not in POLARITIES:
+            good, wanted = False, f"one of {', '.join(POLARITIES)}"
+        if not good:
+            raise ValueError(f"{where}: {key} must be {wanted}, not {value!r}")
