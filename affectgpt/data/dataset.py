@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
+from affectgpt.labels import basic_emotion
 
 
 class InstructionDataset(Dataset):
@@ -78,3 +79,35 @@ class InstructionDataset(Dataset):
         sample = self.processor.training_sample(self.inputs[clip.key], question, answer, tuple(hidden))
         sample["clip"] = clip
         return sample
+
+
+def label_space(clips: list[Clip]) -> list[str]:
+    """Basic emotions that the targets of these clips name, sorted."""
+    found = set()
+    for clip in clips:
+        found |= set(clip.targets.cues.values()) | {basic_emotion(label) for label in clip_labels(clip)}
+    return sorted(emotion for emotion in found if emotion)
+
+
+def clip_labels(clip: Clip) -> tuple[str, ...]:
+    """Labels of a clip; its single emotion where it has no list."""
+    return clip.targets.labels or ((clip.targets.emotion,) if clip.targets.emotion else ())
+
+
+def alignment_targets(clip: Clip, visual: str, space: list[str]) -> dict[str, list[float]]:
+    """What the tokens of each stream should be near to: a distribution over `space` (zeros where unknown).
+
+    A stream with a cue of its own is drawn to that; otherwise all streams share the clip's labels. The fused
+    stream is drawn to what sound and picture carry between them.
+    """
+    cues, whole = clip.targets.cues, [basic_emotion(label) for label in clip_labels(clip)]
+    words = {stream: [cues[stream]] if stream in cues else whole for stream in ("audio", "face", "frame")}
+    if "frame" not in cues and "face" in cues:
+        words["frame"] = words["face"]
+    both = list(dict.fromkeys(words["audio"] + words[visual]))
+    words["fusion"] = [word for word in both if word != "neutral"] or both
+    targets = {}
+    for stream, names in words.items():
+        known = {name for name in names if name in space}
+        targets[stream] = [1 / len(known) if word in known else 0.0 for word in space]
+    return targets

@@ -89,7 +89,7 @@ def make_speaker(index: int, seed: int, speakers: int = 12) -> Speaker:
         length=float(rng.uniform(0.96, 1.05)), eye=float(rng.uniform(0.94, 1.08)), eye_tilt=float(rng.uniform(0.0, 0.035)),
         brow=float(rng.uniform(1.0, 1.3) if deep else rng.uniform(0.75, 1.0)), nose=float(rng.uniform(0.9, 1.2)),
         lips=float(rng.uniform(0.85, 1.1) if deep else rng.uniform(1.0, 1.3)), age=float(rng.uniform(0.0, 0.7)),
-        glasses=index % 5 == 4, beard=float(rng.uniform(0.18, 0.30)) if deep and index % 4 == 2 else 0.0,
+        glasses=index % 5 == 4, beard=float(rng.uniform(0.16, 0.26)) if deep and index % 4 == 2 else 0.0,
         light=float(rng.uniform(-0.8, 0.8)), seed=int(rng.integers(1 << 30)))
     voice = VoiceBody(pitch=float(rng.uniform(98, 128) if deep else rng.uniform(180, 222)),
                       formants=float(rng.uniform(0.95, 1.04) if deep else rng.uniform(1.1, 1.2)),

@@ -202,13 +202,13 @@ class FacePainter:
         self.outline = smooth
         self._fill(smooth, skin)
         if look.beard:
-            beard = np.concatenate([side[:5], [[.88, .05], [.74, .42], [.46, .50], [.2, .44], [0, .46]]])
+            beard = np.concatenate([side[:4], [[.90, .40], [.72, .66], [.48, .70], [.36, .55], [.16, .47], [0, .49]]])
             beard = np.concatenate([beard, beard[-2:0:-1] * [-1, 1]])
             cv2.fillPoly(self.stubble, [self._points(beard, 0.05, 0.25)], look.beard, cv2.LINE_8, 4)
         # Cheeks, forehead, chin.
         up = 0.12 * a[6] + 0.08 * a[12]
         for s in (-1, 1):
-            self._soft(self.bright, (.55 * s, .22 - up), (.24, .18), 0.09 + 0.16 * max(a[6], a[12]))
+            self._soft(self.bright, (.55 * s, .22 - up), (.25, .18), 0.13 + 0.14 * max(a[6], a[12]))
             self._soft(self.dark, (.86 * s, .55), (.14, .4), 0.10)
         self._soft(self.bright, (0, -.85), (.45, .18), 0.09)
         self._soft(self.bright, (0, bottom - .14), (.18, .08), 0.08 + 0.12 * a[17])
@@ -243,8 +243,8 @@ class FacePainter:
         top = base + sag + np.stack([np.zeros(25), -upper * (1 - np.abs(_SPAN) ** 2.2) + inner_droop], 1)
         low = base + np.stack([np.zeros(25), lower * (1 - np.abs(_SPAN) ** 2.0)], 1)
         top[:, 1] = np.minimum(top[:, 1], low[:, 1])
-        dim = 0.20 + 0.08 * a[4] + 0.05 * a[9]
-        self._soft(self.dark, centre + [.0, -.05], (.30, .17), dim, .1)
+        dim = 0.27 + 0.08 * self.pose.blink + 0.06 * a[4] + 0.05 * a[9]
+        self._soft(self.dark, centre + [.0, -.05], (.30, .17 + .04 * a[5]), dim, .1)
         self._soft(self.dark, centre + [-.16 * side, -.04], (.09, .14), dim + .08, .1)
         self._soft(self.bright, centre + [0, .21 - .06 * a[6]], (.2, .05), 0.04, .1)
         depth = 0.12

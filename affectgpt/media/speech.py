@@ -20,6 +20,13 @@ NO_SPEECH_TOKEN = "<|nocaptions|>"
 NO_SPEECH = 0.5
 
 
+def recogniser_folder() -> str:
+    """Folder of the recogniser, converted on first use. Raises ValueError where its package is missing."""
+    from affectgpt import hub
+
+    return str(hub.local_folder(RECOGNISER))
+
+
 @lru_cache(maxsize=1)
 def _recogniser(folder: str):
     """(model, feature extractor, tokenizer), kept for the next clip."""
@@ -66,9 +73,7 @@ def _windows(waveform: np.ndarray) -> list[np.ndarray]:
 def _words(window: np.ndarray) -> str:
     import torch
 
-    from affectgpt import hub
-
-    model, extractor, tokenizer = _recogniser(str(hub.local_folder(RECOGNISER)))
+    model, extractor, tokenizer = _recogniser(recogniser_folder())
     window = window - window.mean()
     window = window * (PEAK / float(np.abs(window).max()))
     features = extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features

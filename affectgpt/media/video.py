@@ -233,9 +233,10 @@ def _read_decord(path, container, stream, count, rule, max_side, size) -> Frames
     packets = [packet for packet in container.demux(stream) if packet.size]
     container.seek(0, stream=stream)
     first = next(_decode(path, container, stream), None)
-    if first is None or _matrix(first)[0, 1] or np.linalg.det(_matrix(first)) < 0:
-        raise MediaError(f"{path}: decord cannot decode, turn or mirror this file; use the backend 'pyav'")
-    width, height = _scaled(first.width, first.height, max_side, size)
+    if first is None or np.linalg.det(_matrix(first)) < 0:  # it turns, but does not mirror
+        raise MediaError(f"{path}: decord cannot decode or mirror this file; use the backend 'pyav'")
+    upright_height, upright_width = _upright(np.empty((first.height, first.width, 1)), first).shape[:2]
+    width, height = _scaled(upright_width, upright_height, max_side, size)
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)

@@ -224,6 +224,29 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 parameter.requires_grad = not name.startswith(frozen_encoders)
         return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
 
+    def part_sizes(self) -> list[tuple[str, int, int]]:
+        """(part, frozen parameters, trained parameters) of each part."""
+        sizes: dict[str, list[int]] = {}
+        for name, parameter in self.named_parameters():
+            part = "LoRA" if "lora_" in name else name.split(".")[0]
+            sizes.setdefault(part, [0, 0])[parameter.requires_grad] += parameter.numel()
+        return [(part, frozen, trained) for part, (frozen, trained) in sizes.items()]
+
+    def fit_norms(self, inputs: list) -> None:
+        """Standardise by the features of these inputs; raw inputs and streams without a norm are left as they are."""
+        for stream, norm in self.norms.items():
+            rows = [getattr(one, stream) for one in inputs if getattr(one, stream) is not None]
+            if rows and rows[0].ndim == 2:
+                norm.fit(torch.cat(rows).to(self.device))
+
+    def merge_lora(self) -> None:
+        """Add LoRA into the weights it adapts: faster generation, no more training."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for module in self.language_model.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.merge()
+
     def train(self, mode: bool = True):
         """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
         super().train(mode)

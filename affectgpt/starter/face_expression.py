@@ -19,7 +19,6 @@ from pathlib import Path
 from . import save_model
 
 _RANGE = ".range"
-_TRIM = 0.12
 _LAYOUTS = {
     "filters": (3, 2, 0, 1),  # height, width, in, out -> out, in, height, width
     "pointwise_filter": (3, 2, 0, 1),
@@ -46,8 +45,7 @@ def convert(sources: dict[str, Path], folder: Path) -> None:
             scale, minimum = packed[name + _RANGE].tolist()
             value = value.float() * scale + minimum
         state[name] = value
-    # face crops have a margin of 0.2; on tighter pictures the network was measured to be right more often
-    save_model(folder, FaceExpressionModel, FaceExpressionConfig(trim=_TRIM), state)
+    save_model(folder, FaceExpressionModel, FaceExpressionConfig(), state)
 
 
 def pack(model_folder: Path, target: Path) -> None:

@@ -1,0 +1,195 @@
+"""`affectgpt VERB`: thin; each verb calls one function."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from affectgpt import __version__
+from affectgpt.errors import run_cli
+
+STARTER_MODEL = Path("runs/starter/model")
+"""Where the main job leaves its model; `describe` takes it where no other is named."""
+
+VERBS = """\
+  starter             make the starter corpus, train on it, judge the model, describe a clip (the main job)
+  describe FILE...    describe the emotion in videos, sounds and pictures
+  train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
+  evaluate MODEL      label accuracy of a model for every subset of its streams
+  corpus FOLDER       make the starter corpus alone
+  info MODEL          what a model is made of
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    return run_cli(_dispatch, argv)
+
+
+def _dispatch(arguments: list[str]) -> int | None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"AffectGPT {__version__}\n\nusage: affectgpt VERB [options]; affectgpt VERB --help for each\n\n{VERBS}")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb == "describe":
+        return describe(rest)
+    if verb == "info":
+        return info(rest)
+    if verb == "train":
+        from affectgpt.train.sft import main as job
+    elif verb == "starter":
+        from affectgpt.train.starter import main as job
+    elif verb == "corpus":
+        from affectgpt.train.starter import corpus_main as job
+    elif verb == "evaluate":
+        from affectgpt.eval.accuracy import main as job
+    else:
+        import difflib
+
+        verbs = [line.split()[0] for line in VERBS.splitlines()]
+        near = difflib.get_close_matches(verb, verbs, n=1)
+        raise ValueError(f"unknown verb {verb!r}; " + (f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(verbs)}"))
+    return job(rest)
+
+
+def describe(arguments: list[str]) -> int:
+    """Describe files; the good ones are answered and the bad ones are listed."""
+    parser = argparse.ArgumentParser(
+        prog="affectgpt describe", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Describe the emotion in videos, sounds and pictures: evidence, labels and polarity.",
+        epilog="examples:\n  affectgpt describe clip.mp4\n  affectgpt describe interviews/ --json > answers.jsonl\n"
+               "  affectgpt describe call.wav --subtitle 'I am fine.' --streams audio,text")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="media files or folders of them")
+    parser.add_argument("--model", default=str(STARTER_MODEL), help=f"model folder (default: {STARTER_MODEL})")
+    parser.add_argument("--subtitle", help="the spoken words; without it they are recognised from the sound")
+    parser.add_argument("--streams", help="what to look at, for example audio,face,text (default: all)")
+    parser.add_argument("--question", help="ask something else")
+    parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--skipped", default="skipped.jsonl", help="where to list unreadable files (default: skipped.jsonl)")
+    parser.add_argument("--timings", action="store_true", help="say on stderr where the time went")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    return _describe(options)
+
+
+def _describe(options: argparse.Namespace) -> int:
+    import time
+
+    started = time.perf_counter()
+    from affectgpt.data.clip import Clip
+    from affectgpt.files import write_jsonl
+    from affectgpt.inference import Describer, Skipped, check_model_folder, find_media
+
+    if options.batch_size < 1:
+        raise ValueError(f"--batch-size is {options.batch_size}: use 1 or more")
+    check_model_folder(options.model)
+    files = find_media(options.files)
+    streams = [stream.strip() for stream in options.streams.split(",")] if options.streams else None
+    quiet_libraries()
+    describer = Describer(options.model)
+    loaded = time.perf_counter()
+    clips = [Clip(id=file.name, media=file, words=options.subtitle) for file in files]
+    skipped = []
+    results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)))
+    if len(clips) > options.batch_size and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        results = tqdm(results, total=len(clips), unit="clip", file=sys.stderr)
+    for result in results:
+        if isinstance(result, Skipped):
+            skipped.append({"file": result.file, "reason": result.reason})
+            print(f"error: {result.reason}", file=sys.stderr)
+        elif options.json:
+            print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
+        else:
+            print(_readable(result), flush=True)
+    if options.timings:
+        done = time.perf_counter()
+        print(f"imports and model {loaded - started:.2f} s, reading and answering {done - loaded:.2f} s", file=sys.stderr)
+    if skipped and len(files) > 1:
+        write_jsonl(options.skipped, skipped)
+        print(f"{len(skipped)} of {len(files)} files were skipped; listed in {options.skipped}", file=sys.stderr)
+    return 2 if skipped else 0
+
+
+def _readable(result) -> str:
+    words = f'\n  words     "{result.words}"' if result.words else ""
+    notes = f"\n  note      {'; '.join(result.notes)}" if result.notes else ""
+    return (f"{result.file}\n  {result.description}\n  labels    {', '.join(result.labels) or '(none)'}"
+            f"\n  polarity  {result.polarity}{words}\n  streams   {', '.join(result.streams)}{notes}"
+            f"\n  seconds   {result.seconds:.2f}")
+
+
+def info(arguments: list[str]) -> int:
+    """Say what a model is made of."""
+    parser = argparse.ArgumentParser(prog="affectgpt info", description="What a model is made of.",
+                                     epilog="example:\n  affectgpt info runs/starter/model",
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default=str(STARTER_MODEL), help=f"model folder (default: {STARTER_MODEL})")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    from affectgpt.inference import check_model_folder
+
+    folder = check_model_folder(options.model)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    training = folder / "training.json"
+    facts = {
+        "folder": str(folder), "preset": config["preset"], "llm": config["llm"],
+        "audio_encoder": config["audio_encoder"], "visual_encoder": config["visual_encoder"],
+        "streams": config["streams"], "projector": config["projector"], "fusion": config["fusion"],
+        "tokens": {s: config[f"{s}_tokens"] for s in config["streams"] if s != "text"},
+        "frames": config["frames"], "audio_positions": config["audio_positions"],
+        "lora_rank": config["lora_rank"], "label_words": config["label_space"],
+        "trained_parameters": _parameters(folder / "model.safetensors"),
+        "training": json.loads(training.read_text(encoding="utf-8")) if training.is_file() else None,
+    }
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False))
+        return 0
+    for key, value in facts.items():
+        if isinstance(value, list):
+            value = ", ".join(value)
+        elif isinstance(value, dict):
+            value = ", ".join(f"{name} {count:,}" if isinstance(count, int) else f"{name} {count}"
+                              for name, count in value.items())
+        print(f"{key.replace('_', ' '):<20}{value}")
+    return 0
+
+
+def _parameters(file: Path) -> dict[str, int]:
+    """Part -> number of stored parameters, from the header alone."""
+    from math import prod
+
+    from safetensors import safe_open
+
+    sizes: dict[str, int] = {}
+    with safe_open(file, "numpy") as tensors:
+        for name in tensors.keys():
+            part = "LoRA" if "lora_" in name else name.split(".")[0]
+            sizes[part] = sizes.get(part, 0) + prod(tensors.get_slice(name).get_shape())
+    return sizes
+
+
+def quiet_libraries() -> None:
+    """No progress bars and warnings of libraries between a user and an answer."""
+    import logging
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What a recipe would do: its settings, its parts, the first clips as tensors and tokens, the memory it will take."""
+
+from __future__ import annotations
+
+import yaml
+
+from affectgpt.config import Recipe, recipe_to_dict
+
+CLIPS = 2
+
+
+def dry_run(recipe: Recipe) -> None:
+    """Resolve the recipe, open the first clips, print what training would see, and write nothing."""
+    from affectgpt.cli import quiet_libraries
+    from affectgpt.data.dataset import InstructionDataset
+    from affectgpt.train import sft
+
+    quiet_libraries()
+    print(yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110))
+    device = sft.choose_device(recipe)
+    splits = sft.read_splits(recipe)
+    for name, clips in splits.items():
+        print(f"split {name}: {len(clips)} clips, first of {clips[0].provenance}")
+    model, processor = sft.build(recipe, device)
+    sft.print_parts(model)
+    clips = splits[recipe.data.train_split][:CLIPS]
+    inputs = {clip.key: processor.load(clip, reader=recipe.data.reader) for clip in clips}
+    dataset = InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
+                                 recipe.data.text_dropout, recipe.train.seed)
+    lengths = []
+    for index, clip in enumerate(clips):
+        sample, raw = dataset[index], inputs[clip.key]
+        shapes = ", ".join(f"{stream} {list(getattr(raw, stream).shape)}" for stream in raw.media_streams)
+        labelled = sum(label != -100 for label in sample["labels"])
+        lengths.append(len(sample["input_ids"]))
+        kind, hidden = dataset.draw(index)
+        print(f"\nclip {clip.key}: {shapes or 'no media'}{'; ' + '; '.join(raw.notes) if raw.notes else ''}")
+        print(f"  question {kind}, hidden {', '.join(hidden) or 'nothing'}; {lengths[-1]} tokens, {labelled} of them labelled")
+        print("  " + processor.tokenizer.decode(sample["input_ids"]).replace("\n", "\n  "))
+    print_memory(model, recipe, max(lengths))
+    print("\ndry run: nothing was trained or written")
+
+
+def print_memory(model, recipe: Recipe, length: int) -> None:
+    """Print an estimate of the memory of training: weights, gradients with Adam's two states, activations."""
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    config, batch = model.config.text_config, recipe.train.batch_size
+    bytes_a_value = 2 if recipe.model.dtype == "bfloat16" else 4
+    # About 34 values a token, layer and channel are kept for the backward pass (Korthikanti et al. 2022, eq. 1,
+    # counts 34 bytes at two bytes a value); with checkpointing one.
+    kept = 1 if recipe.train.gradient_checkpointing else 17
+    activations = batch * length * config.num_hidden_layers * config.hidden_size * kept * bytes_a_value
+    gigabyte = 1024**3
+    print(f"\nmemory (estimate): weights {weights / gigabyte:.2f} GiB, gradients and optimizer "
+          f"{trained * 12 / gigabyte:.2f} GiB, activations {activations / gigabyte:.2f} GiB "
+          f"(batch {batch} x {length} tokens)")

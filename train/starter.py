@@ -1,0 +1,89 @@
+"""The main job: make the starter corpus, train on it, judge the model on held-out identities, describe a clip.
+
+    affectgpt starter
+    affectgpt starter --clips 240 train.epochs=2
+
+Every step is skipped if it is already done, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from affectgpt.config import load_recipe
+from affectgpt.files import is_done
+
+FOLDER = Path("runs/starter")
+CLIPS = 480
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the command line and run the job."""
+    parser = argparse.ArgumentParser(prog="affectgpt starter", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the starter recipe to change")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where everything goes (default: {FOLDER})")
+    parser.add_argument("--clips", type=int, default=CLIPS, help=f"clips of the corpus (default: {CLIPS})")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    run(options.folder, options.clips, options.seed, options.overrides)
+    return 0
+
+
+def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
+    """Corpus, training, evaluation, pictures, one description."""
+    started = time.time()
+    recipe = load_recipe("starter", [f"data.manifests={folder / 'corpus' / 'manifest.jsonl'}",
+                                     f"train.output={folder}", f"train.seed={seed}", *overrides])
+    from affectgpt.cli import main as cli
+    from affectgpt.cli import quiet_libraries
+    from affectgpt.data.readers import read_corpus
+    from affectgpt.data.synthetic import make_corpus
+    from affectgpt.eval import plots
+    from affectgpt.eval.accuracy import evaluate
+    from affectgpt.train import sft
+
+    quiet_libraries()
+    step("1/4 starter corpus", started)
+    manifest = make_corpus(folder / "corpus", clips=clips, seed=seed)
+    step("2/4 training", started)
+    model = folder / "model"
+    if is_done(model):
+        print(f"{model} is there already: using it (remove it to train anew)")
+    else:
+        sft.run(recipe)
+    plots.training_curve(folder / "log.jsonl", folder / "training.png")
+    step("3/4 held-out identities", started)
+    results = evaluate(str(model), str(manifest), output=str(folder / "evaluation"))
+    print(results["table"])
+    step("4/4 one held-out clip", started)
+    clip = next(clip for clip in read_corpus(str(manifest)) if clip.split == "test" and clip.targets.conflict)
+    cli(["describe", str(clip.media), "--subtitle", clip.words, "--model", str(model)])
+    step("done", started)
+    print(f"plots:   {folder / 'training.png'}, {folder / 'evaluation' / 'results.png'}\nmodel:   {model}\n"
+          f"next:    .venv/bin/affectgpt describe YOUR_CLIP.mp4 --model {model}")
+
+
+def step(title: str, started: float) -> None:
+    """Print a heading with the time since the start."""
+    print(f"\n== {title} ({time.time() - started:.0f} s)", flush=True)
+
+
+def corpus_main(arguments: list[str]) -> int:
+    """`affectgpt corpus FOLDER`."""
+    parser = argparse.ArgumentParser(prog="affectgpt corpus", description="Make the starter corpus: talking faces with "
+                                     "voice and words, as mp4 files with a manifest.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--clips", type=int, default=CLIPS, help=f"number of clips (default: {CLIPS})")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    from affectgpt.data.synthetic import make_corpus
+
+    manifest = make_corpus(options.folder, clips=options.clips, seed=options.seed, workers=options.workers)
+    print(f"manifest: {manifest}\nnext:     affectgpt train starter data.manifests={manifest}")
+    return 0
