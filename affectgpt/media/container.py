@@ -49,7 +49,8 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         try:
             yield container
         except av.FFmpegError as error:
-            raise MediaError(f"{path}: cannot be read ({reason(error)}); re-encode or copy it again") from error
+            message = f"{path}: cannot be read ({reason(error)}); re-encode or copy it again"
+            raise MediaError(message) from error
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:

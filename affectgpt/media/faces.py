@@ -15,7 +15,8 @@ BORDER = 0.1
 SCALE_STEP = 1.15
 MIN_NEIGHBOURS = 5
 MIN_FACE = 0.12  # of the shorter side
-# Small faces in a wide shot, tried where the first look finds nothing: stricter, or texture passes for a face.
+# Small faces in a wide shot, looked for where the first look finds nothing; stricter, because texture
+# passes for a small face.
 WIDE_SIDE = 480
 WIDE_MIN_NEIGHBOURS = 8
 WIDE_MIN_FACE = 0.07

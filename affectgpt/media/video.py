@@ -146,7 +146,8 @@ def _read_image(path: Path) -> np.ndarray:
                 image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path}: the picture cannot be read, it is cut off or broken; save it again") from error
+        message = f"{path}: the picture cannot be read, it is cut off or broken; save it again"
+        raise MediaError(message) from error
 
 
 def _shows_picture(packet: av.Packet) -> bool:
@@ -157,7 +158,9 @@ def _shows_picture(packet: av.Packet) -> bool:
     return packet.stream.codec_context.name != "vp8" or bool(bytes(packet)[0] & 0x10)
 
 
-def _decode(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+def _decode(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
     done = 0
     try:
         for frame in container.decode(stream):
@@ -229,7 +232,8 @@ def _read_decord(path, container, stream, count, rule, max_side, size) -> Frames
     try:
         import decord
     except ImportError as error:
-        raise ValueError("video backend 'decord' is not installed: pip install decord, or use 'pyav'") from error
+        message = "video backend 'decord' is not installed: pip install decord, or use 'pyav'"
+        raise ValueError(message) from error
     packets = [packet for packet in container.demux(stream) if packet.size]
     container.seek(0, stream=stream)
     first = next(_decode(path, container, stream), None)
