@@ -16,6 +16,7 @@ from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
 
+END = 2
 QUESTION = "List the person's emotions."
 VARIANTS = {
     "whisper-face-attention": dict(audio="whisper", visual="face", audio_window_seconds=0.5),
@@ -24,9 +25,9 @@ VARIANTS = {
                                  audio_window_seconds=0.5, audio_tokens=3),
     "hubert-face-no-fusion": dict(audio="hubert", visual="face", llm="llama", fusion="none", audio_statistics="mean",
                                   audio_normalisation="clip", audio_layers="last", audio_window_seconds=0.5),
-    "published": dict(audio="hubert", visual="clip", preset="published", projector_hidden=0, fusion_width=0,
+    "published": dict(audio="hubert", visual="clip", preset="published", frame_tokens=3, projector_hidden=0, fusion_width=0,
                       audio_window_seconds=0.2, audio_segments=4),
-    "published-qformer-frame": dict(audio="hubert", visual="clip", preset="published", projector="qformer",
+    "published-qformer-frame": dict(audio="hubert", visual="clip", preset="published", frame_tokens=3, projector="qformer",
                                     fusion="qformer", fusion_visual="frame", audio_window_seconds=0.2, audio_segments=4,
                                     projector_hidden=0, fusion_width=0),
 }
@@ -204,7 +205,9 @@ def greedy_without_cache(model, batch: dict, steps: int) -> list[int]:
     streams = {key: value for key, value in batch.items() if key not in ("input_ids", "attention_mask")}
     with torch.no_grad():
         for _ in range(steps):
-            found.append(int(model(input_ids=ids, **streams).logits[0, -1].argmax()))
+            logits = model(input_ids=ids, **streams).logits[0, -1]
+            logits[END] = -torch.inf
+            found.append(int(logits.argmax()))
             ids = torch.cat([ids, torch.tensor([[found[-1]]])], dim=1)
     return found
 
@@ -212,7 +215,7 @@ def greedy_without_cache(model, batch: dict, steps: int) -> list[int]:
 def test_generation_equals_greedy_search_without_cache_and_padding(default):
     model, processor = default
     samples = [processor.inference_sample(inputs, QUESTION) for inputs in tiny.mixture(processor)]
-    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": 399}
+    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": END}
     batch = processor.collate(samples, side="left")
     assert (batch["attention_mask"][:, 0] == 0).any() and (batch["attention_mask"][:, -1] == 1).all()
     together = model.generate(**batch, **options).tolist()
@@ -378,7 +381,7 @@ def test_auto_classes_know_the_model(parts, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("values", [
-    dict(preset="published", projector_hidden=512, fusion_width=512, attention_softmax=True, feature_norm=True),
+    dict(preset="published", frame_tokens=3, projector_hidden=512, fusion_width=512, attention_softmax=True, feature_norm=True),
     dict(preset="affectgpt", attention_softmax=False, feature_norm=False, audio_tokens=7),
 ])
 def test_configuration_survives_its_file(parts, tmp_path, values):  # noqa: F811
@@ -454,6 +457,7 @@ def test_a_damaged_folder_is_one_clear_line(saved, tmp_path, change, message):
     (dict(projector="magic"), "projector is 'magic': use one of attention, mean, qformer"),
     (dict(streams=["fusion", "audio"]), "made of audio and face"),
     (dict(audio_tokens=0), "audio_tokens is 0"),
+    (dict(streams=["face", "frame"], shared_visual_projection=True, face_tokens=1), "face_tokens is 1 and frame_tokens"),
     (dict(preset="old"), "unknown preset 'old'"),
 ])
 def test_a_configuration_that_cannot_be_is_refused(values, message):

@@ -16,7 +16,7 @@ from affectgpt.config import load_recipe
 from affectgpt.files import is_done
 
 FOLDER = Path("runs/starter")
-CLIPS = 480
+CLIPS = 560
 
 
 def main(arguments: list[str]) -> int:

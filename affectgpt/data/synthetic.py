@@ -3,7 +3,7 @@
 Every clip is real H.264 and AAC. Its emotion is carried by the voice, the face, the words, by all of
 them or by none; sometimes two of them disagree. Identities and sentences never cross the splits.
 
->>> manifest = make_corpus("data/starter", clips=480)            # doctest: +SKIP
+>>> manifest = make_corpus("data/starter", clips=560)            # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from affectgpt.data import synthetic_words as wording
 from affectgpt.data.synthetic_face import EXPRESSIONS, SIZE, FacePainter, Look, Pose
-from affectgpt.data.synthetic_voice import HOP, LEAD, SAMPLE_RATE, VoiceBody, VoiceStyle, synthesise, voice_style
+from affectgpt.data.synthetic_speaker import Speaker, make_speaker
+from affectgpt.data.synthetic_voice import HOP, SAMPLE_RATE, VoiceStyle, synthesise, voice_style
 from affectgpt.labels import BASIC_EMOTIONS, SYNONYMS, polarity_of
 
 VERSION = 1
@@ -34,18 +35,9 @@ FPS = Fraction(25, 2)
 CUES = ("audio", "face", "text")
 CONDITIONS = ("all", "audio", "face", "text", "neutral", "conflict")
 _EMOTIONS = tuple(emotion for emotion in BASIC_EMOTIONS if emotion != "neutral")
-_VALENCE = {"neutral": 0.0, "happy": 0.8, "sad": -0.65, "angry": -0.7, "fearful": -0.6, "disgusted": -0.7, "surprised": 0.1}
+_VALENCE = {"neutral": 0.0, "happy": 0.8, "sad": -0.65, "angry": -0.7, "fearful": -0.6, "disgusted": -0.7,
+            "surprised": 0.1}
 _SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """One identity: its name, its split, its face and its voice."""
-
-    name: str
-    split: str
-    look: Look
-    voice: VoiceBody
 
 
 @dataclass(frozen=True)
@@ -61,54 +53,19 @@ class ClipPlan:
     entropy: tuple[int, int]
 
 
-def _split_of(speaker: int, speakers: int, held_out: int) -> str:
-    if speaker >= speakers - held_out:
-        return "test"
-    return "val" if speaker >= speakers - 2 * held_out else "train"
-
-
-def make_speaker(index: int, seed: int, speakers: int = 12) -> Speaker:
-    """The identity number `index` of a corpus. A sixth of them is held out for val, a sixth for test."""
-    rng = np.random.default_rng((seed, 7, index))
-    deep = index % 2 == 0  # every split gets deep and high voices in turn
-
-    def turn(step: int, options: list) -> object:
-        return options[(index * step + index // len(options)) % len(options)]
-
-    skin = turn(1, [(238, 198, 170), (150, 103, 76), (222, 176, 142), (118, 80, 60), (196, 146, 110), (232, 186, 160)])
-    hair = turn(1, [(72, 46, 30), (30, 25, 24), (44, 34, 30), (28, 24, 24), (98, 66, 40), (120, 116, 112), (96, 44, 26)])
-    if sum(skin) < 360:
-        hair = (30, 25, 23)
-    style = turn(1, ["short", "curly", "shaved", "short"] if deep else ["fringe", "long", "curly", "bun", "long"])
-    shade, grey = rng.uniform(0.95, 1.05), rng.integers(105, 180)
-    look = Look(
-        skin=tuple(int(c * shade) for c in skin), hair=hair,
-        iris=turn(1, [(84, 58, 40), (92, 122, 150), (96, 110, 70), (60, 42, 32)]),
-        shirt=tuple(int(v) for v in rng.integers(50, 200, 3)), backdrop=tuple(int(v) for v in grey + rng.integers(-22, 23, 3)),
-        hair_style=style, jaw=float(rng.uniform(1.0, 1.1) if deep else rng.uniform(0.9, 1.0)),
-        length=float(rng.uniform(0.96, 1.05)), eye=float(rng.uniform(0.94, 1.08)), eye_tilt=float(rng.uniform(0.0, 0.035)),
-        brow=float(rng.uniform(1.0, 1.3) if deep else rng.uniform(0.75, 1.0)), nose=float(rng.uniform(0.9, 1.2)),
-        lips=float(rng.uniform(0.85, 1.1) if deep else rng.uniform(1.0, 1.3)), age=float(rng.uniform(0.0, 0.7)),
-        glasses=index % 5 == 4, beard=float(rng.uniform(0.16, 0.26)) if deep and index % 4 == 2 else 0.0,
-        light=float(rng.uniform(-0.8, 0.8)), seed=int(rng.integers(1 << 30)))
-    voice = VoiceBody(pitch=float(rng.uniform(98, 128) if deep else rng.uniform(180, 222)),
-                      formants=float(rng.uniform(0.95, 1.04) if deep else rng.uniform(1.1, 1.2)),
-                      rate=float(rng.uniform(0.97, 1.06)), breath=float(rng.uniform(0.05, 0.2)))
-    return Speaker(f"speaker_{index:02d}", _split_of(index, speakers, max(1, round(speakers / 6))), look, voice)
-
-
 def _block(seed: int, speaker: int, block: int) -> list[tuple[str, dict[str, str]]]:
     """Forty shuffled clips of one identity: (condition, stream -> basic emotion), emotions in balance."""
     rng = np.random.default_rng((seed, 11, speaker, block))
     clips: list[tuple[str, dict[str, str]]] = [("neutral", dict.fromkeys(CUES, "neutral"))] * 4
     for emotion in _EMOTIONS:
-        clips += [("all", dict.fromkeys(CUES, emotion))] * 2
+        clips.append(("all", dict.fromkeys(CUES, emotion)))
         clips += [(stream, dict.fromkeys(CUES, "neutral") | {stream: emotion}) for stream in CUES]
     order = rng.permutation(_EMOTIONS).tolist()
-    for number, first in enumerate(order):  # each emotion once as the first, once as the second
-        second = order[(number + 1 + block % 5) % len(order)]
-        streams = [CUES[i] for i in rng.permutation(3)[:2]]
-        clips.append(("conflict", dict.fromkeys(CUES, "neutral") | dict(zip(streams, (first, second), strict=True))))
+    for offset in (1, 2):
+        for number, first in enumerate(order):  # each emotion twice as the first, twice as the second
+            second = order[(number + offset + 2 * (block % 2)) % len(order)]
+            streams = [CUES[i] for i in rng.permutation(3)[:2]]
+            clips.append(("conflict", dict.fromkeys(CUES, "neutral") | {streams[0]: first, streams[1]: second}))
     return [clips[i] for i in rng.permutation(len(clips))]
 
 
@@ -134,7 +91,7 @@ def _cached_block(seed: int, speaker: int, block: int) -> tuple:
     return tuple(_block(seed, speaker, block))
 
 
-def plan_clip(index: int, seed: int = 0, speakers: int = 12) -> ClipPlan:
+def plan_clip(index: int, seed: int = 0, speakers: int = 14) -> ClipPlan:
     """The plan of clip number `index`; it depends on nothing but these three numbers."""
     number, turn = index % speakers, index // speakers
     speaker = _cached_speaker(number, seed, speakers)
@@ -157,7 +114,8 @@ def plan_clip(index: int, seed: int = 0, speakers: int = 12) -> ClipPlan:
         "id": name, "split": speaker.split, "media": f"clips/{name}.mp4", "words": words, "language": "en",
         "speaker": speaker.name, "emotion": None if condition == "conflict" else labels[0], "labels": labels,
         "sentiment": polarity_of(labels), "valence": round(float(valence), 2) + 0.0,
-        "evidence": {"audio": wording.voice_evidence(asdict(style), rng), "face": wording.face_evidence(actions, rng),
+        "evidence": {"audio": wording.voice_evidence(asdict(style), rng),
+                     "face": wording.face_evidence(actions, rng),
                      "text": wording.text_evidence(words, rng)},
         "cues": dict(cues),
     }
@@ -214,7 +172,8 @@ def write_clip(path: Path, frames: np.ndarray, waveform: np.ndarray) -> None:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
     try:
         with av.open(str(temporary), "w") as container:
-            video = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "20", "threads": "1"})
+            options = {"preset": "veryfast", "crf": "20", "threads": "1"}
+            video = container.add_stream("libx264", rate=FPS, options=options)
             video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
             sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
             sound.bit_rate = 64000
@@ -222,7 +181,8 @@ def write_clip(path: Path, frames: np.ndarray, waveform: np.ndarray) -> None:
                 container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(video.encode())
             for start in range(0, len(waveform), 1024):
-                block = av.AudioFrame.from_ndarray(waveform[None, start:start + 1024], format="fltp", layout="mono")
+                part = waveform[None, start:start + 1024]
+                block = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
                 block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
                 container.mux(sound.encode(block))
             container.mux(sound.encode())
@@ -237,7 +197,8 @@ def _is_whole(path: Path) -> bool:
         return False
     try:
         with av.open(str(path)) as container:
-            return bool(container.streams.video and container.streams.audio and container.streams.video[0].frames)
+            streams = container.streams
+            return bool(streams.video and streams.audio and streams.video[0].frames)
     except av.FFmpegError:  # a damaged file is made again
         return False
 
@@ -265,7 +226,7 @@ def _write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def make_corpus(folder: str | Path, clips: int = 480, seed: int = 0, speakers: int = 12, workers: int = 2,
+def make_corpus(folder: str | Path, clips: int = 560, seed: int = 0, speakers: int = 14, workers: int = 2,
                 progress: bool = True) -> Path:
     """Make the starter corpus in `folder` and return its manifest (`manifest.jsonl`).
 
@@ -286,7 +247,7 @@ def make_corpus(folder: str | Path, clips: int = 480, seed: int = 0, speakers: i
             raise ValueError(f"{mark}: made with other parameters ({found}), not {parameters}; "
                              "choose another folder or delete this one")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: exists and is not a starter corpus (no corpus.json); choose an empty folder")
+        raise ValueError(f"{folder}: not empty, and holds no corpus.json; choose an empty folder")
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     _write_text(mark, json.dumps(parameters, indent=1) + "\n")
     rows = [plan_clip(index, seed, speakers).row for index in range(clips)]

@@ -7,12 +7,13 @@ timing only: pitch level, range and contour, loudness, tempo and voice quality.
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter, resample_poly
+
+from affectgpt.data.synthetic_phonemes import segments
 
 SAMPLE_RATE = 16000
 HOP = 80
@@ -67,103 +68,26 @@ _STYLES = {
 def voice_style(emotion: str, intensity: float, rng: np.random.Generator) -> VoiceStyle:
     """The style of one clip: between the neutral and the full style, with a little of its own."""
     neutral, full = asdict(_STYLES["neutral"]), asdict(_STYLES[emotion])
-    own = {"level": 0.5, "range": 0.08, "gain": 0.8, "rate": 0.025, "tension": 0.05, "breath": 0.05,
-           "creak": 0.0, "tremor": 0.0, "final": 0.4, "smile": 0.005}
+    own = {
+        "level": 0.5,
+        "range": 0.08,
+        "gain": 0.8,
+        "rate": 0.025,
+        "tension": 0.05,
+        "breath": 0.05,
+        "creak": 0.0,
+        "tremor": 0.0,
+        "final": 0.4,
+        "smile": 0.005,
+    }
     amount = 0.4 + 0.6 * intensity
-    mixed = {key: neutral[key] + amount * (full[key] - neutral[key]) + float(rng.normal()) * spread
-             for key, spread in own.items()}
+    mixed = {
+        key: neutral[key] + amount * (full[key] - neutral[key]) + float(rng.normal()) * spread
+        for key, spread in own.items()
+    }
     for key in ("breath", "creak", "tremor"):
         mixed[key] = float(np.clip(mixed[key], 0.0, 1.0))
     return VoiceStyle(**{key: round(float(value), 3) for key, value in mixed.items()})
-
-
-# Vowels: seconds, formants 1-3 in Hz (Peterson & Barney, men), mouth opening and rounding 0..1.
-_VOWELS = {
-    "IY": (.10, 270, 2290, 3010, .25, 0.), "IH": (.075, 390, 1990, 2550, .35, 0.), "EH": (.085, 530, 1840, 2480, .55, 0.),
-    "AE": (.11, 660, 1720, 2410, .8, 0.), "AH": (.08, 640, 1190, 2390, .6, 0.), "AA": (.11, 730, 1090, 2440, .95, .1),
-    "AO": (.11, 570, 840, 2410, .75, .6), "UH": (.08, 440, 1020, 2240, .35, .7), "UW": (.10, 300, 870, 2240, .25, 1.),
-    "ER": (.10, 490, 1350, 1690, .4, .3), "AX": (.05, 500, 1500, 2500, .35, 0.),
-}
-_GLIDES = {"EY": ("EH", "IY"), "AY": ("AA", "IH"), "OW": ("AO", "UH"), "AW": ("AA", "UH"), "OY": ("AO", "IH")}
-# Consonants: seconds, formants 1-3, voicing, breath noise, hiss, hiss centre Hz, hiss width Hz, opening, rounding.
-_CONSONANTS = {
-    "M": (.07, 280, 1000, 2200, .45, 0, 0, 1, 1, 0., .1), "N": (.06, 280, 1500, 2400, .45, 0, 0, 1, 1, .15, 0.),
-    "NG": (.07, 280, 1900, 2600, .45, 0, 0, 1, 1, .2, 0.), "L": (.06, 360, 1100, 2700, .6, 0, 0, 1, 1, .3, 0.),
-    "R": (.06, 350, 1200, 1550, .6, 0, 0, 1, 1, .25, .4), "W": (.06, 300, 700, 2200, .6, 0, 0, 1, 1, .15, 1.),
-    "Y": (.05, 280, 2200, 2900, .6, 0, 0, 1, 1, .2, 0.), "V": (.055, 300, 1200, 2300, .4, 0, .10, 5500, 3500, .08, 0.),
-    "Z": (.075, 300, 1600, 2500, .35, 0, .30, 6200, 1500, .12, 0.), "DH": (.04, 300, 1400, 2500, .45, 0, .06, 5500, 3000, .2, 0.),
-    "ZH": (.07, 300, 1700, 2400, .35, 0, .30, 3300, 1200, .2, .5), "S": (.09, 320, 1600, 2500, 0, 0, .55, 6300, 1400, .12, 0.),
-    "SH": (.09, 320, 1700, 2400, 0, 0, .60, 3300, 1200, .2, .5), "F": (.08, 320, 1200, 2300, 0, 0, .18, 5500, 3500, .08, 0.),
-    "TH": (.07, 320, 1400, 2500, 0, 0, .14, 5500, 3000, .2, 0.), "HH": (.05, 500, 1500, 2500, 0, .6, 0, 1, 1, .35, 0.),
-}
-# Stops: closure voicing, burst centre Hz, burst width Hz, burst level, following breath seconds, formants 1-3, closed lips.
-_STOPS = {
-    "P": (0, 1000, 900, .25, .030, 300, 900, 2200, True), "B": (.25, 800, 800, .20, 0, 250, 900, 2200, True),
-    "T": (0, 4500, 1500, .40, .035, 300, 1700, 2600, False), "D": (.25, 4000, 1500, .30, 0, 250, 1700, 2600, False),
-    "K": (0, 2100, 700, .45, .040, 300, 1900, 2300, False), "G": (.25, 2000, 700, .30, 0, 250, 1900, 2300, False),
-}
-_LEXICON = {key: value.split() for key, value in (row.split(":") for row in """
-a:AX|i:AY|the:DH AX|to:T UW|of:AX V|you:Y UW|your:Y AO R|my:M AY|me:M IY|we:W IY|he:HH IY|she:SH IY|is:IH Z|was:W AA Z|are:AA R
-were:W ER|they:DH EY|there:DH EH R|their:DH EH R|what:W AH T|who:HH UW|one:W AH N|two:T UW|four:F AO R|have:HH AE V|has:HH AE Z
-said:S EH D|says:S EH Z|do:D UW|does:D AH Z|done:D AH N|did:D IH D|come:K AH M|came:K EY M|some:S AH M|love:L AH V|gone:G AO N
-nothing:N AH TH IH NG|something:S AH M TH IH NG|everything:EH V R IY TH IH NG|everyone:EH V R IY W AH N|nobody:N OW B AA D IY
-mother:M AH DH ER|father:F AA DH ER|sister:S IH S T ER|friend:F R EH N D|heart:HH AA R T|heard:HH ER D|again:AX G EH N|any:EH N IY
-know:N OW|knew:N UW|now:N AW|how:HH AW|down:D AW N|house:HH AW S|out:AW T|our:AW ER|about:AX B AW T|found:F AW N D|blood:B L AH D
-money:M AH N IY|job:JH AA B|baby:B EY B IY|girl:G ER L|moving:M UW V IH NG|move:M UW V|moved:M UW V D|believe:B IH L IY V|live:L IH V
-alone:AX L OW N|lonely:L OW N L IY|only:OW N L IY|over:OW V ER|always:AO L W EY Z|all:AO L|call:K AO L|wall:W AO L|calm:K AA M|so:S OW
-no:N OW|go:G OW|going:G OW IH NG|goodbye:G UH D B AY|good:G UH D|look:L UH K|looks:L UH K S|book:B UH K|took:T UH K|stood:S T UH D
-foot:F UH T|footsteps:F UH T S T EH P S|floor:F L AO R|door:D AO R|wonderful:W AH N D ER F AX L|tomorrow:T AX M AA R OW|today:T AX D EY
-been:B IH N|being:B IY IH NG|give:G IH V|evening:IY V N IH NG|ever:EH V ER|never:N EH V ER|every:EH V R IY|seven:S EH V AX N|enough:IH N AH F
-listen:L IH S AX N|fool:F UW L|fire:F AY ER|scared:S K EH R D|afraid:AX F R EY D|dead:D EH D|head:HH EH D|already:AO L R EH D IY|ready:R EH D IY
-bear:B EH R|wear:W EH R|wait:W EY T|weighs:W EY Z|eight:EY T|china:CH AY N AX|lottery:L AA T ER IY|june:JH UW N|sugar:SH UH G ER|sure:SH UH R
-people:P IY P AX L|table:T EY B AX L|office:AO F IH S|station:S T EY SH AX N|operation:AA P ER EY SH AX N|river:R IH V ER|half:HH AE F|hour:AW ER
-put:P UH T|full:F UH L|pull:P UH L|wash:W AA SH|washes:W AA SH IH Z|slimy:S L AY M IY|gross:G R OW S|rotten:R AA T AX N|toilet:T OY L IH T
-filthy:F IH L TH IY|completely:K AX M P L IY T L IY|absolutely:AE B S AX L UW T L IY|birthday:B ER TH D EY|holiday:HH AA L IX D EY|excuses:IH K S K Y UW S IH Z
-""".replace("IX", "IH").strip().replace("\n", "|").split("|"))}
-# Letters -> sounds, longest match first; "" is silence.
-_RULES = {key: value.split() for key, value in (row.split(":") for row in (
-    "tion:SH AX N|ough:AO|augh:AO|eigh:EY|tch:CH|igh:AY|dge:JH|sch:S K|ear:IH R|air:EH R|oor:AO R|our:AO R|are:EH R|ing:IH NG|"
-    "ee:IY|ea:IY|ai:EY|ay:EY|oa:OW|ow:OW|ou:AW|oo:UW|oi:OY|oy:OY|au:AO|aw:AO|ew:UW|ie:IY|ei:EY|ue:UW|ui:UW|ey:IY|er:ER|ir:ER|ur:ER|"
-    "ar:AA R|or:AO R|th:TH|sh:SH|ch:CH|ph:F|wh:W|ck:K|ng:NG|qu:K W|kn:N|wr:R|gg:G|ss:S|ll:L|tt:T|pp:P|bb:B|dd:D|ff:F|mm:M|nn:N|rr:R|zz:Z|"
-    "a:AE|b:B|c:K|d:D|e:EH|f:F|g:G|h:HH|i:IH|j:JH|k:K|l:L|m:M|n:N|o:AA|p:P|q:K|r:R|s:S|t:T|u:AH|v:V|w:W|x:K S|y:IY|z:Z").split("|"))}
-_LONG = {"a": "EY", "i": "AY", "o": "OW", "u": "UW", "e": "IY", "y": "AY"}
-_UNSTRESSED = set("a an the to of is was are were and in on at my your he she it we they i you do not that this for be as "
-                  "his her our with by so us me had has have will been".split())
-
-
-def phonemes(word: str) -> list[str]:
-    """Phonemes (ARPAbet without stress marks) of one English word, by exceptions and letter rules.
-
-    >>> phonemes("cats")
-    ['K', 'AE', 'T', 'S']
-    """
-    word = re.sub(r"[^a-z]", "", word.lower())
-    if word in _LEXICON:
-        return list(_LEXICON[word])
-    out: list[str] = []
-    at = 0
-    while at < len(word):
-        rest = word[at:]
-        if rest == "e" and len(word) > 2:  # a final e is silent
-            break
-        if rest == "ed" and len(word) > 3 and word[at - 1] not in "td":
-            out.append("D")
-            break
-        long_vowel = re.match(r"[aiouey][bcdfgklmnpstvz](e|es|ed|ing)$", rest)
-        if long_vowel and len(word) > 2 and (at == 0 or word[at - 1] not in "aeiou"):
-            out.append(_LONG[rest[0]])
-            at += 1
-        elif rest[0] == "c" and rest[1:2] in ("e", "i", "y"):
-            out.append("S")
-            at += 1
-        elif rest == "y" and len(word) <= 3:
-            out.append("AY")
-            at += 1
-        else:
-            size = next(n for n in (4, 3, 2, 1) if rest[:n] in _RULES)
-            out.extend(_RULES[rest[:size]])
-            at += size
-    return out
 
 
 @dataclass
@@ -175,46 +99,12 @@ class Speech:
     rounding: np.ndarray
 
 
-def _segments(words: str) -> list[tuple]:
-    """(seconds, f1, f2, f3, voicing, breath, hiss, centre, width, opening, rounding, stress, word)."""
-    rows: list[tuple] = []
-    tokens = re.findall(r"[A-Za-z']+|[,.;:!?]", words)
-    for number, token in enumerate(tokens):
-        if not token[0].isalpha():
-            if number < len(tokens) - 1:
-                rows.append((.12, 500, 1500, 2500, 0, 0, 0, 1, 1, .05, 0., 0., number))
-            continue
-        stressed = token.lower() not in _UNSTRESSED
-        for sound in phonemes(token):
-            if sound in ("CH", "JH"):
-                sounds = [("T" if sound == "CH" else "D"), ("SH" if sound == "CH" else "ZH")]
-            else:
-                sounds = list(_GLIDES.get(sound, (sound,)))
-            for part in sounds:
-                if part in _VOWELS:
-                    seconds, f1, f2, f3, opening, rounding = _VOWELS[part]
-                    stress = 1.0 if stressed and part != "AX" else 0.3
-                    seconds *= (0.62 if len(sounds) == 2 else 1.0) * (1.25 if stress == 1.0 else 0.85)
-                    rows.append((seconds, f1, f2, f3, 0.75 + 0.25 * stress, 0, 0, 1, 1, opening, rounding, stress, number))
-                    stressed = False  # the first vowel of a content word carries its accent
-                elif part in _STOPS:
-                    voiced, centre, width, level, breath, f1, f2, f3, lips = _STOPS[part]
-                    mouth = 0.0 if lips else 0.15
-                    rows.append((.05, f1, f2, f3, voiced, 0, 0, centre, width, mouth, 0., 0., number))
-                    rows.append((.012, f1, f2, f3, 0, 0, level, centre, width, mouth, 0., 0., number))
-                    if breath:
-                        rows.append((breath, 450, f2, f3, 0, .35, 0, centre, width, .25, 0., 0., number))
-                else:
-                    rows.append(_CONSONANTS[part] + (0., number))
-    return rows
-
-
 def synthesise(words: str, body: VoiceBody, style: VoiceStyle, rng: np.random.Generator) -> Speech:
     """Speak `words` (not empty) with a voice and a style. Deterministic for a generator's state."""
-    rows = np.array(_segments(words), dtype=float)
+    rows = np.array(segments(words), dtype=float)
     seconds = rows[:, 0] / (body.rate * style.rate) * rng.uniform(0.93, 1.07, len(rows))
     vowels = np.flatnonzero(rows[:, 11] > 0)
-    seconds[vowels[-1]:] *= 1.35  # final lengthening
+    seconds[vowels[-1] :] *= 1.35  # final lengthening
     counts = np.maximum(2, np.round(seconds * SAMPLE_RATE / HOP)).astype(int)
     lead, tail = int(LEAD * SAMPLE_RATE / HOP), int(TAIL * SAMPLE_RATE / HOP)
     index = np.repeat(np.arange(len(rows)), counts)
@@ -238,14 +128,19 @@ def synthesise(words: str, body: VoiceBody, style: VoiceStyle, rng: np.random.Ge
     starts = lead + np.concatenate([[0], np.cumsum(counts)])
     for vowel in vowels:
         if rows[vowel, 11] == 1.0:
-            accents[starts[vowel]:starts[vowel + 1] + 4] = rng.uniform(2.4, 4.2)
+            accents[starts[vowel] : starts[vowel + 1] + 4] = rng.uniform(2.4, 4.2)
     wander = gaussian_filter1d(rng.normal(size=points), 30) * 7.0 * 0.35
     contour = (1.5 - 3.0 * place + gaussian_filter1d(accents, 9) - 1.0) * 0.85 * style.range + wander
-    last = np.clip((np.arange(points) - starts[vowels[-1]] + 24) / (starts[-1] - starts[vowels[-1]] + 24), 0, 1)
-    contour += style.final * last ** 1.3 + style.level
+    last = np.clip(
+        (np.arange(points) - starts[vowels[-1]] + 24) / (starts[-1] - starts[vowels[-1]] + 24), 0, 1
+    )
+    contour += style.final * last**1.3 + style.level
     clock = np.arange(points) * HOP / SAMPLE_RATE
-    shake = np.sin(2 * np.pi * rng.uniform(6.0, 7.5) * clock + rng.uniform(0, 6.28)
-                   + 1.5 * gaussian_filter1d(rng.normal(size=points), 10) * 6)
+    shake = np.sin(
+        2 * np.pi * rng.uniform(6.0, 7.5) * clock
+        + rng.uniform(0, 6.28)
+        + 1.5 * gaussian_filter1d(rng.normal(size=points), 10) * 6
+    )
     contour += style.tremor * (0.9 * shake + gaussian_filter1d(rng.normal(size=points), 4) * 2.2)
     pitch = np.clip(body.pitch * 2.0 ** (contour / 12), 45, 520)
     voicing = voicing * (1 + 0.35 * style.tremor * shake)
@@ -281,7 +176,7 @@ def _render(pitch, formants, voicing, breath, hiss, rows, index, speech, body, s
     corner = 1500 * 2.0 ** (1.5 * style.tension - 1.0 * style.breath + 4 * style.smile)
     pole = np.exp(-2 * np.pi * corner / SAMPLE_RATE)
     voiced = lfilter([1 - pole], [1, -pole], source)
-    voiced /= np.sqrt(np.mean(voiced ** 2)) + 1e-9
+    voiced /= np.sqrt(np.mean(voiced**2)) + 1e-9
     noise = rng.normal(size=points * HOP)
     airy = min(1.0, body.breath + style.breath)
     glottal = voiced * np.repeat(voicing, HOP) * (1 - 0.25 * airy)
@@ -295,23 +190,26 @@ def _render(pitch, formants, voicing, breath, hiss, rows, index, speech, body, s
     throat = np.fft.rfft(glottal[picked] * window, 2 * window_size)
     response = np.ones((len(starts), len(bins)), dtype=np.complex64)
     for formant, bandwidth in zip(formants, (70, 100, 140, 220, 300)):
-        centre = formant[2:points - 1, None].astype(np.float32)
+        centre = formant[2 : points - 1, None].astype(np.float32)
         width = np.float32(bandwidth * (1 + 0.6 * airy))
-        response *= centre ** 2 / (centre ** 2 - np.float32(1) * bins.astype(np.float32) ** 2
-                                   + 1j * width * bins.astype(np.float32))
+        response *= centre**2 / (
+            centre**2 - np.float32(1) * bins.astype(np.float32) ** 2 + 1j * width * bins.astype(np.float32)
+        )
     spectrum = throat * response
     centres, widths = np.ones(points), np.ones(points)
     centres[speech], widths[speech] = rows[index, 7], rows[index, 8]
-    loud = np.flatnonzero(hiss[2:points - 1] > 1e-3)
+    loud = np.flatnonzero(hiss[2 : points - 1] > 1e-3)
     if len(loud):
-        shape = np.exp(-0.5 * ((bins[None] - centres[loud + 2, None]) / np.maximum(widths[loud + 2, None], 300)) ** 2)
+        shape = np.exp(
+            -0.5 * ((bins[None] - centres[loud + 2, None]) / np.maximum(widths[loud + 2, None], 300)) ** 2
+        )
         force = hiss[loud + 2, None] * (1 + 0.3 * style.tension)
         spectrum[loud] += np.fft.rfft(noise[picked[loud]] * window, 2 * window_size) * shape * force
     blocks = np.fft.irfft(spectrum)
     out = np.zeros(points * HOP + 2 * window_size)
     for shift in range(8):  # blocks of eight hops: every eighth block does not overlap
         part = blocks[shift::8]
-        out[shift * HOP: shift * HOP + part.size] += part.ravel()
-    out = out[:points * HOP] * 0.032 * 10 ** (style.gain / 20)
+        out[shift * HOP : shift * HOP + part.size] += part.ravel()
+    out = out[: points * HOP] * 0.032 * 10 ** (style.gain / 20)
     out += rng.normal(size=out.size) * 3e-4  # room noise
     return (0.97 * np.tanh(out / 0.97)).astype(np.float32)

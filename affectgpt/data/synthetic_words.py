@@ -176,9 +176,11 @@ _NEUTRAL_FACE = (
 
 # Action units -> ways to name them. Where a set of units is active, the longer key hides its parts.
 _ACTION_WORDS: dict[tuple[int, ...], tuple[str, ...]] = {
-    (1, 2): ("the brows are raised high", "both brows are pulled up", "the forehead is creased by raised brows"),
+    (1, 2): ("the brows are raised high", "both brows are pulled up",
+             "the forehead is creased by raised brows"),
     (1, 4): ("the inner brows slant upwards", "the brows are drawn up in the middle"),
-    (4,): ("the brows are lowered and drawn together", "the brows are furrowed", "the brows are pulled down hard"),
+    (4,): ("the brows are lowered and drawn together", "the brows are furrowed",
+           "the brows are pulled down hard"),
     (5,): ("the eyes are opened wide", "the upper eyelids are raised"),
     (6,): ("the cheeks are raised", "the cheeks push up under the eyes"),
     (7,): ("the eyelids are tightened", "the eyes are narrowed"),
@@ -201,11 +203,11 @@ ACTIVE = 0.25
 
 
 def sentences(emotion: str, split: str) -> tuple[str, ...]:
-    """The sentences of one basic emotion that may be spoken in one split ("train", "val" or "test")."""
+    """The sentences of one basic emotion that may be spoken in one split ("train", "validation" or "test")."""
     rows = _SENTENCES[emotion]
     held_out = 4 if emotion == "neutral" else 2
     train = len(rows) - 2 * held_out
-    parts = {"train": rows[:train], "val": rows[train:train + held_out], "test": rows[train + held_out:]}
+    parts = {"train": rows[:train], "validation": rows[train:train + held_out], "test": rows[train + held_out:]}
     return tuple(sentence for sentence, _ in parts[split])
 
 
@@ -243,7 +245,8 @@ def face_evidence(actions: Mapping[int, float], rng: np.random.Generator) -> str
     keys = visible_actions(actions)
     if not keys:
         return _NEUTRAL_FACE[rng.integers(len(_NEUTRAL_FACE))]
-    force = np.array([max(actions.get(unit, 0.0) for unit in key) for key in keys]) ** 2  # the clearest units first
+    # The clearest units are named most often.
+    force = np.array([max(actions.get(unit, 0.0) for unit in key) for key in keys]) ** 2
     while True:
         picked = sorted(rng.choice(len(keys), min(2, len(keys)), replace=False, p=force / force.sum()))
         phrases = [_ACTION_WORDS[keys[i]][rng.integers(len(_ACTION_WORDS[keys[i]]))] for i in picked]
@@ -266,8 +269,10 @@ def voice_words(style: Mapping[str, float]) -> tuple[list[str], list[str]]:
         if style[key] <= low or style[key] >= high:
             adjectives.append(below if style[key] <= low else above)
     for key, low, high, below, above in (
-        ("range", 0.75, 1.3, ("a narrow pitch range", "a flat melody"), ("wide pitch swings", "a lively melody")),
-        ("final", -2.5, 4.0, ("a falling pitch", "a dropping melody"), ("a steep final rise", "a sharply rising pitch")),
+        ("range", 0.75, 1.3, ("a narrow pitch range", "a flat melody"),
+         ("wide pitch swings", "a lively melody")),
+        ("final", -2.5, 4.0, ("a falling pitch", "a dropping melody"),
+         ("a steep final rise", "a sharply rising pitch")),
         ("level", -2.0, 2.0, ("a lowered pitch", "a deep tone"), ("a raised pitch", "a high tone")),
     ):
         if style[key] <= low or style[key] >= high:

@@ -130,6 +130,11 @@ class AffectGPTConfig(PretrainedConfig):
             if self.tokens_of(stream) < 1:
                 raise ValueError(f"{stream}_tokens is {self.tokens_of(stream)}: use 1 or more")
 
+        if self.shared_visual_projection and set(VISUAL_STREAMS) <= set(self.streams) \
+                and self.face_tokens != self.frame_tokens:
+            raise ValueError(f"face_tokens is {self.face_tokens} and frame_tokens is {self.frame_tokens}: they must be "
+                             "equal where face and frame share one projection")
+
     @property
     def media_streams(self) -> list[str]:
         """Streams that become placeholder tokens: all but the words."""

@@ -72,7 +72,7 @@ class AudioEncoder(nn.Module):
         # Windows of one length run together: no padding enters an encoder, so neighbours cannot matter.
         groups: dict[int, list[tuple[int, int]]] = {}
         for row, window in mask.nonzero().tolist():
-            length = max(int(lengths[row, window]), min(MIN_WINDOW_SAMPLES, samples))
+            length = max(int(lengths[row, window]), MIN_WINDOW_SAMPLES)
             groups.setdefault(length, []).append((row, window))
         normal = self._normalise(audio, mask, lengths)
         hidden: dict[tuple[int, int], Tensor] = {}

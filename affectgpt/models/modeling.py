@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
@@ -49,6 +51,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if config.lora_rank:
             language_model = _with_lora(language_model, config)
         self.language_model = language_model
+        self.lora_merged = False
         width = config.text_config.hidden_size
         self.audio_encoder = self.visual_encoder = self.fusion = None
         self.norms, self.projectors = nn.ModuleDict(), nn.ModuleDict()
@@ -182,8 +185,10 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if return_logits is None:
             return_logits = labels is None
         decoder = self.language_model.get_decoder()
-        hidden = decoder(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        with self._mixed_precision(embeds):
+            hidden = decoder(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
         head = self.language_model.get_output_embeddings()
+        hidden = hidden.to(head.weight.dtype)
         loss = None
         if labels is not None:
             shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
@@ -198,7 +203,13 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                  audio_lengths=None, face=None, face_mask=None, frame=None, frame_mask=None, **kwargs) -> Tensor:
         """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`."""
         embeds = self.embed(input_ids, audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
-        return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+        with self._mixed_precision(embeds):
+            return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+
+    def _mixed_precision(self, embeds: Tensor):
+        """LoRA is kept in float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""
+        needed = embeds.dtype == torch.bfloat16 and not self.lora_merged
+        return torch.autocast(embeds.device.type, torch.bfloat16, enabled=needed)
 
     def get_input_embeddings(self):
         return self.language_model.get_input_embeddings()
@@ -241,11 +252,10 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def merge_lora(self) -> None:
         """Add LoRA into the weights it adapts: faster generation, no more training."""
-        from peft.tuners.tuners_utils import BaseTunerLayer
-
         for module in self.language_model.modules():
             if isinstance(module, BaseTunerLayer):
                 module.merge()
+        self.lora_merged = True
 
     def train(self, mode: bool = True):
         """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
@@ -312,14 +322,20 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
         dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
         model = cls(config) if config.bundled else cls._with_parts(config, dtype, attn_implementation)
-        state = load_file(weights)
+        try:
+            state = load_file(weights)
+        except SafetensorError as error:
+            raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it again") from error
         model.mark_trained()
         expected = set(model.state_dict()) if config.bundled else model.saved_names()
         missing = sorted(expected - set(state))
-        unexpected = sorted(set(state) - set(model.state_dict()))
-        if missing or unexpected:
+        own = model.state_dict()
+        unexpected = sorted(set(state) - set(own))
+        wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
+        if missing or unexpected or wrong:
             raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
-                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown ({', '.join(unexpected[:2])})")
+                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown ({', '.join(unexpected[:2])}), "
+                             f"{len(wrong)} have another size ({', '.join(wrong[:2])})")
         model.load_state_dict(state, strict=False)
         return model.eval()
 
@@ -331,6 +347,11 @@ def _with_lora(language_model: nn.Module, config: AffectGPTConfig) -> nn.Module:
     for name, parameter in language_model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()  # small steps would be lost in bfloat16
+    for module in language_model.modules():
+        if isinstance(module, BaseTunerLayer):
+            # Autocast brings the small matrices to the activations' format; PEFT would do it the other way
+            # round, which doubles the time of a step on a CPU.
+            module.cast_input_dtype_enabled = False
     return language_model
 
 

@@ -1,0 +1,408 @@
+"""The `published` preset: the official code's own numbers, and its equations written out again where there are none."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from tiny import parts  # noqa: F401  a fixture
+from torch.nn import functional
+
+from affectgpt import media
+from affectgpt.data import prompts
+from affectgpt.data.prompts import Outside, Stream, Text, published_pieces
+from affectgpt.models import parts as model_parts
+from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.models.convert import (
+    load_official_checkpoint,
+    official_config,
+    official_name,
+    read_official_checkpoint,
+)
+from affectgpt.models.modeling import AffectGPTForConditionalGeneration
+from affectgpt.models.processing import AffectGPTProcessor, Inputs
+
+# ---------------------------------------------------------------------------- the official numbers
+
+
+@pytest.fixture(scope="module")
+def official(shared_data):
+    folder = shared_data / "official_tiny"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    state = read_official_checkpoint(folder / "checkpoint_attention_K1.pth")
+    config = official_config(state, llm=str(folder / "llm"), audio_encoder=str(folder / "hubert"),
+                             visual_encoder=str(folder / "clip"))
+    model = AffectGPTForConditionalGeneration.from_parts(config).eval()
+    load_official_checkpoint(model, state)
+    processor = AffectGPTProcessor(model_parts.load_tokenizer(config.llm), model.config)
+    return model, processor, np.load(folder / "inputs.npz"), np.load(folder / "expected_attention_K1.npz")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_parity_with_the_official_code(official, number):
+    model, processor, given, expected = official
+
+    def close(actual: torch.Tensor, name: str) -> None:
+        torch.testing.assert_close(actual, torch.from_numpy(expected[f"{number}_{name}"]), atol=1e-4, rtol=0,
+                                   check_dtype=False, msg=lambda text: f"{name}: {text}")
+
+    inputs = Inputs(words=str(given[f"{number}_subtitle"]),
+                    face=torch.from_numpy(given[f"{number}_faces"]).permute(1, 0, 2, 3))
+    waveform = (given[f"{number}_waveform"].astype(np.float32) / 32768).reshape(-1)
+    inputs.audio, inputs.audio_lengths = processor.windows(waveform)
+    answer = str(given[f"{number}_answer"]).removesuffix(prompts.PUBLISHED_STOP)
+    batch = processor.collate([processor.training_sample(inputs, prompts.question_of("labels", "published"), answer)])
+    assert batch["input_ids"][0].tolist() == expected[f"{number}_input_ids"].tolist()
+    assert batch["labels"][0].tolist() == expected[f"{number}_labels"].tolist()
+    with torch.no_grad():
+        face, face_mask = model.encode("face", batch["face"], batch["face_mask"])
+        audio, audio_mask = model.encode("audio", batch["audio"], batch["audio_mask"], batch["audio_lengths"])
+        tokens = model.stream_tokens({"audio": (audio, audio_mask), "face": (face, face_mask)})
+        output = model(**batch, return_logits=True)
+    close(face[0], "face_hidden")
+    close(audio[0], "audio_hidden")
+    for stream, name in (("face", "face_tokens"), ("audio", "audio_tokens"), ("fusion", "multi_tokens")):
+        close(tokens[stream][0][0], name)
+    close(output.logits[0], "logits")
+    close(output.loss, "loss")
+
+
+def test_both_official_samples_in_one_batch(official):
+    model, processor, given, expected = official
+    samples = []
+    for number in (0, 1):
+        inputs = Inputs(words=str(given[f"{number}_subtitle"]),
+                        face=torch.from_numpy(given[f"{number}_faces"]).permute(1, 0, 2, 3))
+        inputs.audio, inputs.audio_lengths = processor.windows(
+            (given[f"{number}_waveform"].astype(np.float32) / 32768).reshape(-1))
+        answer = str(given[f"{number}_answer"]).removesuffix(prompts.PUBLISHED_STOP)
+        samples.append(processor.training_sample(inputs, prompts.question_of("labels", "published"), answer))
+    with torch.no_grad():
+        logits = model(**processor.collate(samples), return_logits=True).logits
+    for number in (0, 1):
+        own = torch.from_numpy(expected[f"{number}_logits"])
+        torch.testing.assert_close(logits[number, : len(own)], own, atol=1e-4, rtol=0)
+
+
+# ---------------------------------------------------------------------------- the equations again
+
+AUDIO, VISUAL, LLM, QUERY, FEED = 32, 24, 64, 16, 40  # widths: HuBERT, CLIP, LLM, Q-Former and its inner layer
+HEADS, LAYERS = 2, 2
+
+
+def linear(state: dict, generator, name: str, inputs: int, outputs: int) -> None:
+    state[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) * 0.3
+    state[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.3
+
+
+def norm(state: dict, generator, name: str) -> None:
+    state[f"{name}.weight"] = 1 + 0.3 * torch.randn(QUERY, generator=generator)
+    state[f"{name}.bias"] = 0.3 * torch.randn(QUERY, generator=generator)
+
+
+def qformer_state(state: dict, generator, name: str, keys: int, rows: int, tokens: int, table: str) -> None:
+    """Entries of one Q-Former as the official code names them."""
+    state[f"{name}_query_tokens"] = torch.randn(1, tokens, QUERY, generator=generator)
+    state[f"{table}.weight"] = torch.randn(rows, keys, generator=generator)
+    bert = f"{name}_Qformer.bert"
+    norm(state, generator, f"{bert}.embeddings.LayerNorm")
+    for layer in range(LAYERS):
+        block = f"{bert}.encoder.layer.{layer}"
+        for kind, width in (("attention", QUERY), ("crossattention", keys)):
+            linear(state, generator, f"{block}.{kind}.self.query", QUERY, QUERY)
+            linear(state, generator, f"{block}.{kind}.self.key", width, QUERY)
+            linear(state, generator, f"{block}.{kind}.self.value", width, QUERY)
+            linear(state, generator, f"{block}.{kind}.output.dense", QUERY, QUERY)
+            norm(state, generator, f"{block}.{kind}.output.LayerNorm")
+        linear(state, generator, f"{block}.intermediate_query.dense", QUERY, FEED)
+        linear(state, generator, f"{block}.output_query.dense", FEED, QUERY)
+        norm(state, generator, f"{block}.output_query.LayerNorm")
+
+
+def official_state(projector: str, fusion: str, tokens: int) -> dict[str, torch.Tensor]:
+    """A made-up official checkpoint; only its names and shapes are those of a real one."""
+    generator, state = torch.Generator().manual_seed(11), {}
+    width = QUERY if projector == "qformer" else None
+    linear(state, generator, "audio_llama_proj", width or AUDIO, LLM)
+    linear(state, generator, "affectgpt_proj", width or VISUAL, LLM)
+    linear(state, generator, "image_llama_proj", VISUAL, LLM)
+    if projector == "attention":
+        linear(state, generator, "audio_attention_mlp", AUDIO, 1)
+        linear(state, generator, "video_attention_mlp", VISUAL, 1)
+    if projector == "qformer":
+        qformer_state(state, generator, "audio", AUDIO, 8, tokens, "audio_position_embedding")
+        qformer_state(state, generator, "video", VISUAL, 32, tokens, "video_frame_position_embedding")
+    both = max(AUDIO, VISUAL)
+    linear(state, generator, "multi_audio_embs", AUDIO, both)
+    linear(state, generator, "multi_video_embs", VISUAL, both)
+    if fusion == "attention":
+        linear(state, generator, "attention_mlp", 2 * both, both)
+        linear(state, generator, "fc_att", both, 2)
+        linear(state, generator, "multi_llama_proj", both, LLM)
+    else:
+        qformer_state(state, generator, "multi", both, 264, tokens, "multi_position_embedding")
+        linear(state, generator, "multi_llama_proj", QUERY, LLM)
+    for layer in range(2):
+        for module, inputs, outputs in (("self_attn.q_proj", 64, 64), ("self_attn.k_proj", 64, 32),
+                                        ("self_attn.v_proj", 64, 32), ("self_attn.o_proj", 64, 64),
+                                        ("mlp.gate_proj", 64, 96), ("mlp.up_proj", 64, 96), ("mlp.down_proj", 96, 64)):
+            name = f"llama_model.base_model.model.model.layers.{layer}.{module}"
+            state[f"{name}.lora_A.default.weight"] = 0.2 * torch.randn(3, inputs, generator=generator)
+            state[f"{name}.lora_B.default.weight"] = 0.2 * torch.randn(outputs, 3, generator=generator)
+    return state
+
+
+def affine(state: dict, name: str, values: torch.Tensor) -> torch.Tensor:
+    return values @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+
+def layer_norm(state: dict, name: str, values: torch.Tensor) -> torch.Tensor:
+    centred = values - values.mean(-1, keepdim=True)
+    scaled = centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
+    return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+
+def attend(state: dict, name: str, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """BERT's attention of [K, C] over [T, D] with its output layer, residual and norm."""
+    heads = []
+    q, k, v = (affine(state, f"{name}.self.{kind}", values)
+               for kind, values in (("query", queries), ("key", keys), ("value", keys)))
+    size = QUERY // HEADS
+    for head in range(HEADS):
+        part = slice(head * size, (head + 1) * size)
+        heads.append((q[:, part] @ k[:, part].T / size**0.5).softmax(-1) @ v[:, part])
+    mixed = affine(state, f"{name}.output.dense", torch.cat(heads, -1))
+    return layer_norm(state, f"{name}.output.LayerNorm", mixed + queries)
+
+
+def plain_qformer(state: dict, name: str, keys: torch.Tensor) -> torch.Tensor:
+    """[T, D] -> [K, C]: queries are normed, then look at each other, then at the keys, then pass the inner layer."""
+    bert = f"{name}_Qformer.bert"
+    hidden = layer_norm(state, f"{bert}.embeddings.LayerNorm", state[f"{name}_query_tokens"][0])
+    for layer in range(LAYERS):
+        block = f"{bert}.encoder.layer.{layer}"
+        hidden = attend(state, f"{block}.attention", hidden, hidden)
+        hidden = attend(state, f"{block}.crossattention", hidden, keys)
+        inner = functional.gelu(affine(state, f"{block}.intermediate_query.dense", hidden))
+        hidden = layer_norm(state, f"{block}.output_query.LayerNorm",
+                            affine(state, f"{block}.output_query.dense", inner) + hidden)
+    return hidden
+
+
+def plain_tokens(state: dict, projector: str, fusion: str, tokens: int, audio: torch.Tensor,
+                 face: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The published equations for one clip: audio [T_a, D_a], face [T_v, D_v] -> stream -> [K, H]."""
+    made = {}
+    for stream, values, scorer, table, head, name in (
+            ("audio", audio, "audio_attention_mlp", "audio_position_embedding", "audio_llama_proj", "audio"),
+            ("face", face, "video_attention_mlp", "video_frame_position_embedding", "affectgpt_proj", "video")):
+        if projector == "mean":
+            made[stream] = affine(state, head, values.mean(0)).repeat(tokens, 1)
+        elif projector == "attention":
+            scores = affine(state, scorer, values)  # [T, 1], neither scaled nor normalised
+            made[stream] = affine(state, head, (values.T @ scores)[:, 0]).repeat(tokens, 1)
+        else:
+            keys = values + state[f"{table}.weight"][: len(values)]
+            made[stream] = affine(state, head, plain_qformer(state, name, keys))
+    if fusion == "attention":
+        v = affine(state, "multi_video_embs", face.mean(0))
+        a = affine(state, "multi_audio_embs", audio.mean(0))
+        scores = affine(state, "fc_att", affine(state, "attention_mlp", torch.cat([v, a])))
+        made["fusion"] = affine(state, "multi_llama_proj", scores[0] * v + scores[1] * a).repeat(tokens, 1)
+    else:
+        both = torch.cat([affine(state, "multi_video_embs", face), affine(state, "multi_audio_embs", audio)])
+        both = both + state["multi_position_embedding.weight"][: len(both)]
+        made["fusion"] = affine(state, "multi_llama_proj", plain_qformer(state, "multi", both))
+    return made
+
+
+def official_model(parts, state: dict, tokens: int):  # noqa: F811
+    counts = {f"{stream}_tokens": tokens for stream in ("audio", "face", "frame", "fusion")}
+    config = official_config(state, llm=parts["qwen2"], audio_encoder=parts["hubert"], visual_encoder=parts["clip"],
+                             qformer_heads=HEADS, **counts)
+    model = AffectGPTForConditionalGeneration.from_parts(config).eval()
+    load_official_checkpoint(model, state)
+    return model
+
+
+CASES = [("mean", "attention", 1), ("mean", "attention", 4), ("attention", "attention", 3), ("qformer", "qformer", 5),
+         ("attention", "qformer", 2), ("qformer", "attention", 1)]
+
+
+@pytest.mark.parametrize("projector, fusion, tokens", CASES)
+def test_tokens_equal_the_published_equations(parts, projector, fusion, tokens):  # noqa: F811
+    state = official_state(projector, fusion, tokens)
+    model = official_model(parts, state, tokens)
+    assert (model.config.projector, model.config.fusion) == (projector, fusion)
+    generator = torch.Generator().manual_seed(5)
+    audio, face = torch.randn(2, 8, AUDIO, generator=generator), torch.randn(2, 6, VISUAL, generator=generator)
+    ones = {"audio": torch.ones(2, 8, dtype=torch.bool), "face": torch.ones(2, 6, dtype=torch.bool)}
+    with torch.no_grad():
+        made = model.stream_tokens({"audio": (audio, ones["audio"]), "face": (face, ones["face"])})
+    for row in range(2):
+        plain = plain_tokens(state, projector, fusion, tokens, audio[row], face[row])
+        for stream, expected in plain.items():
+            torch.testing.assert_close(made[stream][0][row], expected, atol=1e-4, rtol=1e-4,
+                                       msg=lambda text, stream=stream: f"{stream}: {text}")
+
+
+def test_face_and_frame_share_the_published_projection(parts):  # noqa: F811
+    config = tiny.config(parts, audio="hubert", visual="clip", preset="published", frame_tokens=3)
+    model = AffectGPTForConditionalGeneration.from_parts(config).eval()
+    values, mask = torch.randn(1, 4, VISUAL), torch.ones(1, 4, dtype=torch.bool)
+    made = model.stream_tokens({"face": (values, mask), "frame": (values, mask)})
+    assert torch.equal(made["face"][0], made["frame"][0])
+
+
+@pytest.mark.parametrize("projector, fusion, tokens", [("qformer", "qformer", 2), ("attention", "attention", 1)])
+def test_every_official_tensor_arrives(parts, projector, fusion, tokens):  # noqa: F811
+    state = official_state(projector, fusion, tokens)
+    own = official_model(parts, state, tokens).state_dict()
+    arrived = {official_name(name, fusion): tensor for name, tensor in state.items()}
+    assert None in arrived  # the picture's projection, which no video prompt uses
+    del arrived[None]
+    assert len(arrived) == len(state) - 2
+    for name, tensor in arrived.items():
+        assert torch.equal(own[name], tensor), name
+    bridge = {name for name in own if name.startswith(("projectors.", "fusion.")) or "lora_" in name}
+    assert bridge == set(arrived)
+
+
+def test_the_checkpoint_decides_the_configuration():
+    config = official_config(official_state("qformer", "qformer", 5))
+    assert (config.projector, config.fusion, config.lora_rank) == ("qformer", "qformer", 3)
+    assert (config.audio_tokens, config.face_tokens, config.frame_tokens, config.fusion_tokens) == (5, 5, 5, 5)
+    assert (config.qformer_hidden, config.qformer_intermediate, config.qformer_layers) == (QUERY, FEED, LAYERS)
+    assert (config.audio_position_rows, config.visual_position_rows) == (8, 32)
+    assert official_config(official_state("mean", "attention", 1)).projector == "mean"
+
+
+# ---------------------------------------------------------------------------- checkpoints that are wrong
+
+
+def test_an_unknown_entry_is_refused(parts):  # noqa: F811
+    state = official_state("attention", "attention", 1)
+    with pytest.raises(ValueError, match="entry 'visual_encoder.blocks.0.weight' that no known part"):
+        official_name("visual_encoder.blocks.0.weight", "attention")
+    with pytest.raises(ValueError, match="stranger.weight"):
+        official_model(parts, {**state, "stranger.weight": torch.zeros(1)}, 1)
+    foreign = {**state, "audio_attention_mlp.extra": torch.zeros(1)}
+    with pytest.raises(ValueError, match="does not know 1 entries.*projectors.audio.scorer.extra"):
+        official_model(parts, foreign, 1)
+
+
+def test_missing_and_misshapen_entries_are_refused(parts):  # noqa: F811
+    state = official_state("attention", "attention", 1)
+    less = {name: tensor for name, tensor in state.items() if name != "fc_att.bias"}
+    with pytest.raises(ValueError, match="misses 1 entries.*fusion.scorer.bias"):
+        official_model(parts, less, 1)
+    wrong = {**state, "audio_attention_mlp.weight": torch.zeros(1, 7)}
+    with pytest.raises(ValueError, match="another size for 1 entries.*projectors.audio.scorer.weight"):
+        official_model(parts, wrong, 1)
+
+
+class Attack:
+    """What a pickle with code looks like."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("the code of a pickle was run",))
+
+
+def test_a_pickle_with_code_is_refused(tmp_path):
+    path = tmp_path / "evil.pth"
+    torch.save({"model": {"a": torch.zeros(1)}, "config": Attack()}, path)
+    with pytest.raises(ValueError, match="evil.pth cannot be read as a checkpoint of plain tensors"):
+        read_official_checkpoint(path)
+    path.write_bytes(pickle.dumps({"model": Attack()}))
+    with pytest.raises(ValueError, match="evil.pth"):
+        read_official_checkpoint(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "other.pth"
+    torch.save({"weights": {}}, path)
+    with pytest.raises(ValueError, match="has no 'model' entry"):
+        read_official_checkpoint(path)
+    path.write_text("hello")
+    with pytest.raises(ValueError, match="other.pth"):
+        read_official_checkpoint(path)
+
+
+# ---------------------------------------------------------------------------- its prompts and preprocessing
+
+SEGMENTS = {
+    "M": "The audio and video merged info is: <Multi><MultiHere></Multi>. ",
+    "A": "The audio content is as follows: <Audio><AudioHere></Audio>. ",
+    "F": "Meanwhile, we uniformly sample raw frames from the video and extract faces from these frames: "
+         "<Video><FaceHere></Video>. ",
+    "R": "Meanwhile, we uniformly sample raw frames from the video: <Video><FrameHere></Video>. ",
+    "F+": "Additionally, we uniformly sample raw frames from the video and extract faces from these frames: "
+          "<Video><FaceHere></Video>. ",
+    "F0": "We uniformly sample raw frames from the video and extract faces from these frames: <Video><FaceHere></Video>. ",
+    "R0": "We uniformly sample raw frames from the video: <Video><FrameHere></Video>. ",
+    "r0": "we uniformly sample raw frames from the video: <Video><FrameHere></Video>. ",
+    "T": "The subtitle of this video is: <Subtitle>I said so</Subtitle>. ",
+    "Q": "Now, please answer my question based on all the provided information. How does she feel? ###Assistant: ",
+    "H": "###Human: ",
+}
+MODES = {  # the official mode -> its streams and its segments
+    "faceframe": ("audio frame face text", "H A R F+ T Q"),
+    "face": ("audio face text", "H A F T Q"),
+    "frame": ("audio frame text", "H A R T Q"),
+    "audioonly": ("audio", "H A Q"),
+    "textonly": ("text", "H T Q"),
+    "faceonly": ("face", "H F0 Q"),
+    "frameonly": ("frame", "H R0 Q"),
+    "audio_text": ("audio text", "A T Q"),
+    "face_text": ("face text", "F0 T Q"),
+    "frame_text": ("frame text", "r0 T Q"),
+    "multiface_text": ("fusion text", "H M T Q"),
+    "multiface_audio_face_text": ("fusion audio face text", "H M A F T Q"),
+    "multiframe_audio_frame_text": ("fusion audio frame text", "H M A R T Q"),
+    "multiface_audio_face_frame_text": ("fusion audio face frame text", "H M A F R T Q"),
+}
+HERE = {"audio": "<AudioHere>", "face": "<FaceHere>", "frame": "<FrameHere>", "fusion": "<MultiHere>"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_published_mode(mode):
+    have, segments = MODES[mode]
+    streams = [stream for stream in have.split() if stream != "text"]
+    pieces = published_pieces(streams, "I said so" if "text" in have else None, "How does she feel?")
+    shown = "".join(HERE[piece.name] if isinstance(piece, Stream) else piece.text for piece in pieces)
+    assert shown == "".join(SEGMENTS[name] for name in segments.split())
+    outside = [piece.text for piece in pieces if isinstance(piece, Outside)]
+    assert outside == (["I said so"] if "text" in have else []) + ["How does she feel?"]
+    assert not any("<AudioHere>" in piece.text for piece in pieces if isinstance(piece, Text))
+
+
+def test_published_prompt_repeats_a_placeholder_for_each_token(parts):  # noqa: F811
+    config = tiny.config(parts, preset="published", audio="hubert", visual="clip", audio_tokens=3, face_tokens=2,
+                         frame_tokens=2, fusion_tokens=4)
+    processor = AffectGPTProcessor(model_parts.load_tokenizer(config.llm), config)
+    ids = processor.prompt_ids(["fusion", "audio", "face"], "I said so", "How does she feel?")
+    text = "".join(SEGMENTS[name] for name in "H M A F T Q".split())
+    for token, count in (("<MultiHere>", 4), ("<AudioHere>", 3), ("<FaceHere>", 2)):
+        text = text.replace(token, token * count)
+    assert ids == processor.tokenizer(text, add_special_tokens=False).input_ids
+
+
+def test_published_preset_keeps_the_quirks(parts):  # noqa: F811
+    config = AffectGPTConfig(preset="published")
+    assert config.face_channels == "bgr" and not config.attention_softmax and config.shared_visual_projection
+    processor = AffectGPTProcessor(tiny.tokenizer(), config)
+    tokenizer = processor.tokenizer
+    start, end = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    sample = processor.training_sample(Inputs(words="hm"), "Why?", "sad")
+    assert sample["input_ids"][0] == start and sample["input_ids"][-1] == end
+    assert processor.inference_sample(Inputs(words="hm"), "Why?")["input_ids"][0] != start
+    assert tokenizer.decode([i for i in sample["labels"] if i != -100]).endswith("sad###<|im_end|>")
+    # Eight windows of 2 s, the last starting (duration - 2) * 7 / 8: the end of the clip is not heard.
+    waveform = np.arange(10 * media.SAMPLE_RATE, dtype=np.float32)
+    windows, lengths = processor.windows(waveform)
+    assert windows.shape == (8, 1, 32000) and set(lengths.tolist()) == {32000}
+    assert windows[:, 0, 0].tolist() == [number * 16000 for number in range(8)]
