@@ -115,6 +115,8 @@ class DataSection:
     """Library that decodes video."""
     cache: bool = True
     """Compute the features of frozen encoders once in a run and keep them."""
+    speed_perturbation: list[float] = field(default_factory=list)
+    """Further speeds at which the sound of a training clip is heard, 1.1 is a tenth faster; pitch moves with it."""
     transcribe: bool = False
     """Take words from speech recognition where a row has none."""
 

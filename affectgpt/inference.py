@@ -123,7 +123,7 @@ class Describer:
         for clip in clips:
             started = time.perf_counter()
             try:
-                inputs = self._load(clip, looked_at, transcribe, reader)
+                inputs = self.processor.load(clip, looked_at, reader, transcribe)
             except MediaError as error:
                 yield Skipped(str(clip.media), str(error))
                 continue
@@ -133,17 +133,6 @@ class Describer:
                 batch = []
         if batch:
             yield from self._describe_batch(batch, looked_at, question)
-
-    def _load(self, clip: Clip, streams: list[str], transcribe: bool, reader: str):
-        from affectgpt import media
-
-        inputs = self.processor.load(clip, streams, reader)
-        if "text" in streams and inputs.words is None and transcribe:
-            waveform = media.read_audio(clip.media) if clip.media and media.probe(clip.media).has_audio else None
-            words = media.transcribe(waveform) if waveform is not None and len(waveform) else ""
-            inputs.words = words or None
-            inputs.notes.append("words by speech recognition" if words else "no words heard")
-        return inputs
 
     def _describe_batch(self, batch, streams, question) -> Iterator[Description | Skipped]:
         started = time.perf_counter()

@@ -11,7 +11,7 @@ COLOURS = {1: "#7aa6c2", 2: "#3f7ea6", 3: "#1d4e6f"}
 
 def subset_bars(results: dict, path: Path) -> None:
     """Accuracy of every input subset with its interval, beside chance and majority."""
-    plt = _pyplot()
+    plt = pyplot()
     names = list(results["subsets"])
     rows = [results["subsets"][name] for name in names]
     figure, axes = plt.subplots(figsize=(7.5, 0.55 * len(names) + 1.8))
@@ -37,7 +37,7 @@ def subset_bars(results: dict, path: Path) -> None:
 
 def training_curve(log: Path, path: Path) -> None:
     """Training and validation loss over steps from a JSONL log."""
-    plt = _pyplot()
+    plt = pyplot()
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     figure, axes = plt.subplots(figsize=(7, 3.6))
     for key, label, style in (("loss", "training", "-"), ("eval_loss", "validation", "o-")):
@@ -50,7 +50,8 @@ def training_curve(log: Path, path: Path) -> None:
     _finish(figure, axes, plt, path)
 
 
-def _pyplot():
+def pyplot():
+    """matplotlib.pyplot without a screen."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -99,7 +99,8 @@ def test_unknown_reader():
 
 
 def test_ravdess(tmp_path):
-    rows = [("03-01.opus", 3, "calm"), ("17.opus", 17, "disgust"), ("20.opus", 20, "happy"), ("20_full.mp4", 20, "happy")]
+    rows = [("03-01.opus", 3, "calm"), ("17.opus", 17, "disgust"), ("20.opus", 20, "happy"),
+            ("20_full.mp4", 20, "happy")]
     (tmp_path / "labels.csv").write_text(
         "file,actor,emotion,transcript\n" + "".join(f"{file},{actor},{label},hm\n" for file, actor, label in rows))
     clips = read_corpus(f"ravdess:{tmp_path}")
@@ -252,7 +253,8 @@ def corpus(tmp_path):
     for name, pitch in (("a", 300), ("b", 500)):
         media_fixtures.write_clip(tmp_path / f"{name}.mp4", frames=6, sound=media_fixtures.tone(0.6, frequency=pitch))
     media_fixtures.write_clip(tmp_path / "c.wav", frames=0, sound=media_fixtures.tone(0.4))
-    return [Clip(id=name, corpus="t", media=tmp_path / name, words=f"words of {name}") for name in ("a.mp4", "b.mp4", "c.wav")]
+    return [Clip(id=name, corpus="t", media=tmp_path / name, words=f"words of {name}")
+            for name in ("a.mp4", "b.mp4", "c.wav")]
 
 
 def same(first, second) -> bool:
@@ -326,12 +328,25 @@ def test_unreadable_clips_are_listed_and_too_many_stop_the_job(tiny_model, corpu
         features.compute_features(model, processor, [*corpus, bad], folder, max_skip_ratio=0.2)
 
 
-def test_worker_processes_read_the_same(tiny_model, corpus):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_read_the_same_in_the_same_order(tiny_model, corpus, workers):
     _, processor = tiny_model
-    here, there = list(features.load_all(processor, corpus)), list(features.load_all(processor, corpus, workers=1))
-    assert [clip.id for clip, _ in here] == [clip.id for clip, _ in there] == ["a.mp4", "b.mp4", "c.wav"]
+    many = corpus * 5  # more than are read ahead
+    here, there = list(features.load_all(processor, many)), list(features.load_all(processor, many, workers=workers))
+    assert [clip.id for clip, _ in here] == [clip.id for clip, _ in there] == ["a.mp4", "b.mp4", "c.wav"] * 5
     for (_, one), (_, other) in zip(here, there, strict=True):
         assert same({"x": one}, {"x": other})
+
+
+def test_workers_hand_on_what_is_wrong(tiny_model, corpus, tmp_path, monkeypatch):
+    _, processor = tiny_model
+    (tmp_path / "bad.mp4").write_text("no video")
+    bad = Clip(id="bad", media=tmp_path / "bad.mp4")
+    results = [result for _, result in features.load_all(processor, [corpus[0], bad, corpus[1]], workers=2)]
+    assert isinstance(results[1], ValueError) and results[0].audio is not None and results[2].audio is not None
+    monkeypatch.setattr(processor, "load", None)
+    with pytest.raises(TypeError):  # a bug is not a bad file
+        list(features.load_all(processor, corpus, workers=1))
 
 
 def test_inputs_name_their_streams():

@@ -457,7 +457,8 @@ def test_a_damaged_folder_is_one_clear_line(saved, tmp_path, change, message):
     (dict(projector="magic"), "projector is 'magic': use one of attention, mean, qformer"),
     (dict(streams=["fusion", "audio"]), "made of audio and face"),
     (dict(audio_tokens=0), "audio_tokens is 0"),
-    (dict(streams=["face", "frame"], shared_visual_projection=True, face_tokens=1), "face_tokens is 1 and frame_tokens"),
+    (dict(streams=["face", "frame"], shared_visual_projection=True, face_tokens=1),
+     "face_tokens is 1 and frame_tokens"),
     (dict(preset="old"), "unknown preset 'old'"),
 ])
 def test_a_configuration_that_cannot_be_is_refused(values, message):

@@ -41,7 +41,8 @@ def test_training_and_inference_ask_the_same(processor, streams):
     if processor.config.prompt_style == "published":  # its training prompts begin with a token more: a known slip
         assert prompt.pop(0) == processor.begin_id
     assert prompt == asked
-    assert training["input_ids"][len(training["labels"]) - len(processor.answer_ids("sad")):] == processor.answer_ids("sad")
+    target = processor.answer_ids("sad")
+    assert training["input_ids"][-len(target):] == target
 
 
 @pytest.mark.parametrize("hidden", [(), ("audio",), ("face", "text"), ("fusion",), ("audio", "face", "frame")])
@@ -201,7 +202,8 @@ def test_an_answer_can_be_read_back(targets, visible):
      "Emotions: Happy, sad and Happy. Polarity: Positive."),
     ("She looks furious and a bit scared.", ("furious", "scared"), "negative", "She looks furious and a bit scared."),
     ("Loud. Emotions: glad-ish. Polarity: sideways.", ("glad-ish",), "neutral", "Loud."),
-    ("The character's sentiment state is negative.###more", (), "negative", "The character's sentiment state is negative."),
+    ("The character's sentiment state is negative.###more", (), "negative",
+     "The character's sentiment state is negative."),
     ("", (), "neutral", ""),
     ("Emotions: ", (), "neutral", "Emotions:"),
 ])

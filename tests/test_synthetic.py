@@ -60,9 +60,9 @@ def test_every_identity_has_the_same_mix(plans):
     for plan in plans:
         mixes[plan.row["speaker"]][plan.condition, plan.row["emotion"]] += 1
     first = mixes["speaker_00"]
-    assert len(mixes) == 12 and all(mix == first for mix in mixes.values())
+    assert len(mixes) == 14 and all(mix == first for mix in mixes.values())
     assert Counter(condition for condition, _ in first.elements()) == {
-        "all": 12, "audio": 6, "face": 6, "text": 6, "neutral": 4, "conflict": 6}
+        "all": 6, "audio": 6, "face": 6, "text": 6, "neutral": 4, "conflict": 12}
 
 
 def test_rows_agree_with_their_condition(plans):

@@ -113,7 +113,7 @@ def run(recipe: Recipe) -> Path:
     from transformers import set_seed
 
     from affectgpt.data.dataset import InstructionDataset, label_space
-    from affectgpt.data.features import compute_features, load_all
+    from affectgpt.data.features import compute_features, read_inputs
     from affectgpt.models.alignment import word_table
     from affectgpt.train.trainer import AffectGPTTrainer, Collator, JsonLog, align, training_arguments
 
@@ -132,9 +132,11 @@ def run(recipe: Recipe) -> Path:
     for name, clips in splits.items():
         if data.cache:
             inputs |= compute_features(model, processor, clips, output / "features", data.reader, data.workers,
-                                       data.max_skip_ratio, title=f"features of {name}")
+                                       data.max_skip_ratio, title=f"features of {name}", transcribe=data.transcribe)
         else:
-            inputs |= {clip.key: loaded for clip, loaded in load_all(processor, clips, data.reader, data.workers)}
+            inputs |= read_inputs(processor, clips, output / "features", data.reader, data.workers,
+                                  data.max_skip_ratio, f"clips of {name}", transcribe=data.transcribe)
+    variants = speed_variants(model, processor, splits[data.train_split], inputs, recipe)
     model.fit_norms([inputs[clip.key] for clip in splits[data.train_split] if clip.key in inputs])
     space = label_space(splits[data.train_split])
     model.config.label_space = space
@@ -143,7 +145,8 @@ def run(recipe: Recipe) -> Path:
     for name, clips in splits.items():
         training = name == data.train_split
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
-                                        data.modality_dropout, data.text_dropout, recipe.train.seed, training)
+                                        data.modality_dropout, data.text_dropout, recipe.train.seed, training,
+                                        variants if training else None)
     collator = Collator(processor, space)
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, model.config.text_config.hidden_size)
     arguments = training_arguments(recipe, steps_per_epoch(recipe, len(sets[data.train_split])), device)
@@ -173,11 +176,29 @@ def run(recipe: Recipe) -> Path:
     return folder
 
 
+def speed_variants(model, processor, clips: list, inputs: dict, recipe: Recipe) -> dict[str, list]:
+    """Clip key -> its inputs with the sound at each further speed of `data.speed_perturbation`."""
+    from dataclasses import replace
+
+    from affectgpt.data.features import compute_features
+
+    data, variants = recipe.data, {}
+    for speed in data.speed_perturbation:
+        table = compute_features(model, processor, clips, Path(recipe.train.output) / "features", data.reader, data.workers,
+                                 data.max_skip_ratio, title=f"sound at speed {speed:g}", streams=["audio"], speed=speed)
+        for clip in clips:
+            if clip.key in table and clip.key in inputs and table[clip.key].audio is not None:
+                changed = replace(inputs[clip.key], audio=table[clip.key].audio)
+                variants.setdefault(clip.key, []).append(changed)
+    return variants
+
+
 def whole_batches(processor, dataset, collator, size: int) -> list[dict]:
-    """All clips of a dataset with nothing hidden, in batches of features and alignment targets."""
+    """All clips of a dataset and their variants, nothing hidden, in batches of features and alignment targets."""
     streams = ("audio", "face", "frame")
-    samples = [{"input_ids": [0], "clip": clip, **{s: getattr(dataset.inputs[clip.key], s) for s in streams},
-                "audio_lengths": dataset.inputs[clip.key].audio_lengths} for clip, _ in dataset.items]
+    samples = [{"input_ids": [0], "clip": clip, **{stream: getattr(inputs, stream) for stream in streams},
+                "audio_lengths": inputs.audio_lengths}
+               for clip, _ in dataset.items for inputs in (dataset.inputs[clip.key], *dataset.variants.get(clip.key, []))]
     return [collator(samples[start : start + size]) for start in range(0, len(samples), size)]
 
 

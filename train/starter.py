@@ -42,13 +42,17 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     from affectgpt.cli import quiet_libraries
     from affectgpt.data.readers import read_corpus
     from affectgpt.data.synthetic import make_corpus
-    from affectgpt.eval import plots
+    from affectgpt.eval import corpus_pictures, plots
     from affectgpt.eval.accuracy import evaluate
     from affectgpt.train import sft
 
     quiet_libraries()
     step("1/4 starter corpus", started)
     manifest = make_corpus(folder / "corpus", clips=clips, seed=seed)
+    corpus_clips = read_corpus(str(manifest))
+    corpus_pictures.face_sheet(corpus_clips, folder / "faces.png")
+    corpus_pictures.voice_sheet(corpus_clips, folder / "voices.png")
+    print(f"pictures: {folder / 'faces.png'}, {folder / 'voices.png'}")
     step("2/4 training", started)
     model = folder / "model"
     if is_done(model):
@@ -60,7 +64,7 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     results = evaluate(str(model), str(manifest), output=str(folder / "evaluation"))
     print(results["table"])
     step("4/4 one held-out clip", started)
-    clip = next(clip for clip in read_corpus(str(manifest)) if clip.split == "test" and clip.targets.conflict)
+    clip = next(clip for clip in corpus_clips if clip.split == "test" and clip.targets.conflict)
     cli(["describe", str(clip.media), "--subtitle", clip.words, "--model", str(model)])
     step("done", started)
     print(f"plots:   {folder / 'training.png'}, {folder / 'evaluation' / 'results.png'}\nmodel:   {model}\n"

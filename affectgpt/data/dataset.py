@@ -19,6 +19,7 @@ class InstructionDataset(Dataset):
         processor: makes token ids and tensors of a sample.
         clips: the clips of a split.
         inputs: clip key -> `Inputs` (raw or features); clips without inputs are left out.
+        variants: clip key -> further `Inputs` of the clip, of which training draws one, or the first, each epoch.
         questions: question kind -> weight.
         modality_dropout: chance that a present medium is hidden; at least one stream always stays.
         text_dropout: chance that the words are hidden.
@@ -26,10 +27,12 @@ class InstructionDataset(Dataset):
     """
 
     def __init__(self, processor, clips: list[Clip], inputs: dict, questions: dict[str, float],
-                 modality_dropout: float = 0.0, text_dropout: float = 0.0, seed: int = 0, training: bool = True):
+                 modality_dropout: float = 0.0, text_dropout: float = 0.0, seed: int = 0, training: bool = True,
+                 variants: dict[str, list] | None = None):
         self.processor, self.inputs, self.training, self.seed = processor, inputs, training, seed
         self.modality_dropout, self.text_dropout = modality_dropout, text_dropout
         self.style = processor.config.prompt_style
+        self.variants = variants or {}
         self.epoch = 0
         self.items: list[tuple[Clip, dict[str, float]]] = []
         for clip in clips:
@@ -60,8 +63,7 @@ class InstructionDataset(Dataset):
         clip, kinds = self.items[index]
         if not self.training:
             return list(kinds)[index % len(kinds)], []
-        key = f"{self.seed}:{self.epoch}:{clip.key}"
-        generator = random.Random(hashlib.sha256(key.encode()).digest())
+        generator = self._generator(clip, "question")
         kind = generator.choices(list(kinds), list(kinds.values()))[0]
         streams = self.streams_of(clip)
         hidden = [stream for stream in streams
@@ -70,13 +72,19 @@ class InstructionDataset(Dataset):
             hidden.remove(generator.choice(hidden))
         return kind, hidden
 
+    def _generator(self, clip: Clip, purpose: str) -> random.Random:
+        key = f"{self.seed}:{self.epoch}:{clip.key}:{purpose}"
+        return random.Random(hashlib.sha256(key.encode()).digest())
+
     def __getitem__(self, index: int) -> dict:
         clip, _ = self.items[index]
         kind, hidden = self.draw(index)
         visible = [stream for stream in self.streams_of(clip) if stream not in hidden]
         answer = prompts.answer(clip.targets, kind, visible, self.style)
         question = prompts.question_of(kind, self.style)
-        sample = self.processor.training_sample(self.inputs[clip.key], question, answer, tuple(hidden))
+        choices = [self.inputs[clip.key], *self.variants.get(clip.key, [])]
+        inputs = choices[self._generator(clip, "variant").randrange(len(choices))] if self.training else choices[0]
+        sample = self.processor.training_sample(inputs, question, answer, tuple(hidden))
         sample["clip"] = clip
         return sample
 

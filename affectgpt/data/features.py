@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from affectgpt.data.clip import Clip
@@ -30,28 +31,37 @@ _SETTINGS = (
 """Fields of the model's configuration that change a feature."""
 
 
-class _Loader(Dataset):
+class _Loader:
     """Raw tensors of clips, or the error that reading one gave."""
 
-    def __init__(self, processor, clips: list[Clip], reader: str, transcribe: bool):
-        self.processor, self.clips, self.reader, self.transcribe = processor, clips, reader, transcribe
+    def __init__(self, processor, clips: list[Clip], **options):
+        self.processor, self.clips, self.options = processor, clips, options
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int):
         try:
-            return self.processor.load(self.clips[index], reader=self.reader)
+            return self.processor.load(self.clips[index], **self.options)
         except MediaError as error:
             return error
 
 
-def load_all(processor, clips: list[Clip], reader: str = "pyav", workers: int = 0,
-             transcribe: bool = False) -> Iterator[tuple[Clip, object]]:
-    """Yield every clip with its raw inputs, or with the MediaError that reading it gave, in order."""
-    loader = DataLoader(_Loader(processor, clips, reader, transcribe), batch_size=None, num_workers=workers,
-                        multiprocessing_context="fork" if workers else None, prefetch_factor=4 if workers else None)
-    yield from zip(clips, loader, strict=True)
+def load_all(processor, clips: list[Clip], workers: int = 0, **options) -> Iterator[tuple[Clip, object]]:
+    """Yield every clip with its raw inputs, or with the MediaError that reading it gave, in order; `options` go to `processor.load`."""
+    loader = _Loader(processor, clips, **options)
+    if not workers:
+        yield from ((clip, loader[index]) for index, clip in enumerate(clips))
+        return
+    # Threads: the decoders work outside Python's lock, and a fork of a process in which OpenCV or FFmpeg has run
+    # crashes or hangs now and then.
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque(pool.submit(loader.__getitem__, index) for index in range(min(4 * workers, len(clips))))
+        for index, clip in enumerate(clips):
+            result = waiting.popleft().result()
+            if index + 4 * workers < len(clips):
+                waiting.append(pool.submit(loader.__getitem__, index + 4 * workers))
+            yield clip, result
 
 
 @torch.inference_mode()
@@ -67,9 +77,9 @@ def encode_inputs(model, inputs):
     return inputs
 
 
-def fingerprint(config, clips: list[Clip]) -> str:
+def fingerprint(config, clips: list[Clip], **options) -> str:
     """Key of a table: encoders, preprocessing, and every file's path, size and time of change."""
-    parts = [json.dumps({name: getattr(config, name) for name in _SETTINGS}, sort_keys=True)]
+    parts = [json.dumps({name: getattr(config, name) for name in _SETTINGS}, sort_keys=True), json.dumps(options, sort_keys=True)]
     for clip in clips:
         for path in (clip.media, clip.audio):
             if path is not None and path.is_file():
@@ -80,20 +90,33 @@ def fingerprint(config, clips: list[Clip]) -> str:
 
 
 def compute_features(model, processor, clips: list[Clip], folder: Path, reader: str = "pyav", workers: int = 0,
-                     max_skip_ratio: float = 0.005, keep: bool = True, title: str = "features") -> dict[str, object]:
+                     max_skip_ratio: float = 0.005, keep: bool = True, title: str = "features",
+                     **options) -> dict[str, object]:
     """Encoder features of clips: from the table in `folder` where its key fits, computed otherwise.
 
+    Args:
+        options: go to `processor.load`: `transcribe`, `streams`, `speed`.
     Returns:
         clip key -> `Inputs` with features. Unreadable clips are missing and listed in `folder/skipped.jsonl`.
     Raises:
         ValueError: more than `max_skip_ratio` of the clips cannot be read.
     """
-    path = Path(folder) / f"features-{fingerprint(processor.config, clips)}.safetensors"
+    path = Path(folder) / f"features-{fingerprint(processor.config, clips, **options)}.safetensors"
     if keep and path.is_file():
         return _read(path, clips, processor)
+    table = read_inputs(processor, clips, folder, reader, workers, max_skip_ratio, title,
+                        encode=lambda inputs: encode_inputs(model, inputs), **options)
+    if keep and len(table) == len(clips):
+        _write(path, table)
+    return table
+
+
+def read_inputs(processor, clips: list[Clip], folder: Path, reader: str = "pyav", workers: int = 0,
+                max_skip_ratio: float = 0.005, title: str = "clips", encode=None, **options) -> dict[str, object]:
+    """Clip key -> raw `Inputs`, or what `encode` makes of them; returns and raises as `compute_features`."""
     table, skipped = {}, []
     Path(folder).mkdir(parents=True, exist_ok=True)
-    progress = tqdm(load_all(processor, clips, reader, workers), total=len(clips), desc=title, unit="clip")
+    progress = tqdm(load_all(processor, clips, workers, reader=reader, **options), total=len(clips), desc=title, unit="clip")
     for clip, inputs in progress:
         if isinstance(inputs, Exception):
             skipped.append({"id": clip.key, "file": str(clip.media), "row": clip.provenance, "reason": str(inputs)})
@@ -102,32 +125,31 @@ def compute_features(model, processor, clips: list[Clip], folder: Path, reader: 
                 raise ValueError(f"{len(skipped)} of {len(clips)} clips cannot be read, more than the {max_skip_ratio:.1%} "
                                  f"that data.max_skip_ratio allows; the last: {inputs} (list: {folder}/skipped.jsonl)")
             continue
-        table[clip.key] = encode_inputs(model, inputs)
+        table[clip.key] = encode(inputs) if encode else inputs
     if skipped:
         write_jsonl(Path(folder) / "skipped.jsonl", skipped)
-    if keep and not skipped:
-        _write(path, table)
     return table
 
 
 def _write(path: Path, table: dict[str, object]) -> None:
-    tensors, notes = {}, {}
+    tensors, facts = {}, {}
     for key, inputs in table.items():
-        notes[key] = inputs.notes
+        facts[key] = {"notes": inputs.notes, "words": inputs.words}
         for stream in inputs.media_streams:
             tensors[f"{key}\t{stream}"] = getattr(inputs, stream)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"notes": json.dumps(notes)})
+    save_file(tensors, temporary, metadata={"clips": json.dumps(facts)})
     os.replace(temporary, path)
 
 
 def _read(path: Path, clips: list[Clip], processor) -> dict[str, object]:
     from affectgpt.models.processing import Inputs
 
-    words = {clip.key: clip.words if "text" in processor.config.streams else None for clip in clips}
+    given = {clip.key: clip.words if "text" in processor.config.streams else None for clip in clips}
     with safe_open(path, "pt") as file:
-        notes = json.loads(file.metadata()["notes"])
-        table = {key: Inputs(words=words[key], notes=notes[key]) for key in notes}
+        facts = json.loads(file.metadata()["clips"])
+        # Words of the manifest may change without a change of the media; recognised ones are part of the table.
+        table = {key: Inputs(words=given[key] or fact["words"], notes=fact["notes"]) for key, fact in facts.items()}
         for name in file.keys():
             key, stream = name.split("\t")
             setattr(table[key], stream, file.get_tensor(name))

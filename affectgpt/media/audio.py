@@ -56,6 +56,16 @@ def _mono(path: Path, resampler: av.AudioResampler, frame: av.AudioFrame | None)
         raise MediaError(f"{path}: the sound changes its format on the way; re-encode the file") from error
 
 
+def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
+    """Samples [N] -> [N / speed]: the same sound played faster or slower, pitch and formants with it."""
+    if speed == 1.0:
+        return waveform
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(speed).limit_denominator(100)
+    return resample_poly(waveform, ratio.denominator, ratio.numerator).astype(np.float32)
+
+
 def segments(waveform: np.ndarray, count: int, seconds: float, rule: str = "cover") -> np.ndarray:
     """`count` windows of equal length out of a waveform [N]: float32 [count, L], L = seconds * 16000.
 

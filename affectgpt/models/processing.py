@@ -77,9 +77,14 @@ class AffectGPTProcessor(ProcessorMixin):
 
     # ------------------------------------------------------------------ media
 
-    def load(self, clip: Clip, streams: list[str] | None = None, reader: str = "pyav") -> Inputs:
+    def load(self, clip: Clip, streams: list[str] | None = None, reader: str = "pyav",
+             transcribe: bool = False, speed: float = 1.0) -> Inputs:
         """Read the media of a clip into raw tensors.
 
+        Args:
+            streams: what to read; None for all that the model looks at.
+            transcribe: recognise the words of a clip that comes without.
+            speed: play the sound faster (above 1) or slower, with its pitch (Ko et al. 2015, speed perturbation).
         A stream that the clip does not have is None, with a note. Bad files raise `media.MediaError`.
         """
         wanted = set(self.config.streams if streams is None else streams)
@@ -87,13 +92,18 @@ class AffectGPTProcessor(ProcessorMixin):
         wanted &= set(self.config.streams)
         inputs = Inputs(words=clip.words if "text" in wanted else None)
         info = media.probe(clip.media) if clip.media is not None else None
-        if "audio" in wanted:
+        recognise = transcribe and "text" in wanted and clip.words is None
+        if "audio" in wanted or recognise:
             source = clip.audio or clip.media
             waveform = media.read_audio(source) if clip.audio or (info and info.has_audio) else None
             if waveform is None or not len(waveform):
                 inputs.notes.append("no sound in this clip")
-            else:
-                inputs.audio, inputs.audio_lengths = self.windows(waveform)
+                recognise = False
+            elif "audio" in wanted:
+                inputs.audio, inputs.audio_lengths = self.windows(media.change_speed(waveform, speed))
+            if recognise:
+                inputs.words = media.transcribe(waveform) or None
+                inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
         if wanted & {"face", "frame"}:
             if info is None or not info.has_video and info.kind != "image":
                 inputs.notes.append("no picture in this clip")
