@@ -110,7 +110,7 @@ class DataSection:
     max_skip_ratio: float = 0.005
     """Share of clips that may fail to be read before the job stops, 0 to 1."""
     workers: int = 0
-    """Processes that read clips; 0 reads in the training process."""
+    """Threads that read clips ahead; 0 reads one clip after the other."""
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes video."""
     cache: bool = True

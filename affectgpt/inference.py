@@ -89,7 +89,10 @@ class Describer:
         Raises:
             ValueError: a stream that the model does not have.
         """
-        have = self.processor.config.streams
+        config = self.processor.config
+        have = config.streams
+        if "fusion" in (streams or []) and not {"audio", config.fusion_visual} <= set(streams):
+            raise ValueError(f"the fusion stream is made of audio and {config.fusion_visual}: name both beside it")
         for stream in streams or []:
             if stream not in have:
                 raise ValueError(f"this model does not look at {stream!r}: it has {', '.join(have)}")

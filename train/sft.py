@@ -122,19 +122,19 @@ def run(recipe: Recipe) -> Path:
     output = Path(recipe.train.output)
     splits = read_splits(recipe)
     output.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, output / "recipe.yaml")
     set_seed(recipe.train.seed)
     model, processor = build(recipe, device)
+    save_recipe(recipe, output / "recipe.yaml")
     print_parts(model)
 
     data = recipe.data
     inputs = {}
     for name, clips in splits.items():
         if data.cache:
-            inputs |= compute_features(model, processor, clips, output / "features", data.reader, data.workers,
+            inputs |= compute_features(model, processor, clips, output / "features" / name, data.reader, data.workers,
                                        data.max_skip_ratio, title=f"features of {name}", transcribe=data.transcribe)
         else:
-            inputs |= read_inputs(processor, clips, output / "features", data.reader, data.workers,
+            inputs |= read_inputs(processor, clips, output / "features" / name, data.reader, data.workers,
                                   data.max_skip_ratio, f"clips of {name}", transcribe=data.transcribe)
     variants = speed_variants(model, processor, splits[data.train_split], inputs, recipe)
     model.fit_norms([inputs[clip.key] for clip in splits[data.train_split] if clip.key in inputs])

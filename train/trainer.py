@@ -107,7 +107,7 @@ def training_arguments(recipe, steps_in_epoch: int, device: str) -> TrainingArgu
         eval_strategy="steps", eval_steps=each, save_strategy="steps", save_steps=train.save_every or each,
         save_total_limit=train.keep_checkpoints, load_best_model_at_end=True,
         metric_for_best_model="eval_loss", greater_is_better=False,
-        gradient_checkpointing=train.gradient_checkpointing, bf16=False, use_cpu=device == "cpu",
+        activation_checkpointing=train.gradient_checkpointing, bf16=False, use_cpu=device == "cpu",
         report_to=["tensorboard"], remove_unused_columns=False, label_names=["labels"],
         prediction_loss_only=True,
     )

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 
+from affectgpt import hub
 from affectgpt.data.clip import Clip
 from affectgpt.files import write_jsonl
 from affectgpt.media import MediaError
@@ -31,36 +32,30 @@ _SETTINGS = (
 """Fields of the model's configuration that change a feature."""
 
 
-class _Loader:
-    """Raw tensors of clips, or the error that reading one gave."""
+def load_all(processor, clips: list[Clip], workers: int = 0, **options) -> Iterator[tuple[Clip, object]]:
+    """Yield every clip, in order, with its raw inputs or with the MediaError that reading it gave.
 
-    def __init__(self, processor, clips: list[Clip], **options):
-        self.processor, self.clips, self.options = processor, clips, options
+    `options` go to `processor.load`.
+    """
 
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int):
+    def load(index: int):
         try:
-            return self.processor.load(self.clips[index], **self.options)
+            return processor.load(clips[index], **options)
         except MediaError as error:
             return error
 
-
-def load_all(processor, clips: list[Clip], workers: int = 0, **options) -> Iterator[tuple[Clip, object]]:
-    """Yield every clip with its raw inputs, or with the MediaError that reading it gave, in order; `options` go to `processor.load`."""
-    loader = _Loader(processor, clips, **options)
     if not workers:
-        yield from ((clip, loader[index]) for index, clip in enumerate(clips))
+        yield from ((clip, load(index)) for index, clip in enumerate(clips))
         return
     # Threads: the decoders work outside Python's lock, and a fork of a process in which OpenCV or FFmpeg has run
     # crashes or hangs now and then.
+    ahead = 4 * workers
     with ThreadPoolExecutor(workers) as pool:
-        waiting = deque(pool.submit(loader.__getitem__, index) for index in range(min(4 * workers, len(clips))))
+        waiting = deque(pool.submit(load, index) for index in range(min(ahead, len(clips))))
         for index, clip in enumerate(clips):
             result = waiting.popleft().result()
-            if index + 4 * workers < len(clips):
-                waiting.append(pool.submit(loader.__getitem__, index + 4 * workers))
+            if index + ahead < len(clips):
+                waiting.append(pool.submit(load, index + ahead))
             yield clip, result
 
 
@@ -78,8 +73,10 @@ def encode_inputs(model, inputs):
 
 
 def fingerprint(config, clips: list[Clip], **options) -> str:
-    """Key of a table: encoders, preprocessing, and every file's path, size and time of change."""
+    """Key of a table: encoders and their weights, preprocessing, every file's path, size and time of change."""
     parts = [json.dumps({name: getattr(config, name) for name in _SETTINGS}, sort_keys=True), json.dumps(options, sort_keys=True)]
+    for name in (config.audio_encoder, config.visual_encoder):
+        parts.append(_weights_signature(name) if name else "")
     for clip in clips:
         for path in (clip.media, clip.audio):
             if path is not None and path.is_file():
@@ -87,6 +84,13 @@ def fingerprint(config, clips: list[Clip], **options) -> str:
                 parts.append(f"{path}:{status.st_size}:{status.st_mtime_ns}")
         parts.append(clip.key)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _weights_signature(name: str) -> str:
+    """Where an encoder's weights lie, and their size and time of change where that is a folder."""
+    resolved = hub.resolve(name)
+    files = sorted(Path(resolved).glob("*.safetensors")) if Path(resolved).is_dir() else []
+    return ":".join([resolved, *(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files)])
 
 
 def compute_features(model, processor, clips: list[Clip], folder: Path, reader: str = "pyav", workers: int = 0,
@@ -107,7 +111,7 @@ def compute_features(model, processor, clips: list[Clip], folder: Path, reader: 
     table = read_inputs(processor, clips, folder, reader, workers, max_skip_ratio, title,
                         encode=lambda inputs: encode_inputs(model, inputs), **options)
     if keep and len(table) == len(clips):
-        _write(path, table)
+        _write(path, table, clips)
     return table
 
 
@@ -131,10 +135,12 @@ def read_inputs(processor, clips: list[Clip], folder: Path, reader: str = "pyav"
     return table
 
 
-def _write(path: Path, table: dict[str, object]) -> None:
+def _write(path: Path, table: dict[str, object], clips: list[Clip]) -> None:
     tensors, facts = {}, {}
+    # A manifest's words may change without a change of the media, so only recognised words are kept here.
+    recognised = {clip.key for clip in clips if clip.words is None}
     for key, inputs in table.items():
-        facts[key] = {"notes": inputs.notes, "words": inputs.words}
+        facts[key] = {"notes": inputs.notes, "words": inputs.words if key in recognised else None}
         for stream in inputs.media_streams:
             tensors[f"{key}\t{stream}"] = getattr(inputs, stream)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -148,8 +154,8 @@ def _read(path: Path, clips: list[Clip], processor) -> dict[str, object]:
     given = {clip.key: clip.words if "text" in processor.config.streams else None for clip in clips}
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["clips"])
-        # Words of the manifest may change without a change of the media; recognised ones are part of the table.
-        table = {key: Inputs(words=given[key] or fact["words"], notes=fact["notes"]) for key, fact in facts.items()}
+        table = {key: Inputs(words=fact["words"] if given[key] is None else given[key], notes=fact["notes"])
+                 for key, fact in facts.items()}
         for name in file.keys():
             key, stream = name.split("\t")
             setattr(table[key], stream, file.get_tensor(name))

@@ -148,6 +148,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         for token_id in self.config.placeholder_ids.values():
             is_placeholder |= input_ids == token_id
         embeds = self.language_model.get_input_embeddings()(input_ids.masked_fill(is_placeholder, 0))
+        # The published prompts include one of pre-fusion and words alone; elsewhere a stream that is given must show.
+        fused = (input_ids == self.config.placeholder_ids["fusion"]).any(1) & (self.config.prompt_style == "published")
         for stream in self.config.media_streams:
             where = input_ids == self.config.placeholder_ids[stream]
             count = where.sum(1)
@@ -157,7 +159,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 continue
             values, present = tokens[stream]
             # A fused token is used only where the prompt asks for it; any other stream must be asked for.
-            used = present & (count > 0) if stream == "fusion" else present
+            used = present & (count > 0) if stream == "fusion" else present & ((count > 0) | ~fused)
             wrong = (count != used * self.config.tokens_of(stream)).nonzero().flatten().tolist()
             if wrong:
                 row = wrong[0]
