@@ -145,15 +145,15 @@ WHOLE = Targets(labels=("sad", "tired"), sentiment="negative", description="He s
 
 
 @pytest.mark.parametrize("targets, visible, expected", [
-    (AGREE, "audio face text", "The voice is loud. The brows are low. The words are plain. "
+    (AGREE, "audio face text", "The voice is loud: angry. The brows are low: angry. The words are plain: neutral. "
                                "Emotions: angry, furious. Polarity: negative."),
-    (AGREE, "face", "The brows are low. Emotions: angry, furious. Polarity: negative."),
-    (AGREE, "text", "The words are plain. Emotions: neutral. Polarity: neutral."),
+    (AGREE, "face", "The brows are low: angry. Emotions: angry, furious. Polarity: negative."),
+    (AGREE, "text", "The words are plain: neutral. Emotions: neutral. Polarity: neutral."),
     (CONFLICT, "audio face text",
-     "The voice breaks. The mouth smiles. The words are plain. They conflict: the voice is sad, the face is happy. "
-     "Emotions: happy, sad. Polarity: neutral."),
-    (CONFLICT, "audio text", "The voice breaks. The words are plain. Emotions: sad. Polarity: negative."),
-    (CONFLICT, "face", "The mouth smiles. Emotions: happy. Polarity: positive."),
+     "The voice breaks: sad. The mouth smiles: happy. The words are plain: neutral. "
+     "They conflict: the voice is sad, the face is happy. Emotions: happy, sad. Polarity: neutral."),
+    (CONFLICT, "audio text", "The voice breaks: sad. The words are plain: neutral. Emotions: sad. Polarity: negative."),
+    (CONFLICT, "face", "The mouth smiles: happy. Emotions: happy. Polarity: positive."),
     (WHOLE, "face", "He sinks down. Emotions: sad, tired. Polarity: negative."),
 ])
 def test_an_answer_says_what_can_be_seen(targets, visible, expected):

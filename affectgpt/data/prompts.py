@@ -163,11 +163,18 @@ def answer(targets: Targets, kind: str, visible: list[str], style: str = "chat")
 
 
 def description(targets: Targets, visible: list[str]) -> str | None:
-    """The evidence of the visible streams, and their conflict if there is one; else the clip's own description."""
+    """What each visible stream shows and how that reads, and their conflict; else the clip's own description.
+
+    The reading follows its evidence ("The voice is loud and fast: angry."), so that labels and conflict, which come
+    later, can be drawn from the text so far.
+    """
     if not targets.evidence:
         return targets.description
-    sentences = [targets.evidence[stream] for stream in ("audio", "face", "frame", "text")
-                 if stream in visible and stream in targets.evidence]
+    sentences = []
+    for stream in ("audio", "face", "frame", "text"):
+        if stream in visible and stream in targets.evidence:
+            reading = f": {targets.cues[stream]}." if stream in targets.cues else "."
+            sentences.append(targets.evidence[stream].rstrip(".!? ") + reading)
     conflict = conflict_sentence(targets, visible)
     return " ".join(sentences + ([conflict] if conflict else [])) or None
 
