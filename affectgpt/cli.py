@@ -89,13 +89,16 @@ def _describe(options: argparse.Namespace) -> int:
     if options.batch_size < 1:
         raise ValueError(f"--batch-size is {options.batch_size}: use 1 or more")
     check_model_folder(options.model)
+    import affectgpt.models.modeling  # noqa: F401  the slow imports, apart from the loading of weights
+
+    imported = time.perf_counter()
     files = find_media(options.files)
     streams = [stream.strip() for stream in options.streams.split(",")] if options.streams else None
     quiet_libraries()
     describer = Describer(options.model)
     loaded = time.perf_counter()
     clips = [Clip(id=file.name, media=file, words=options.subtitle) for file in files]
-    skipped = []
+    skipped, spent = [], {"imports": imported - started, "model": loaded - imported}
     results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)))
     if len(clips) > options.batch_size and sys.stderr.isatty():
         from tqdm import tqdm
@@ -105,13 +108,16 @@ def _describe(options: argparse.Namespace) -> int:
         if isinstance(result, Skipped):
             skipped.append({"file": result.file, "reason": result.reason})
             print(f"error: {result.reason}", file=sys.stderr)
-        elif options.json:
+            continue
+        for name, seconds in result.timings.items():
+            spent[name] = spent.get(name, 0.0) + seconds
+        if options.json:
             print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
         else:
             print(_readable(result), flush=True)
     if options.timings:
-        done = time.perf_counter()
-        print(f"imports and model {loaded - started:.2f} s, reading and answering {done - loaded:.2f} s", file=sys.stderr)
+        print(f"seconds: {', '.join(f'{name} {seconds:.2f}' for name, seconds in spent.items())}; "
+              f"in all {time.perf_counter() - started:.2f}", file=sys.stderr)
     if skipped and len(files) > 1:
         write_jsonl(options.skipped, skipped)
         print(f"{len(skipped)} of {len(files)} files were skipped; listed in {options.skipped}", file=sys.stderr)

@@ -27,9 +27,13 @@ class Description:
     seconds: float
     words: str | None = None
     notes: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict:
-        return asdict(self)
+        """Plain values for JSON, without the timings."""
+        values = asdict(self)
+        del values["timings"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ class Describer:
             answer = prompts.parse_answer(text)
             shown = self.processor.prompt_streams(inputs, hidden) + (["text"] if inputs.words else [])
             yield Description(str(clip.media), answer.description, list(answer.labels), answer.polarity, shown,
-                              round(seconds + share, 2), inputs.words, inputs.notes)
+                              round(seconds + share, 2), inputs.words, inputs.notes,
+                              {**inputs.seconds, "encoders and LLM": share})
 
 
 def check_model_folder(folder: str | Path) -> Path:

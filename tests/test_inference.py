@@ -12,13 +12,12 @@ import tiny
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny import parts  # noqa: F401  a fixture
+from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
 
 import affectgpt.media
 from affectgpt import cli
 from affectgpt.config import load_recipe
 from affectgpt.data.clip import Clip
-from affectgpt.data.synthetic import make_corpus
 from affectgpt.files import is_done
 from affectgpt.inference import Describer, Description, Skipped, find_media
 
@@ -32,13 +31,7 @@ def model(parts, tmp_path_factory) -> Path:  # noqa: F811
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory) -> Path:
-    """Six clips of the starter corpus: their faces are found, their voices heard."""
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "c", clips=6, speakers=3, workers=1, progress=False)
-
-
-@pytest.fixture(scope="session")
-def samples(tmp_path_factory, corpus) -> Path:
+def samples(tmp_path_factory, corpus) -> Path:  # noqa: F811
     """A folder with one good file of each kind and nothing else."""
     folder = tmp_path_factory.mktemp("samples")
     face = sorted((corpus.parent / "clips").glob("*.mp4"))[0]
@@ -237,24 +230,6 @@ def test_info_says_what_a_model_is_made_of(capsys, model):
 
 
 # ---------------------------------------------------------------------------- training
-
-
-def recipe_file(folder: Path, parts, corpus: Path, **groups) -> Path:  # noqa: F811
-    """A recipe on the tiny parts: two steps."""
-    small = {key: tiny.SMALL[key] for key in (
-        "projector_hidden", "dropout", "lora_rank", "lora_alpha", "lora_dropout", "audio_positions", "audio_tokens",
-        "face_tokens", "fusion_tokens", "frames")}
-    recipe = {
-        "name": "tiny", "model": {"llm": parts["llama"], "audio_encoder": parts["whisper"],
-                                  "visual_encoder": parts["face"],
-                                  "streams": ["audio", "face", "fusion", "text"], "lora_targets": ["q_proj", "v_proj"],
-                                  "face_margin": 0.0, **small, **groups.get("model", {})},
-        "data": {"manifests": [str(corpus)], **groups.get("data", {})},
-        "train": {"output": str(folder / "run"), "max_steps": 2, "batch_size": 1, "alignment_epochs": 2, "threads": 1,
-                  "log_every": 1, "evaluate_every": 1, "save_every": 1, "device": "cpu", **groups.get("train", {})}}
-    path = folder / "tiny.yaml"
-    path.write_text(json.dumps(recipe))  # JSON is YAML
-    return path
 
 
 def test_a_training_run_end_to_end(capsys, parts, corpus, samples, tmp_path):  # noqa: F811

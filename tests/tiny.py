@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from affectgpt.data.synthetic import make_corpus
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.parts import load_tokenizer
@@ -221,3 +222,27 @@ def write_bundled_model(parts: dict[str, str], folder: Path, **values) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """Six clips of the starter corpus: their faces are found, their voices heard."""
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "c", clips=6, speakers=3, workers=1, progress=False)
+
+
+def recipe_file(folder: Path, parts, corpus: Path, **groups) -> Path:
+    """A recipe on the tiny parts: two steps."""
+    small = {key: SMALL[key] for key in (
+        "projector_hidden", "dropout", "lora_rank", "lora_alpha", "lora_dropout", "audio_positions", "audio_tokens",
+        "face_tokens", "fusion_tokens", "frames")}
+    recipe = {
+        "name": "tiny", "model": {"llm": parts["llama"], "audio_encoder": parts["whisper"],
+                                  "visual_encoder": parts["face"],
+                                  "streams": ["audio", "face", "fusion", "text"], "lora_targets": ["q_proj", "v_proj"],
+                                  "face_margin": 0.0, **small, **groups.get("model", {})},
+        "data": {"manifests": [str(corpus)], **groups.get("data", {})},
+        "train": {"output": str(folder / "run"), "max_steps": 2, "batch_size": 1, "alignment_epochs": 2, "threads": 1,
+                  "log_every": 1, "evaluate_every": 1, "save_every": 1, "device": "cpu", **groups.get("train", {})}}
+    path = folder / "tiny.yaml"
+    path.write_text(json.dumps(recipe))  # JSON is YAML
+    return path

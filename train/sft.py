@@ -184,8 +184,9 @@ def speed_variants(model, processor, clips: list, inputs: dict, recipe: Recipe) 
 
     data, variants = recipe.data, {}
     for speed in data.speed_perturbation:
-        table = compute_features(model, processor, clips, Path(recipe.train.output) / "features", data.reader, data.workers,
-                                 data.max_skip_ratio, title=f"sound at speed {speed:g}", streams=["audio"], speed=speed)
+        folder = Path(recipe.train.output) / "features" / data.train_split
+        table = compute_features(model, processor, clips, folder, data.reader, data.workers, data.max_skip_ratio,
+                                 title=f"sound at speed {speed:g}", streams=["audio"], speed=speed)
         for clip in clips:
             if clip.key in table and clip.key in inputs and table[clip.key].audio is not None:
                 changed = replace(inputs[clip.key], audio=table[clip.key].audio)

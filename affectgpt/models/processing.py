@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Inputs:
     """Media of one clip as tensors, and what could not be had.
 
     `audio` [T, 1, L] with `audio_lengths` [T], `face` and `frame` uint8 [T, 3, height, width]; or features
-    [P, D] of any of them. `notes` says in words why a stream is missing.
+    [P, D] of any of them. `notes` says in words why a stream is missing, `seconds` what reading took.
     """
 
     audio: Tensor | None = None
@@ -39,6 +40,7 @@ class Inputs:
     frame: Tensor | None = None
     words: str | None = None
     notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def media_streams(self) -> list[str]:
@@ -92,6 +94,7 @@ class AffectGPTProcessor(ProcessorMixin):
         wanted &= set(self.config.streams)
         inputs = Inputs(words=clip.words if "text" in wanted else None)
         info = media.probe(clip.media) if clip.media is not None else None
+        started = time.perf_counter()
         recognise = transcribe and "text" in wanted and clip.words is None
         if "audio" in wanted or recognise:
             source = clip.audio or clip.media
@@ -101,14 +104,19 @@ class AffectGPTProcessor(ProcessorMixin):
                 recognise = False
             elif "audio" in wanted:
                 inputs.audio, inputs.audio_lengths = self.windows(media.change_speed(waveform, speed))
+            inputs.seconds["sound"] = time.perf_counter() - started
             if recognise:
+                started = time.perf_counter()
                 inputs.words = media.transcribe(waveform) or None
                 inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
+                inputs.seconds["speech recognition"] = time.perf_counter() - started
         if wanted & {"face", "frame"}:
             if info is None or not info.has_video and info.kind != "image":
                 inputs.notes.append("no picture in this clip")
             else:
+                started = time.perf_counter()
                 self._load_pictures(clip.media, wanted, inputs, reader)
+                inputs.seconds["pictures"] = time.perf_counter() - started
         return inputs
 
     def _load_pictures(self, path: Path, wanted: set[str], inputs: Inputs, reader: str) -> None:

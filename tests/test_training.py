@@ -1,0 +1,125 @@
+"""Training: resume, dry run, alignment, and the evaluation of what was trained."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
+
+from affectgpt import cli
+from affectgpt.models.alignment import alignment_loss
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AFFECTGPT_CACHE", str(tmp_path / "cache"))
+
+
+def train(recipe, *overrides) -> int:
+    return cli.main(["train", str(recipe), *overrides])
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(parts, corpus, tmp_path):  # noqa: F811
+    states = {}
+    for name in ("whole", "resumed"):
+        (tmp_path / name).mkdir()
+        recipe = recipe_file(tmp_path / name, parts, corpus, train={"max_steps": 4, "schedule": "constant"})
+        if name == "resumed":
+            assert train(recipe, "train.max_steps=2") == 0
+        assert train(recipe) == 0
+        facts = json.loads((tmp_path / name / "run" / "model" / "training.json").read_text())
+        assert facts["steps"] == 4
+        states[name] = load_file(tmp_path / name / "run" / "checkpoints" / "checkpoint-4" / "model.safetensors")
+    rows = [json.loads(line) for line in (tmp_path / "resumed" / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]  # nothing was done twice
+    for name, tensor in states["whole"].items():
+        assert torch.equal(tensor, states["resumed"][name]), name
+
+
+def test_resume_true_demands_a_checkpoint(parts, corpus, tmp_path, capsys):  # noqa: F811
+    assert train(recipe_file(tmp_path, parts, corpus), "train.resume=true") == 2
+    assert "has no checkpoint" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_kept_model_is_the_best_on_validation(parts, corpus, tmp_path):  # noqa: F811
+    # A rate that ruins the model after its first step: the last checkpoint is not the best one.
+    recipe = recipe_file(tmp_path, parts, corpus, train={"max_steps": 3, "learning_rate": 2.0,
+                                                        "projector_learning_rate": 2.0, "keep_checkpoints": 5})
+    assert train(recipe) == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = {row["step"]: row["eval_loss"] for row in rows if "eval_loss" in row}
+    best = min(losses, key=losses.get)
+    facts = json.loads((tmp_path / "run" / "model" / "training.json").read_text())
+    assert facts["best_validation_loss"] == pytest.approx(losses[best])
+    kept = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    saved = load_file(tmp_path / "run" / "checkpoints" / f"checkpoint-{best}" / "model.safetensors")
+    other = next(step for step in losses if step != best)
+    worse = load_file(tmp_path / "run" / "checkpoints" / f"checkpoint-{other}" / "model.safetensors")
+    assert all(torch.equal(kept[name], saved[name]) for name in kept)
+    assert not all(torch.equal(kept[name], worse[name]) for name in kept)
+
+
+def test_a_dry_run_shows_and_writes_nothing(parts, corpus, tmp_path, capsys):  # noqa: F811
+    recipe = recipe_file(tmp_path, parts, corpus)
+    before = sorted(tmp_path.rglob("*"))
+    assert train(recipe, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert sorted(path for path in tmp_path.rglob("*") if "cache" not in path.parts) == before
+    for expected in ("batch_size: 1", "LoRA", "projectors", "split train: 2 clips", "audio [", "face [", "labelled",
+                     "<AudioHere>", "memory (estimate)", "nothing was trained"):
+        assert expected in out, expected
+
+
+def test_speed_perturbation_gives_training_more_sounds(parts, corpus, tmp_path):  # noqa: F811
+    recipe = recipe_file(tmp_path, parts, corpus, data={"speed_perturbation": [0.8, 1.25]})
+    assert train(recipe, "train.max_steps=1") == 0
+    tables = list((tmp_path / "run" / "features" / "train").glob("*.safetensors"))
+    assert len(tables) == 3
+    sounds = [load_file(table) for table in tables]
+    names = [name for name in sounds[0] if name.endswith("\taudio")]
+    assert len(names) == 2
+    assert not any(torch.equal(sounds[0][name], sounds[1][name]) for name in names)
+
+
+def test_alignment_draws_tokens_to_their_words():
+    torch.manual_seed(0)
+    table = torch.randn(4, 16)
+    tokens = torch.randn(8, 2, 16, requires_grad=True)
+    present = torch.tensor([True] * 6 + [False] * 2)
+    wanted = torch.arange(8) % 4
+    targets = torch.nn.functional.one_hot(wanted, 4).float()
+    targets[5] = 0  # unknown: left out
+    optimizer = torch.optim.Adam([tokens], 0.1)
+    start = tokens.detach().clone()
+    for _ in range(60):
+        optimizer.zero_grad()
+        alignment_loss({"audio": (tokens, present), "face": (tokens, present)}, {"audio": targets}, table).backward()
+        optimizer.step()
+    centred = torch.nn.functional.normalize(tokens.mean(1) - table.mean(0), dim=-1)
+    nearest = (centred @ torch.nn.functional.normalize(table - table.mean(0), dim=-1).T).argmax(-1)
+    assert nearest[:5].tolist() == wanted[:5].tolist()
+    assert torch.equal(tokens.detach()[5:], start[5:])  # absent and unknown rows are not moved
+
+
+def test_evaluation_scores_every_subset(parts, corpus, tmp_path, capsys):  # noqa: F811
+    recipe = recipe_file(tmp_path, parts, corpus)
+    assert train(recipe, "train.max_steps=1") == 0
+    model = tmp_path / "run" / "model"
+    assert cli.main(["evaluate", str(model), "--corpus", str(corpus)]) == 0
+    folder = tmp_path / "run" / "evaluation"
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results["subsets"]) == {"audio", "face", "text", "audio+face", "audio+text", "face+text",
+                                       "audio+face+text"}
+    answers = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
+    labels = [row for row in answers if row["question"] == "labels"]
+    assert len(labels) == 7 * results["clips"]
+    for name, row in results["subsets"].items():
+        asked = [one for one in labels if "+".join(one["streams"]) == name]
+        assert row["accuracy"] == sum(one["prediction"] == one["target"] for one in asked) / len(asked)
+    assert (folder / "results.png").stat().st_size > 5000
+    assert cli.main(["evaluate", str(model), "--corpus", str(corpus), "--split", "gone"]) == 2
+    assert "no clip" in capsys.readouterr().err
