@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -23,6 +21,7 @@ from affectgpt.models import parts
 from affectgpt.models.configuration import VISUAL_STREAMS, AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
+from affectgpt.models.lora import merge_lora, with_lora
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
 
 WEIGHTS_NAME = "model.safetensors"
@@ -49,7 +48,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if language_model is None:
             language_model = AutoModelForCausalLM.from_config(config.text_config)
         if config.lora_rank:
-            language_model = _with_lora(language_model, config)
+            language_model = with_lora(language_model, config)
         self.language_model = language_model
         self.lora_merged = False
         width = config.text_config.hidden_size
@@ -254,9 +253,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def merge_lora(self) -> None:
         """Add LoRA into the weights it adapts: faster generation, no more training."""
-        for module in self.language_model.modules():
-            if isinstance(module, BaseTunerLayer):
-                module.merge()
+        merge_lora(self.language_model)
         self.lora_merged = True
 
     def train(self, mode: bool = True):
@@ -340,21 +337,6 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                              f"{len(wrong)} have another size ({', '.join(wrong[:2])})")
         model.load_state_dict(state, strict=False)
         return model.eval()
-
-
-def _with_lora(language_model: nn.Module, config: AffectGPTConfig) -> nn.Module:
-    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout,
-                      target_modules=config.lora_targets, task_type="CAUSAL_LM")
-    language_model = inject_adapter_in_model(lora, language_model)
-    for name, parameter in language_model.named_parameters():
-        if "lora_" in name:
-            parameter.data = parameter.data.float()  # small steps would be lost in bfloat16
-    for module in language_model.modules():
-        if isinstance(module, BaseTunerLayer):
-            # Autocast brings the small matrices to the activations' format; PEFT would do it the other way
-            # round, which doubles the time of a step on a CPU.
-            module.cast_input_dtype_enabled = False
-    return language_model
 
 
 AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)

@@ -20,6 +20,7 @@ from transformers.processing_utils import ProcessorMixin
 from affectgpt import media
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
+from affectgpt.data.collate import collate
 from affectgpt.data.prompts import Outside, Stream, Text
 from affectgpt.models.configuration import PLACEHOLDERS, PUBLISHED_PLACEHOLDER_ORDER, AffectGPTConfig
 
@@ -242,29 +243,7 @@ class AffectGPTProcessor(ProcessorMixin):
 
     def collate(self, samples: list[dict], side: str = "right") -> dict[str, Tensor]:
         """Samples -> a padded batch; `side` is "right" for training and "left" for generation."""
-        longest = max(len(sample["input_ids"]) for sample in samples)
-        batch: dict[str, Tensor] = {}
-        for key, fill in (("input_ids", self.pad_id), ("labels", -100)):
-            if key not in samples[0]:
-                continue
-            rows = []
-            for sample in samples:
-                pad = [fill] * (longest - len(sample[key]))
-                rows.append(sample[key] + pad if side == "right" else pad + sample[key])
-            batch[key] = torch.tensor(rows)
-        lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])[:, None]
-        steps = torch.arange(longest)[None]
-        mask = steps < lengths if side == "right" else steps >= longest - lengths
-        batch["attention_mask"] = mask.long()
-        for stream in ("audio", "face", "frame"):
-            _stack(batch, stream, [sample.get(stream) for sample in samples])
-        if "audio" in batch and batch["audio"].ndim == 4:
-            rows = torch.zeros(batch["audio"].shape[:2], dtype=torch.long)
-            for row, sample in enumerate(samples):
-                if sample.get("audio") is not None:
-                    rows[row, : len(sample["audio_lengths"])] = sample["audio_lengths"]
-            batch["audio_lengths"] = rows
-        return batch
+        return collate(samples, self.pad_id, side)
 
     def decode(self, ids: Tensor) -> list[str]:
         """Generated ids [B, S] -> texts without control tokens."""
@@ -298,21 +277,6 @@ def _shown(inputs: Inputs, streams: list[str]) -> dict:
     if "audio" in shown:
         shown["audio_lengths"] = inputs.audio_lengths
     return shown
-
-
-def _stack(batch: dict, stream: str, values: list[Tensor | None]) -> None:
-    """Pad the values of one stream to common axes and stack them; nothing where no sample has it."""
-    there = [value for value in values if value is not None]
-    if not there:
-        return
-    shape = [max(value.shape[axis] for value in there) for axis in range(there[0].ndim)]
-    stacked = there[0].new_zeros(len(values), *shape)
-    mask = torch.zeros(len(values), shape[0], dtype=torch.bool)
-    for row, value in enumerate(values):
-        if value is not None:
-            stacked[(row, *(slice(0, size) for size in value.shape))] = value
-            mask[row, : len(value)] = True
-    batch[stream], batch[f"{stream}_mask"] = stacked, mask
 
 
 def _to_tensor(images: np.ndarray) -> Tensor:

@@ -1,0 +1,60 @@
+"""Samples of different lengths and different streams -> one padded batch.
+
+Shapes: B clips, T frames, sound windows or feature positions, S sequence tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, Tensor]:
+    """Stack samples.
+
+    Args:
+        samples: each with `input_ids`, perhaps `labels`, and the tensors of the streams that it shows.
+        pad_id: id that fills short rows.
+        side: where rows are filled, "right" for training and "left" for generation.
+    Returns:
+        `input_ids`, `attention_mask` and `labels` [B, S]; for each stream that any sample has, its values
+        [B, T, ...] with a mask bool [B, T]; `audio_lengths` [B, T] beside raw sound.
+    """
+    longest = max(len(sample["input_ids"]) for sample in samples)
+    batch: dict[str, Tensor] = {}
+    for key, fill in (("input_ids", pad_id), ("labels", -100)):
+        if key not in samples[0]:
+            continue
+        rows = []
+        for sample in samples:
+            pad = [fill] * (longest - len(sample[key]))
+            rows.append(sample[key] + pad if side == "right" else pad + sample[key])
+        batch[key] = torch.tensor(rows)
+    lengths = torch.tensor([len(sample["input_ids"]) for sample in samples])[:, None]
+    steps = torch.arange(longest)[None]
+    mask = steps < lengths if side == "right" else steps >= longest - lengths
+    batch["attention_mask"] = mask.long()
+    for stream in ("audio", "face", "frame"):
+        _stack(batch, stream, [sample.get(stream) for sample in samples])
+    if "audio" in batch and batch["audio"].ndim == 4:
+        rows = torch.zeros(batch["audio"].shape[:2], dtype=torch.long)
+        for row, sample in enumerate(samples):
+            if sample.get("audio") is not None:
+                rows[row, : len(sample["audio_lengths"])] = sample["audio_lengths"]
+        batch["audio_lengths"] = rows
+    return batch
+
+
+def _stack(batch: dict, stream: str, values: list[Tensor | None]) -> None:
+    """Pad the values of one stream to common axes and stack them; nothing where no sample has it."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return
+    shape = [max(value.shape[axis] for value in there) for axis in range(there[0].ndim)]
+    stacked = there[0].new_zeros(len(values), *shape)
+    mask = torch.zeros(len(values), shape[0], dtype=torch.bool)
+    for row, value in enumerate(values):
+        if value is not None:
+            stacked[(row, *(slice(0, size) for size in value.shape))] = value
+            mask[row, : len(value)] = True
+    batch[stream], batch[f"{stream}_mask"] = stacked, mask
