@@ -19,19 +19,20 @@ def subset_bars(results: dict, path: Path) -> None:
         low, high = row["interval"]
         axes.barh(place, row["accuracy"], color=COLOURS[min(3, name.count("+") + 1)], height=0.62)
         axes.plot([low, high], [place, place], color=INK, linewidth=1.2)
-        axes.text(min(high + 0.012, 0.94), place, f"{row['accuracy']:.2f}", va="center", fontsize=9, color=INK)
+        axes.text(0.012, place, f"{row['accuracy']:.2f}", va="center", fontsize=9, color="white", fontweight="bold")
         if row["carried_accuracy"] is not None and row["carried_clips"] != row["clips"]:
-            axes.plot(row["carried_accuracy"], place, "D", color="#d9822b", markersize=6,
+            axes.plot(row["carried_accuracy"], place, "D", color="#d9822b", markersize=6, zorder=3,
                       label="where the input carries the emotion" if place == 0 else None)
-    axes.axvline(results["chance"], color=INK, linestyle=":", linewidth=1.2, label=f"chance {results['chance']:.2f}")
-    axes.axvline(results["majority"], color=INK, linestyle="--", linewidth=1.0,
+    axes.axvline(results["chance"], color="#b03030", linestyle=":", linewidth=1.6,
+                 label=f"chance {results['chance']:.2f}")
+    axes.axvline(results["majority"], color="#b03030", linestyle="--", linewidth=1.0,
                  label=f"majority {results['majority']:.2f}")
     axes.set_yticks(range(len(names)), [name.replace("+", " + ").replace("text", "words") for name in names])
     axes.invert_yaxis()
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, 1.03)
     axes.set_xlabel("label accuracy (95 % interval)")
     axes.set_title(f"What each input tells the model ({rows[0]['clips']} held-out clips)", fontsize=11, loc="left")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16 - 0.25 / len(names)), ncol=3, frameon=False, fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.45 / (0.55 * len(names))), ncol=3, frameon=False, fontsize=8)
     _finish(figure, axes, plt, path)
 
 
