@@ -11,6 +11,7 @@ from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
 
 from affectgpt import cli
 from affectgpt.models.alignment import alignment_loss
+from affectgpt.train.trainer import LengthGroupedSampler
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +124,28 @@ def test_evaluation_scores_every_subset(parts, corpus, tmp_path, capsys):  # noq
     assert (folder / "results.png").stat().st_size > 5000
     assert cli.main(["evaluate", str(model), "--corpus", str(corpus), "--split", "gone"]) == 2
     assert "no clip" in capsys.readouterr().err
+
+
+def test_batches_are_of_like_length_and_lose_nothing():
+    class Lengths:
+        epoch = 0
+
+        def __len__(self):
+            return 103
+
+        def lengths(self):
+            return [(index * 37 + self.epoch * 11) % 100 for index in range(103)]
+
+    dataset = Lengths()
+    sampler = LengthGroupedSampler(dataset, 8, seed=3)
+    first = list(sampler)
+    assert sorted(first) == list(range(103)) and list(sampler) == first
+    lengths = dataset.lengths()
+
+    def padding(order):
+        batches = [[lengths[index] for index in order[start : start + 8]] for start in range(0, 103, 8)]
+        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
+
+    assert padding(first) < 0.5 * padding(list(range(103)))
+    dataset.epoch = 1
+    assert list(sampler) != first

@@ -65,7 +65,9 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     print(results["table"])
     step("4/4 one held-out clip", started)
     clip = next(clip for clip in corpus_clips if clip.split == "test" and clip.targets.conflict)
-    cli(["describe", str(clip.media), "--subtitle", clip.words, "--model", str(model)])
+    code = cli(["describe", str(clip.media), "--subtitle", clip.words, "--model", str(model)])
+    if code:
+        raise ValueError(f"the held-out clip {clip.media} could not be described; see the line above")
     step("done", started)
     print(f"plots:   {folder / 'training.png'}, {folder / 'evaluation' / 'results.png'}\nmodel:   {model}\n"
           f"next:    .venv/bin/affectgpt describe YOUR_CLIP.mp4 --model {model}")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -45,12 +46,43 @@ def aligned_loss(model, batch: dict, targets: dict, table: torch.Tensor) -> torc
     return alignment_loss(model.stream_tokens(streams), targets, table) if streams else table.new_zeros(())
 
 
+class LengthGroupedSampler(Sampler):
+    """A shuffled order in which neighbours are of like length, so that little of a batch is padding.
+
+    Lengths change with the epoch (other questions, other hidden streams), so they are taken anew each time. Within
+    `window` batches samples are sorted; the batches themselves are shuffled. The order follows from (seed, epoch).
+    """
+
+    def __init__(self, dataset, batch_size: int, seed: int, window: int = 5):
+        self.dataset, self.batch_size, self.seed, self.window = dataset, batch_size, seed, window
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed * 1000003 + self.dataset.epoch)
+        order = torch.randperm(len(self.dataset), generator=generator).tolist()
+        lengths = self.dataset.lengths()
+        batches, wide = [], self.batch_size * self.window
+        for start in range(0, len(order), wide):
+            part = sorted(order[start : start + wide], key=lengths.__getitem__, reverse=True)
+            batches += [part[place : place + self.batch_size] for place in range(0, len(part), self.batch_size)]
+        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # a short batch must stay the last
+        for place in torch.randperm(len(batches), generator=generator).tolist():
+            yield from batches[place]
+        for batch in last:
+            yield from batch
+
+
 class AffectGPTTrainer(Trainer):
     """Trainer with two learning rates and, where asked for, the alignment loss beside the LLM's."""
 
     def __init__(self, *args, recipe, word_table: torch.Tensor, **kwargs):
         super().__init__(*args, **kwargs)
         self.recipe, self.word_table = recipe, word_table
+
+    def _get_train_sampler(self, train_dataset=None):
+        return LengthGroupedSampler(train_dataset or self.train_dataset, self.args.train_batch_size, self.args.seed)
 
     def create_optimizer(self, *args, **kwargs):
         if self.optimizer is None:

@@ -23,7 +23,7 @@ class InstructionDataset(Dataset):
         questions: question kind -> weight.
         modality_dropout: chance that a present medium is hidden; at least one stream always stays.
         text_dropout: chance that the words are hidden.
-        training: False asks every clip for everything with nothing hidden, kinds taking turns.
+        training: False asks every clip one question with nothing hidden, each kind for an equal share of the clips.
     """
 
     def __init__(self, processor, clips: list[Clip], inputs: dict, questions: dict[str, float],
@@ -62,7 +62,8 @@ class InstructionDataset(Dataset):
         """(question kind, hidden streams) of a clip in this epoch."""
         clip, kinds = self.items[index]
         if not self.training:
-            return list(kinds)[index % len(kinds)], []
+            # Kinds in blocks rather than in turns: neighbours are of like length, and batches of little padding.
+            return list(kinds)[index * len(kinds) // len(self.items)], []
         generator = self._generator(clip, "question")
         kind = generator.choices(list(kinds), list(kinds.values()))[0]
         streams = self.streams_of(clip)
@@ -75,6 +76,10 @@ class InstructionDataset(Dataset):
     def _generator(self, clip: Clip, purpose: str) -> random.Random:
         key = f"{self.seed}:{self.epoch}:{clip.key}:{purpose}"
         return random.Random(hashlib.sha256(key.encode()).digest())
+
+    def lengths(self) -> list[int]:
+        """Tokens of every sample of this epoch."""
+        return [len(self[index]["input_ids"]) for index in range(len(self))]
 
     def __getitem__(self, index: int) -> dict:
         clip, _ = self.items[index]
