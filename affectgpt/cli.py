@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from affectgpt import __version__
-from affectgpt.errors import run_cli
+from affectgpt.errors import quiet_libraries, run_cli
 
 STARTER_MODEL = Path("runs/starter/model")
 """Where the main job leaves its model; `describe` takes it where no other is named."""
@@ -53,7 +53,8 @@ def _dispatch(arguments: list[str]) -> int | None:
 
         verbs = [line.split()[0] for line in VERBS.splitlines()]
         near = difflib.get_close_matches(verb, verbs, n=1)
-        raise ValueError(f"unknown verb {verb!r}; " + (f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(verbs)}"))
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(verbs)}"
+        raise ValueError(f"unknown verb {verb!r}; {hint}")
     return job(rest)
 
 
@@ -66,15 +67,17 @@ def describe(arguments: list[str]) -> int:
                "  affectgpt describe call.wav --subtitle 'I am fine.' --streams audio,text")
     parser.add_argument("files", nargs="+", metavar="FILE", help="media files or folders of them")
     parser.add_argument("--model", default=str(STARTER_MODEL), help=f"model folder (default: {STARTER_MODEL})")
-    parser.add_argument("--subtitle", help="the spoken words; without it they are recognised from the sound")
+    parser.add_argument("--subtitle", help="the words spoken in every FILE; without it they are recognised")
     parser.add_argument("--streams", help="what to look at, for example audio,face,text (default: all)")
     parser.add_argument("--question", help="ask something else")
     parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--skipped", default="skipped.jsonl", help="where to list unreadable files (default: skipped.jsonl)")
     parser.add_argument("--timings", action="store_true", help="say on stderr where the time went")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     return _describe(options)
 
 
@@ -95,11 +98,15 @@ def _describe(options: argparse.Namespace) -> int:
     files = find_media(options.files)
     streams = [stream.strip() for stream in options.streams.split(",")] if options.streams else None
     quiet_libraries()
-    describer = Describer(options.model)
+    describer = Describer(options.model, options.device)
+    if options.subtitle and "text" not in describer.check_streams(streams):
+        print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
     loaded = time.perf_counter()
     clips = [Clip(id=file.name, media=file, words=options.subtitle) for file in files]
+    Path(options.skipped).unlink(missing_ok=True)  # of an earlier run
     skipped, spent = [], {"imports": imported - started, "model": loaded - imported}
-    results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)))
+    results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)),
+                                 reader=options.reader)
     if len(clips) > options.batch_size and sys.stderr.isatty():
         from tqdm import tqdm
 
@@ -144,7 +151,9 @@ def info(arguments: list[str]) -> int:
     from affectgpt.inference import check_model_folder
 
     folder = check_model_folder(options.model)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    from affectgpt.models.configuration import AffectGPTConfig
+
+    config = AffectGPTConfig.from_pretrained(folder).to_dict()
     training = folder / "training.json"
     facts = {
         "folder": str(folder), "preset": config["preset"], "llm": config["llm"],
@@ -173,28 +182,17 @@ def _parameters(file: Path) -> dict[str, int]:
     """Part -> number of stored parameters, from the header alone."""
     from math import prod
 
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     sizes: dict[str, int] = {}
-    with safe_open(file, "numpy") as tensors:
-        for name in tensors.keys():
-            part = "LoRA" if "lora_" in name else name.split(".")[0]
-            sizes[part] = sizes.get(part, 0) + prod(tensors.get_slice(name).get_shape())
+    try:
+        with safe_open(file, "numpy") as tensors:
+            for name in tensors.keys():
+                part = "LoRA" if "lora_" in name else name.split(".")[0]
+                sizes[part] = sizes.get(part, 0) + prod(tensors.get_slice(name).get_shape())
+    except SafetensorError as error:
+        raise ValueError(f"{file}: cannot be read, the model is half written ({error}); train it again") from error
     return sizes
-
-
-def quiet_libraries() -> None:
-    """No progress bars and warnings of libraries between a user and an answer."""
-    import logging
-    import os
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

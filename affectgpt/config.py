@@ -100,7 +100,7 @@ class DataSection:
     validation_split: str = "validation"
     """Name of the split that checkpoints are chosen on."""
     test_split: str = "test"
-    """Name of the split that is only scored, once, at the end."""
+    """Name of the split that training never opens."""
     questions: dict[str, float] = field(default_factory=lambda: {"description": 1.0, "labels": 1.0})
     """Kind of question -> how often it is asked, relative to the others; a recipe's mapping replaces this."""
     modality_dropout: float = 0.3

@@ -62,3 +62,17 @@ def _verdict(error: BaseException, debug: bool) -> tuple[str, int]:
         return describe_error(error), USER_ERROR
     hint = "report it with the traceback above" if debug else "run it again with --debug to see where"
     return f"{type(error).__name__}: {describe_error(error)} (a bug in affectgpt; {hint})", BUG
+
+
+def quiet_libraries() -> None:
+    """No progress bars and warnings of libraries between a user and an answer."""
+    import logging
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -75,6 +75,7 @@ class Describer:
     def __init__(self, folder: str | Path, device: str = "auto"):
         import torch
 
+        from affectgpt.config import Recipe, load_recipe
         from affectgpt.models.modeling import AffectGPTForConditionalGeneration
         from affectgpt.models.processing import AffectGPTProcessor
 
@@ -84,6 +85,9 @@ class Describer:
         self.processor = AffectGPTProcessor.from_pretrained(folder)
         config = self.processor.config
         self.model = AffectGPTForConditionalGeneration.from_pretrained(folder, config=config, dtype=config.dtype)
+        stored = load_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else Recipe()
+        self.transcribe = stored.data.transcribe
+        self.trained_encoders = stored.model.train_encoders
         self.model.merge_lora()
         self.model.to(device).eval()
 
@@ -171,7 +175,7 @@ def check_model_folder(folder: str | Path) -> Path:
 
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such model folder; train one with: affectgpt starter")
+        raise ValueError(f"{folder}: no such model folder; name one with --model, or train one here with: affectgpt starter")
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: {name} is missing, so the model is half written or not an AffectGPT model; "

@@ -1,1 +1,1 @@
-"""Recipes (YAML) and DeepSpeed settings (JSON); `affectgpt.config.load_recipe` finds them by name."""
+"""Recipes (YAML); `affectgpt.config.load_recipe` finds them by name."""

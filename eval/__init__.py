@@ -1,1 +1,1 @@
-"""Jobs that judge: generate, label, score and report, joined by JSONL files."""
+"""Jobs that judge a trained model."""

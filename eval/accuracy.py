@@ -1,7 +1,7 @@
 """Label accuracy of a model for every subset of its streams, and whether it names conflicts.
 
     affectgpt evaluate runs/starter/model --corpus runs/starter/corpus/manifest.jsonl
-    affectgpt evaluate runs/ravdess/model --corpus ravdess:/data/ravdess --probe
+    affectgpt evaluate runs/ravdess-audio/model --corpus ravdess:/data/ravdess_audio --probe
 
 The prediction is the basic emotion of the first label of the answer to "List the person's emotions." An answer
 without a known label is wrong. Nothing is chosen here: the model folder holds what validation chose.
@@ -36,39 +36,46 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", help="folder of results (default: evaluation beside the model)")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int, help="score only the first N clips of the split")
+    parser.add_argument("--max-skip-ratio", type=float, default=0.005,
+                        help="share of clips that may be unreadable before the job stops (default: 0.005)")
     parser.add_argument("--probe", action="store_true", help="also fit a linear probe on the encoder features")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
     results = evaluate(options.model, options.corpus, options.split, options.output, options.batch_size,
-                       options.limit, options.probe)
+                       options.limit, options.probe, options.max_skip_ratio)
     print(results["table"])
     print(f"\nresults: {results['folder']}\nnext:    affectgpt describe CLIP --model {options.model}")
     return 0
 
 
 def evaluate(model: str, corpus: str, split: str = "test", output: str | None = None, batch_size: int = 32,
-             limit: int | None = None, probe: bool = False) -> dict:
+             limit: int | None = None, probe: bool = False, max_skip_ratio: float = 0.005) -> dict:
     """Score a model folder on a split; write results.json, answers.jsonl, results.md and results.png."""
-    from affectgpt.cli import quiet_libraries
+    from affectgpt.errors import quiet_libraries
     from affectgpt.data.features import compute_features
-    from affectgpt.data.readers import read_corpus
+    from affectgpt.data.readers import read_corpora
     from affectgpt.eval import plots
     from affectgpt.inference import Describer
 
+    if batch_size < 1 or (limit is not None and limit < 1):
+        raise ValueError(f"--batch-size is {batch_size} and --limit is {limit}: use 1 or more")
     started = time.time()
     quiet_libraries()
     describer = Describer(model)
     folder = Path(output) if output else Path(model).parent / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
-    corpus_clips = read_corpus(corpus)
+    corpus_clips = read_corpora([corpus])
     clips = [clip for clip in corpus_clips if clip.split == split][:limit]
     if not clips:
         known = ", ".join(sorted({clip.split or "(none)" for clip in corpus_clips}))
         raise ValueError(f"--split {split}: no clip of {corpus} has this split; it has {known}")
-    inputs = compute_features(describer.model, describer.processor, clips, folder, title=f"features of {split}",
-                              workers=1)
+    inputs = compute_features(describer.model, describer.processor, clips, folder / "features" / split,
+                              title=f"features of {split}", workers=1, max_skip_ratio=max_skip_ratio,
+                              keep=not describer.trained_encoders, transcribe=describer.transcribe)
     clips = [clip for clip in clips if clip.key in inputs]
     single = [clip for clip in clips if target_of(clip) and not clip.targets.conflict]
+    if not single:
+        raise ValueError(f"{corpus}: no readable clip of split {split} has a single known emotion to score")
     conflicts = [clip for clip in clips if clip.targets.conflict]
     answers, subsets = [], {}
     for visible in stream_subsets(describer, clips, inputs):

@@ -173,7 +173,7 @@ def test_missing_files_and_folders(capsys, model, samples, tmp_path):
     assert "bare: the folder has no media files" in failed(capsys, "describe", tmp_path / "bare", "--model", model)
     (tmp_path / "bare" / "note.txt").write_text("hm")
     assert "no media files" in failed(capsys, "describe", tmp_path / "bare", "--model", model)
-    assert "no such model folder; train one" in failed(capsys, "describe", samples / "voice.wav")
+    assert "no such model folder; name one with --model" in failed(capsys, "describe", samples / "voice.wav")
     assert "no such model folder" in failed(capsys, "describe", samples / "voice.wav", "--model", tmp_path / "m")
     assert "no such model folder" in failed(capsys, "info", tmp_path / "m")
 

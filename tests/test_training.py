@@ -149,3 +149,25 @@ def test_batches_are_of_like_length_and_lose_nothing():
     assert padding(first) < 0.5 * padding(list(range(103)))
     dataset.epoch = 1
     assert list(sampler) != first
+
+
+def test_other_settings_do_not_continue_a_run(parts, corpus, tmp_path, capsys):  # noqa: F811
+    recipe = recipe_file(tmp_path, parts, corpus)
+    assert train(recipe) == 0
+    assert train(recipe, "model.lora_rank=3") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "other settings (model.lora_rank)" in error and "train.resume=false" in error
+    torn = tmp_path / "run" / "checkpoints" / "checkpoint-9"  # a save that was cut off
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"half")
+    assert train(recipe, "train.max_steps=3") == 0
+    assert json.loads((tmp_path / "run" / "model" / "training.json").read_text())["steps"] == 3
+    assert train(recipe, "model.lora_rank=3", "train.resume=false") == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2]  # the old run's log is gone
+
+
+def test_without_lora_the_llm_stays_as_it_is(parts, corpus, tmp_path):  # noqa: F811
+    assert train(recipe_file(tmp_path, parts, corpus, model={"lora_rank": 0}), "train.max_steps=1") == 0
+    state = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert state and not [name for name in state if name.startswith("language_model.")]

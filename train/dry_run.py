@@ -11,7 +11,7 @@ CLIPS = 2
 
 def dry_run(recipe: Recipe) -> None:
     """Resolve the recipe, open the first clips, print what training would see, and write nothing."""
-    from affectgpt.cli import quiet_libraries
+    from affectgpt.errors import quiet_libraries
     from affectgpt.data.dataset import InstructionDataset
     from affectgpt.train import sft
 
@@ -24,11 +24,12 @@ def dry_run(recipe: Recipe) -> None:
     model, processor = sft.build(recipe, device)
     sft.print_parts(model)
     clips = splits[recipe.data.train_split][:CLIPS]
-    inputs = {clip.key: processor.load(clip, reader=recipe.data.reader) for clip in clips}
+    inputs = {clip.key: processor.load(clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
+              for clip in clips}
     dataset = InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
                                  recipe.data.text_dropout, recipe.train.seed)
     lengths = []
-    for index, clip in enumerate(clips):
+    for index, (clip, _) in enumerate(dataset.items):
         sample, raw = dataset[index], inputs[clip.key]
         shapes = ", ".join(f"{stream} {list(getattr(raw, stream).shape)}" for stream in raw.media_streams)
         labelled = sum(label != -100 for label in sample["labels"])
@@ -51,7 +52,7 @@ def print_memory(model, recipe: Recipe, length: int) -> None:
     # counts 34 bytes at two bytes a value); with checkpointing one.
     kept = 1 if recipe.train.gradient_checkpointing else 17
     activations = batch * length * config.num_hidden_layers * config.hidden_size * kept * bytes_a_value
-    gigabyte = 1024**3
-    print(f"\nmemory (estimate): weights {weights / gigabyte:.2f} GiB, gradients and optimizer "
-          f"{trained * 12 / gigabyte:.2f} GiB, activations {activations / gigabyte:.2f} GiB "
+    gibibyte = 1024**3
+    print(f"\nmemory (estimate): weights {weights / gibibyte:.2f} GiB, gradients and optimizer "
+          f"{trained * 12 / gibibyte:.2f} GiB, activations {activations / gibibyte:.2f} GiB "
           f"(batch {batch} x {length} tokens)")

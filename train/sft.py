@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, for example train.epochs=3")
     parser.add_argument("--dry-run", action="store_true", help="open the first clips, show sizes and parts, and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     recipe = load_recipe(options.recipe, options.overrides)
     if options.dry_run:
         from affectgpt.train.dry_run import dry_run
@@ -80,7 +81,8 @@ def choose_device(recipe: Recipe) -> str:
     """"cuda" or "cpu", and the number of CPU threads."""
     import torch
 
-    torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)  # 0 leaves it to torch, which knows affinity and OMP_NUM_THREADS
     if recipe.train.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("train.device=cuda, but torch sees no GPU: set train.device=auto or install a CUDA torch")
     return "cuda" if recipe.train.device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -124,6 +126,10 @@ def run(recipe: Recipe) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     set_seed(recipe.train.seed)
     model, processor = build(recipe, device)
+    resume = last_checkpoint(recipe)
+    if resume is None:  # what an earlier run left would be taken for this one's
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
+        (output / "log.jsonl").unlink(missing_ok=True)
     save_recipe(recipe, output / "recipe.yaml")
     print_parts(model)
 
@@ -150,7 +156,6 @@ def run(recipe: Recipe) -> Path:
     collator = Collator(processor, space)
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, model.config.text_config.hidden_size)
     arguments = training_arguments(recipe, steps_per_epoch(recipe, len(sets[data.train_split])), device)
-    resume = last_checkpoint(recipe, arguments.output_dir)
     aligned = None
     if recipe.train.alignment_epochs and space and model.config.media_streams and not resume:
         # Nothing is hidden here: each stream learns by itself.
@@ -208,18 +213,38 @@ def steps_per_epoch(recipe: Recipe, clips: int) -> int:
     return -(-clips // (recipe.train.batch_size * recipe.train.accumulation))
 
 
-def last_checkpoint(recipe: Recipe, folder: str) -> str | None:
-    """The checkpoint to resume from, as train.resume says.
+FREE_ON_RESUME = ("epochs", "max_steps", "resume", "threads", "device", "keep_checkpoints", "log_every")
+"""Settings of `train` that may change between a run and its continuation."""
+
+
+def last_checkpoint(recipe: Recipe) -> str | None:
+    """The newest whole checkpoint to resume from, as train.resume says; None starts anew.
 
     Raises:
-        ValueError: train.resume is true and there is none.
+        ValueError: train.resume is true and there is none, or the folder holds a run with other settings.
     """
-    from transformers.trainer_utils import get_last_checkpoint
+    output = Path(recipe.train.output)
+    # The Trainer writes its state last: a checkpoint without it was cut off.
+    found = [path for path in (output / "checkpoints").glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    if recipe.train.resume is True and not found:
+        raise ValueError(f"train.resume=true, but {output / 'checkpoints'} has no checkpoint: "
+                         "set train.resume=auto or false")
+    if not recipe.train.resume or not found:
+        return None
+    before = settings_of(load_recipe(output / "recipe.yaml")) if (output / "recipe.yaml").is_file() else {}
+    now = settings_of(recipe)
+    changed = sorted(key for key in now if before.get(key) != now[key])
+    if changed:
+        raise ValueError(f"{output} holds a run with other settings ({', '.join(changed[:4])}): choose another "
+                         "train.output, or set train.resume=false to start anew there")
+    return str(max(found, key=lambda path: int(path.name.rsplit("-", 1)[1])))
 
-    found = get_last_checkpoint(folder) if recipe.train.resume and os.path.isdir(folder) else None
-    if recipe.train.resume is True and found is None:
-        raise ValueError(f"train.resume=true, but {folder} has no checkpoint: set train.resume=auto or false")
-    return found
+
+def settings_of(recipe: Recipe) -> dict:
+    """"group.name" -> value of all settings that a continued run must share."""
+    values = {f"{group}.{name}": value for group in ("model", "data", "train")
+              for name, value in vars(getattr(recipe, group)).items()}
+    return {key: value for key, value in values.items() if key not in {f"train.{name}" for name in FREE_ON_RESUME}}
 
 
 def print_parts(model) -> None:

@@ -3,7 +3,7 @@
     affectgpt starter
     affectgpt starter --clips 240 train.epochs=2
 
-Every step is skipped if it is already done, so an interrupted run goes on where it stopped.
+Corpus, features and training are kept, so an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--clips", type=int, default=CLIPS, help=f"clips of the corpus (default: {CLIPS})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     run(options.folder, options.clips, options.seed, options.overrides)
     return 0
 
 
 def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     """Corpus, training, evaluation, pictures, one description."""
+    for word in overrides:
+        if word.startswith(("train.output=", "data.manifests=", "data.root=")):
+            raise ValueError(f"{word}: the main job chooses this itself; use --folder, or affectgpt train")
     started = time.time()
     recipe = load_recipe("starter", [f"data.manifests={folder / 'corpus' / 'manifest.jsonl'}",
                                      f"train.output={folder}", f"train.seed={seed}", *overrides])
     from affectgpt.cli import main as cli
-    from affectgpt.cli import quiet_libraries
+    from affectgpt.errors import quiet_libraries
     from affectgpt.data.readers import read_corpus
     from affectgpt.data.synthetic import make_corpus
     from affectgpt.eval import corpus_pictures, plots
@@ -64,7 +67,8 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     results = evaluate(str(model), str(manifest), output=str(folder / "evaluation"))
     print(results["table"])
     step("4/4 one held-out clip", started)
-    clip = next(clip for clip in corpus_clips if clip.split == "test" and clip.targets.conflict)
+    held_out = [clip for clip in corpus_clips if clip.split == "test"]
+    clip = next((clip for clip in held_out if clip.targets.conflict), held_out[0])
     code = cli(["describe", str(clip.media), "--subtitle", clip.words, "--model", str(model)])
     if code:
         raise ValueError(f"the held-out clip {clip.media} could not be described; see the line above")

@@ -37,7 +37,9 @@ def split_alignment(batch: dict) -> tuple[dict, dict]:
 
 
 def aligned_loss(model, batch: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:
-    """Alignment loss of a batch whose streams are features."""
+    """Alignment loss of a batch; without any stream or known label it is a zero without a gradient."""
+    batch = {key: value.to(model.device) for key, value in batch.items()}
+    targets = {stream: value.to(model.device) for stream, value in targets.items()}
     streams = {}
     for stream in ("audio", "face", "frame"):
         if stream in batch:
@@ -164,9 +166,10 @@ def align(model, recipe, train_batches: list[dict], validation_batches: list[dic
         for index in torch.randperm(len(train_batches), generator=generator).tolist():
             batch, targets = split_alignment(train_batches[index])
             loss = aligned_loss(model, batch, targets, table)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            if loss.requires_grad:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
             schedule.step()
         model.eval()
         with torch.no_grad():
@@ -176,6 +179,8 @@ def align(model, recipe, train_batches: list[dict], validation_batches: list[dic
         if validation < best:
             best = validation
             best_state = [parameter.detach().clone() for parameter in parameters]
+    if best_state is None:
+        raise ValueError(f"the alignment loss is {validation} in every epoch: lower train.alignment_learning_rate")
     with torch.no_grad():
         for parameter, value in zip(parameters, best_state, strict=True):
             parameter.copy_(value)

@@ -43,7 +43,8 @@ class InstructionDataset(Dataset):
             if kinds:
                 self.items.append((clip, kinds))
         if not self.items:
-            raise ValueError("no clip of this split has readable media and a target that one of data.questions asks for")
+            raise ValueError("no clip of this split has readable media and a target that one of data.questions "
+                             "asks for")
 
     def __len__(self) -> int:
         return len(self.items)

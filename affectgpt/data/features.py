@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from affectgpt import hub
 from affectgpt.data.clip import Clip
+from affectgpt.data.inputs import Inputs
 from affectgpt.files import write_jsonl
 from affectgpt.media import MediaError
 
@@ -120,6 +121,7 @@ def read_inputs(processor, clips: list[Clip], folder: Path, reader: str = "pyav"
     """Clip key -> raw `Inputs`, or what `encode` makes of them; returns and raises as `compute_features`."""
     table, skipped = {}, []
     Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / "skipped.jsonl").unlink(missing_ok=True)  # of an earlier run
     progress = tqdm(load_all(processor, clips, workers, reader=reader, **options), total=len(clips), desc=title, unit="clip")
     for clip, inputs in progress:
         if isinstance(inputs, Exception):
@@ -144,13 +146,14 @@ def _write(path: Path, table: dict[str, object], clips: list[Clip]) -> None:
         for stream in inputs.media_streams:
             tensors[f"{key}\t{stream}"] = getattr(inputs, stream)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"clips": json.dumps(facts)})
-    os.replace(temporary, path)
+    try:
+        save_file(tensors, temporary, metadata={"clips": json.dumps(facts)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path, clips: list[Clip], processor) -> dict[str, object]:
-    from affectgpt.models.processing import Inputs
-
     given = {clip.key: clip.words if "text" in processor.config.streams else None for clip in clips}
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["clips"])

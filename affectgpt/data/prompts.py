@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from affectgpt.data.clip import Targets
-from affectgpt.labels import BASIC_EMOTIONS, POLARITIES, SYNONYMS, basic_emotion, polarity_of
+from affectgpt.labels import POLARITIES, SYNONYMS, basic_emotion, polarity_of
 
 QUESTIONS = {
     "description": "Describe the person's emotion with its evidence.",
@@ -99,8 +99,8 @@ def published_pieces(streams: list[str], words: str | None, question: str) -> li
     around = {
         "fusion": ("The audio and video merged info is: <Multi>", "</Multi>. "),
         "audio": ("The audio content is as follows: <Audio>", "</Audio>. "),
-        "face": (f"{face_start} uniformly sample raw frames from the video and extract faces from these frames: <Video>",
-                 "</Video>. "),
+        "face": (f"{face_start} uniformly sample raw frames from the video and extract faces from these frames: "
+                 "<Video>", "</Video>. "),
         "frame": (f"{frame_start} uniformly sample raw frames from the video: <Video>", "</Video>. "),
     }
     for stream in order:
@@ -114,7 +114,8 @@ def published_pieces(streams: list[str], words: str | None, question: str) -> li
 
 def visible_emotions(targets: Targets, visible: list[str]) -> list[str]:
     """Basic emotions that the visible streams carry, in the order of the streams; empty where they are neutral."""
-    shown = [targets.cues[stream] for stream in ("audio", "face", "text") if stream in visible and stream in targets.cues]
+    shown = [targets.cues[stream] for stream in ("audio", "face", "text")
+             if stream in visible and stream in targets.cues]
     return list(dict.fromkeys(emotion for emotion in shown if emotion != "neutral"))
 
 
@@ -221,4 +222,4 @@ def parse_answer(text: str) -> Answer:
 
 def first_basic(labels: tuple[str, ...] | list[str]) -> str | None:
     """Basic emotion of the first label that has one; the single-label prediction of an answer."""
-    return next((basic for basic in map(basic_emotion, labels) if basic in (*BASIC_EMOTIONS, "calm")), None)
+    return next((basic for basic in map(basic_emotion, labels) if basic), None)

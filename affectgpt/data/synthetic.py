@@ -27,6 +27,7 @@ from affectgpt.data import synthetic_words as wording
 from affectgpt.data.synthetic_face import EXPRESSIONS, SIZE, FacePainter, Look, Pose
 from affectgpt.data.synthetic_speaker import Speaker, make_speaker
 from affectgpt.data.synthetic_voice import HOP, SAMPLE_RATE, VoiceStyle, synthesise, voice_style
+from affectgpt.files import atomic_write_text
 from affectgpt.labels import BASIC_EMOTIONS, SYNONYMS, polarity_of
 
 VERSION = 1
@@ -220,12 +221,6 @@ def _results(jobs: list[tuple[str, int, int, int]], workers: int) -> Iterator[st
         yield from pool.map(_make_one, jobs, chunksize=4)
 
 
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def make_corpus(folder: str | Path, clips: int = 560, seed: int = 0, speakers: int = 14, workers: int = 2,
                 progress: bool = True) -> Path:
     """Make the starter corpus in `folder` and return its manifest (`manifest.jsonl`).
@@ -249,7 +244,7 @@ def make_corpus(folder: str | Path, clips: int = 560, seed: int = 0, speakers: i
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: not empty, and holds no corpus.json; choose an empty folder")
     (folder / "clips").mkdir(parents=True, exist_ok=True)
-    _write_text(mark, json.dumps(parameters, indent=1) + "\n")
+    atomic_write_text(mark, json.dumps(parameters, indent=1) + "\n")
     rows = [plan_clip(index, seed, speakers).row for index in range(clips)]
     jobs = [(str(folder), index, seed, speakers) for index, row in enumerate(rows)
             if not _is_whole(folder / row["media"])]
@@ -257,5 +252,5 @@ def make_corpus(folder: str | Path, clips: int = 560, seed: int = 0, speakers: i
                   disable=not progress or not jobs):
         pass
     manifest = folder / "manifest.jsonl"
-    _write_text(manifest, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    atomic_write_text(manifest, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return manifest

@@ -16,7 +16,7 @@ TEMPERATURE = 0.07
 
 @torch.no_grad()
 def word_table(model, tokenizer, words: list[str]) -> Tensor:
-    """Mean input embedding of each word's tokens, with the words' common part removed: [C, H], float32."""
+    """Mean input embedding of each word's tokens: [C, H], float32."""
     embedding = model.get_input_embeddings()
     rows = []
     for word in words:

@@ -7,6 +7,8 @@ from typing import Any
 from transformers import AutoConfig, CONFIG_MAPPING, PretrainedConfig
 
 from affectgpt.labels import STREAMS
+from affectgpt.models.fusion import FUSIONS
+from affectgpt.models.projectors import PROJECTORS
 
 VISUAL_STREAMS = ("face", "frame")
 PLACEHOLDERS = {
@@ -104,8 +106,8 @@ class AffectGPTConfig(PretrainedConfig):
 
     def _check(self) -> None:
         choices = {
-            "projector": ("attention", "mean", "qformer"),
-            "fusion": ("none", "attention", "qformer"),
+            "projector": tuple(PROJECTORS),
+            "fusion": ("none", *FUSIONS),
             "fusion_visual": VISUAL_STREAMS,
             "prompt_style": ("chat", "published"),
             "audio_layers": ("last", "last4_mean", "all"),
@@ -166,7 +168,7 @@ _DEFAULTS: dict[str, Any] = {
     "token_norm": True,  # projected tokens get the size of the LLM's word embeddings, times a learned scale
     "projector_hidden": 512,
     "dropout": 0.1,
-    "audio_tokens": 4, "face_tokens": 4, "frame_tokens": 4, "fusion_tokens": 2,
+    "audio_tokens": 4, "face_tokens": 4, "frame_tokens": 4, "fusion_tokens": 4,
     "frames": 8,
     "frame_sampling": "centre",
     "keep_aspect": True,
@@ -188,9 +190,9 @@ _DEFAULTS: dict[str, Any] = {
     "qformer_dropout": 0.1,
     "audio_position_rows": 64, "visual_position_rows": 64,  # time positions that a Q-Former can tell apart
     "lora_rank": 16, "lora_alpha": 32, "lora_dropout": 0.05, "lora_targets": "all-linear",
-    "words_max_tokens": 256,
+    "words_max_tokens": 128,
     "placeholder_ids": {},
-    "label_space": [],  # words that the projected tokens were aligned with; also the order of scores
+    "label_space": [],  # words that the projected tokens were aligned with
     "bundled": False,  # True: the folder holds the frozen weights too, and no name has to be resolved
 }
 

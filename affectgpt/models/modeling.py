@@ -231,7 +231,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         frozen_encoders = () if encoders else ("audio_encoder.", "visual_encoder.")
         for name, parameter in self.named_parameters():
             if name.startswith("language_model."):
-                parameter.requires_grad = "lora_" in name or not self.config.lora_rank
+                parameter.requires_grad = "lora_" in name
             else:
                 parameter.requires_grad = not name.startswith(frozen_encoders)
         return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
@@ -284,8 +284,11 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         tensors = {name: tensor.detach().clone().contiguous().cpu() for name, tensor in state.items() if name in names}
         self.config.architectures = [type(self).__name__]
         temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        os.replace(temporary, folder / WEIGHTS_NAME)
+        try:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+            os.replace(temporary, folder / WEIGHTS_NAME)
+        finally:
+            temporary.unlink(missing_ok=True)
         self.config.save_pretrained(folder)
 
     @classmethod
@@ -318,8 +321,9 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         weights = folder / WEIGHTS_NAME
         if not weights.is_file():
             raise ValueError(f"{folder} has no {WEIGHTS_NAME}: the model is half written or not an AffectGPT model")
-        dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
-        dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
+        if dtype is None or dtype == "auto":
+            dtype = config.dtype or torch.float32
+        dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         model = cls(config) if config.bundled else cls._with_parts(config, dtype, attn_implementation)
         try:
             state = load_file(weights)

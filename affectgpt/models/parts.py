@@ -13,7 +13,8 @@ from affectgpt import hub
 from affectgpt.models.configuration import AffectGPTConfig
 
 
-def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa", rounding: str | None = None) -> nn.Module:
+def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
+                        rounding: str | None = None) -> nn.Module:
     """A causal LM by hub id, local folder or starter name; `rounding` is a dtype that its weights pass through."""
     stored = getattr(torch, rounding) if rounding else dtype
     model = AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=stored, attn_implementation=attention)

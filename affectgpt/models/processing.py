@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,31 +20,11 @@ from affectgpt import media
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
 from affectgpt.data.collate import collate
+from affectgpt.data.inputs import Inputs
 from affectgpt.data.prompts import Outside, Stream, Text
 from affectgpt.models.configuration import PLACEHOLDERS, PUBLISHED_PLACEHOLDER_ORDER, AffectGPTConfig
 
 _HOLE = "\u2063{}\u2063"  # stands for outside text while a chat template is rendered
-
-
-@dataclass
-class Inputs:
-    """Media of one clip as tensors, and what could not be had.
-
-    `audio` [T, 1, L] with `audio_lengths` [T], `face` and `frame` uint8 [T, 3, height, width]; or features
-    [P, D] of any of them. `notes` says in words why a stream is missing, `seconds` what reading took.
-    """
-
-    audio: Tensor | None = None
-    audio_lengths: Tensor | None = None
-    face: Tensor | None = None
-    frame: Tensor | None = None
-    words: str | None = None
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def media_streams(self) -> list[str]:
-        return [stream for stream in ("audio", "face", "frame") if getattr(self, stream) is not None]
 
 
 class AffectGPTProcessor(ProcessorMixin):
@@ -97,6 +76,9 @@ class AffectGPTProcessor(ProcessorMixin):
         info = media.probe(clip.media) if clip.media is not None else None
         started = time.perf_counter()
         recognise = transcribe and "text" in wanted and clip.words is None
+        if recognise and clip.language != "en":
+            recognise = False  # the bundled recogniser knows English only
+            inputs.notes.append(f"words in {clip.language!r} are not recognised")
         if "audio" in wanted or recognise:
             source = clip.audio or clip.media
             waveform = media.read_audio(source) if clip.audio or (info and info.has_audio) else None
@@ -269,7 +251,11 @@ class AffectGPTProcessor(ProcessorMixin):
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> AffectGPTProcessor:
         """Read a model folder written by `save_pretrained` of processor and model."""
         folder = pretrained_model_name_or_path
-        return cls(AutoTokenizer.from_pretrained(folder), AffectGPTConfig.from_pretrained(folder))
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:  # tokenizers raises plain Exception for a file that is cut off
+            raise ValueError(f"{folder}: its tokenizer cannot be read, the model is half written ({error})") from error
+        return cls(tokenizer, AffectGPTConfig.from_pretrained(folder))
 
 
 def _shown(inputs: Inputs, streams: list[str]) -> dict:

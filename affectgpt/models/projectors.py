@@ -141,7 +141,7 @@ class TokenNorm(nn.Module):
         return nn.functional.rms_norm(tokens, tokens.shape[-1:], eps=1e-6) * self.scale * self.size
 
 
-PROJECTORS = {"mean": MeanProjector, "attention": AttentionProjector, "qformer": QFormerProjector}
+PROJECTORS = {"attention": AttentionProjector, "mean": MeanProjector, "qformer": QFormerProjector}
 
 
 def masked_mean(features: Tensor, mask: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ def read_corpora(sources: list[str], root: str | None = None) -> list[Clip]:
     seen: dict[str, str] = {}
     for clip in clips:
         if clip.key in seen:
-            raise ValueError(f"{clip.provenance}: id {clip.id!r} was used before in {seen[clip.key]}: ids must be unique")
+            raise ValueError(f"{clip.provenance}: id {clip.id!r} was used before in {seen[clip.key]}: "
+                             "ids must be unique")
         seen[clip.key] = clip.provenance
     return clips

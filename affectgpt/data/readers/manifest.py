@@ -7,7 +7,7 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.files import read_jsonl, safe_join
-from affectgpt.labels import POLARITIES, STREAMS
+from affectgpt.labels import POLARITIES, STREAMS, SYNONYMS
 
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
 CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
@@ -69,6 +69,9 @@ def _check_types(row: dict, where: str) -> None:
             good = isinstance(value, dict) and all(
                 stream in STREAMS and isinstance(text, str) for stream, text in value.items())
             wanted = f"an object of stream ({', '.join(STREAMS)}) and text"
+            if good and key == "cues":
+                good = all(text in SYNONYMS for text in value.values())
+                wanted = f"an object of stream and basic emotion ({', '.join(SYNONYMS)})"
         elif key == "valence":
             good, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
         else:

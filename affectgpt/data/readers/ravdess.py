@@ -35,6 +35,8 @@ def read(path: Path) -> list[Clip]:
                 raise ValueError(f"{table}: has no column {column!r}; it needs file, actor and emotion")
         for number, row in enumerate(reader, start=2):
             where = f"{table}:{number}"
+            if not row["file"] or not row["emotion"]:
+                raise ValueError(f"{where}: the row is short; it needs file, actor and emotion")
             if Path(row["file"]).stem.endswith("_full"):
                 continue
             if row["emotion"] not in RAVDESS_EMOTIONS and basic_emotion(row["emotion"]) is None:
