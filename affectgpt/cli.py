@@ -74,7 +74,8 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parser.add_argument("--skipped", default="skipped.jsonl", help="where to list unreadable files (default: skipped.jsonl)")
+    parser.add_argument("--skipped", default="skipped.jsonl", 
+                        help="where to list unreadable files (default: skipped.jsonl)")
     parser.add_argument("--timings", action="store_true", help="say on stderr where the time went")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_intermixed_args(arguments)

@@ -175,7 +175,8 @@ def check_model_folder(folder: str | Path) -> Path:
 
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such model folder; name one with --model, or train one here with: affectgpt starter")
+        raise ValueError(f"{folder}: no such model folder; name one with --model, or train one here with: "
+                         "affectgpt starter")
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: {name} is missing, so the model is half written or not an AffectGPT model; "

@@ -131,7 +131,7 @@ def ask(describer, clips, inputs, visible: list[str], kind: str, batch_size: int
     samples = [describer.processor.inference_sample(inputs[clip.key], question, hidden) for clip in clips]
     # Clips of like length share a batch, so that little of it is padding; the order is restored afterwards.
     order = sorted(range(len(samples)), key=lambda index: len(samples[index]["input_ids"]))
-    limit = 48 if kind == "labels" else 160
+    limit = 32 if kind == "labels" else 160  # three labels and a polarity take about 20 tokens
     texts = [""] * len(samples)
     produced = describer.answers([samples[index] for index in order], batch_size, limit)
     for index, text in zip(order, tqdm(produced, total=len(order), desc=title, unit="clip"), strict=True):
@@ -155,7 +155,7 @@ def score(clips, predictions: list[str | None], visible: list[str]) -> dict:
 
 def judge_conflicts(describer, single, conflicts, inputs, batch_size: int) -> tuple[dict, list[dict]]:
     """How often descriptions of conflicting and of agreeing clips say that streams disagree."""
-    agreeing = single[: 2 * len(conflicts)]
+    agreeing = single[: len(conflicts)]
     visible = [stream for stream in ("audio", "face", "text") if stream in describer.processor.config.streams]
     texts = ask(describer, conflicts + agreeing, inputs, visible, "description", batch_size, "descriptions")
     answers = [prompts.parse_answer(text) for text in texts]

@@ -25,8 +25,8 @@ def linear_probe(describer, corpus_clips, test_clips, test_inputs: dict, folder:
     train_clips = [clip for clip in corpus_clips if clip.split == "train" and target_of(clip)]
     if not train_clips:
         raise ValueError("--probe needs clips of a split named train, and the corpus has none")
-    train_inputs = compute_features(describer.model, describer.processor, train_clips, folder / "features" / "train", workers=1,
-                                    title="features of train", keep=not describer.trained_encoders)
+    train_inputs = compute_features(describer.model, describer.processor, train_clips,
+                                    folder / "features" / "train", workers=1, title="features of train", keep=not describer.trained_encoders)
     scores = {}
     for stream in ("audio", "face", "frame"):
         split = []

@@ -36,7 +36,7 @@ def dry_run(recipe: Recipe) -> None:
         lengths.append(len(sample["input_ids"]))
         kind, hidden = dataset.draw(index)
         print(f"\nclip {clip.key}: {shapes or 'no media'}{'; ' + '; '.join(raw.notes) if raw.notes else ''}")
-        print(f"  question {kind}, hidden {', '.join(hidden) or 'nothing'}; {lengths[-1]} tokens, {labelled} of them labelled")
+        print(f"  question {kind}, hidden {', '.join(hidden) or 'nothing'}; {lengths[-1]} tokens, {labelled} labelled")
         print("  " + processor.tokenizer.decode(sample["input_ids"]).replace("\n", "\n  "))
     print_memory(model, recipe, max(lengths))
     print("\ndry run: nothing was trained or written")

@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="affectgpt train", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="a YAML file, or the name of a packaged recipe")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to change, for example train.epochs=3")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", 
+                        help="settings to change, for example train.epochs=3")
     parser.add_argument("--dry-run", action="store_true", help="open the first clips, show sizes and parts, and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_intermixed_args(arguments)
@@ -154,7 +155,7 @@ def run(recipe: Recipe) -> Path:
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
                                         variants if training else None)
     collator = Collator(processor, space)
-    table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, model.config.text_config.hidden_size)
+    table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
     arguments = training_arguments(recipe, steps_per_epoch(recipe, len(sets[data.train_split])), device)
     aligned = None
     if recipe.train.alignment_epochs and space and model.config.media_streams and not resume:
@@ -167,7 +168,8 @@ def run(recipe: Recipe) -> Path:
                                callbacks=[JsonLog(output / "log.jsonl")])
     result = trainer.train(resume_from_checkpoint=resume)
     if not torch.isfinite(torch.tensor(result.training_loss)):
-        raise ValueError(f"the training loss is {result.training_loss}: lower train.learning_rate; no model was written")
+        raise ValueError(f"the training loss is {result.training_loss}: lower train.learning_rate; "
+                         "no model was written")
     folder = output / "model"
     with atomic_folder(folder, overwrite=True) as temporary:
         model.save_pretrained(temporary)
@@ -202,9 +204,11 @@ def speed_variants(model, processor, clips: list, inputs: dict, recipe: Recipe) 
 def whole_batches(processor, dataset, collator, size: int) -> list[dict]:
     """All clips of a dataset and their variants, nothing hidden, in batches of features and alignment targets."""
     streams = ("audio", "face", "frame")
-    samples = [{"input_ids": [0], "clip": clip, **{stream: getattr(inputs, stream) for stream in streams},
-                "audio_lengths": inputs.audio_lengths}
-               for clip, _ in dataset.items for inputs in (dataset.inputs[clip.key], *dataset.variants.get(clip.key, []))]
+    samples = []
+    for clip, _ in dataset.items:
+        for inputs in (dataset.inputs[clip.key], *dataset.variants.get(clip.key, [])):
+            samples.append({"input_ids": [0], "clip": clip, "audio_lengths": inputs.audio_lengths,
+                            **{stream: getattr(inputs, stream) for stream in streams}})
     return [collator(samples[start : start + size]) for start in range(0, len(samples), size)]
 
 

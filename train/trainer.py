@@ -24,7 +24,8 @@ class Collator:
 
     def __call__(self, samples: list[dict]) -> dict[str, torch.Tensor]:
         batch = self.processor.collate(samples)
-        rows = [alignment_targets(sample["clip"], self.processor.config.fusion_visual, self.space) for sample in samples]
+        visual = self.processor.config.fusion_visual
+        rows = [alignment_targets(sample["clip"], visual, self.space) for sample in samples]
         for stream in ALIGNED:
             batch[f"align_{stream}"] = torch.tensor([row[stream] for row in rows])
         return batch

@@ -75,7 +75,8 @@ def encode_inputs(model, inputs):
 
 def fingerprint(config, clips: list[Clip], **options) -> str:
     """Key of a table: encoders and their weights, preprocessing, every file's path, size and time of change."""
-    parts = [json.dumps({name: getattr(config, name) for name in _SETTINGS}, sort_keys=True), json.dumps(options, sort_keys=True)]
+    settings = {name: getattr(config, name) for name in _SETTINGS}
+    parts = [json.dumps(settings, sort_keys=True), json.dumps(options, sort_keys=True)]
     for name in (config.audio_encoder, config.visual_encoder):
         parts.append(_weights_signature(name) if name else "")
     for clip in clips:
@@ -122,14 +123,15 @@ def read_inputs(processor, clips: list[Clip], folder: Path, reader: str = "pyav"
     table, skipped = {}, []
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / "skipped.jsonl").unlink(missing_ok=True)  # of an earlier run
-    progress = tqdm(load_all(processor, clips, workers, reader=reader, **options), total=len(clips), desc=title, unit="clip")
+    loaded = load_all(processor, clips, workers, reader=reader, **options)
+    progress = tqdm(loaded, total=len(clips), desc=title, unit="clip")
     for clip, inputs in progress:
         if isinstance(inputs, Exception):
             skipped.append({"id": clip.key, "file": str(clip.media), "row": clip.provenance, "reason": str(inputs)})
             if len(skipped) > max_skip_ratio * len(clips):
                 write_jsonl(Path(folder) / "skipped.jsonl", skipped)
-                raise ValueError(f"{len(skipped)} of {len(clips)} clips cannot be read, more than the {max_skip_ratio:.1%} "
-                                 f"that data.max_skip_ratio allows; the last: {inputs} (list: {folder}/skipped.jsonl)")
+                raise ValueError(f"{len(skipped)} of {len(clips)} clips cannot be read, more than the "
+                                 f"{max_skip_ratio:.1%} that data.max_skip_ratio allows; the last: {inputs} (list: {folder}/skipped.jsonl)")
             continue
         table[clip.key] = encode(inputs) if encode else inputs
     if skipped:

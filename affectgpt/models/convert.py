@@ -56,7 +56,8 @@ def official_name(name: str, fusion: str) -> str | None:
         if name.startswith(theirs):
             rest = name[len(theirs):]
             if ".qformer." in ours:
-                rest = rest.replace("embeddings.LayerNorm.", "layernorm.").replace("attention.self.", "attention.attention.")
+                rest = rest.replace("embeddings.LayerNorm.", "layernorm.")
+                rest = rest.replace("attention.self.", "attention.attention.")
             return ours + rest
     raise ValueError(f"the official checkpoint has an entry {name!r} that no known part of the model has")
 
@@ -103,7 +104,8 @@ def official_config(state: dict[str, Tensor], **values) -> AffectGPTConfig:
         sizes = [tensor.shape[0] for name, tensor in state.items() if name.endswith(part)]
         if sizes:
             found[key] = sizes[0]
-            layers = {name.split(".layer.")[1].split(".")[0] for name in state if ".layer." in name and "Qformer" in name}
+            layers = {name.split(".layer.")[1].split(".")[0] for name in state
+                      if ".layer." in name and "Qformer" in name}
             found["qformer_layers"] = len(layers)
     ranks = [tensor.shape[0] for name, tensor in state.items() if "lora_A" in name]
     if ranks:
@@ -133,5 +135,6 @@ def load_official_checkpoint(model: AffectGPTForConditionalGeneration, state: di
     wrong = sorted(name for name in set(ours) & set(own) if ours[name].shape != own[name].shape)
     for what, names in (("does not know", unknown), ("misses", missing), ("has another size for", wrong)):
         if names:
-            raise ValueError(f"the model {what} {len(names)} entries of the official checkpoint: {', '.join(names[:3])}")
+            raise ValueError(f"the model {what} {len(names)} entries of the official checkpoint: "
+                             f"{', '.join(names[:3])}")
     model.load_state_dict(ours, strict=False)

@@ -148,7 +148,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             is_placeholder |= input_ids == token_id
         embeds = self.language_model.get_input_embeddings()(input_ids.masked_fill(is_placeholder, 0))
         # The published prompts include one of pre-fusion and words alone; elsewhere a stream that is given must show.
-        fused = (input_ids == self.config.placeholder_ids["fusion"]).any(1) & (self.config.prompt_style == "published")
+        fused = (input_ids == self.config.placeholder_ids.get("fusion", -1)).any(1) & (self.config.prompt_style == "published")
         for stream in self.config.media_streams:
             where = input_ids == self.config.placeholder_ids[stream]
             count = where.sum(1)
@@ -162,8 +162,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             wrong = (count != used * self.config.tokens_of(stream)).nonzero().flatten().tolist()
             if wrong:
                 row = wrong[0]
-                raise ValueError(f"row {row} of the batch has {int(count[row])} {stream} placeholders, and its {stream} "
-                                 f"gives {int(used[row]) * self.config.tokens_of(stream)} tokens")
+                raise ValueError(f"row {row} of the batch has {int(count[row])} {stream} placeholders, and its "
+                                 f"{stream} gives {int(used[row]) * self.config.tokens_of(stream)} tokens")
             embeds = embeds.masked_scatter(where[..., None], values[used].to(embeds.dtype))
         return embeds
 
