@@ -106,7 +106,7 @@ class FacePainter:
         self.strands = rng.uniform(-1, 1, 34)
         self.freckles = rng.uniform(-1, 1, (14, 2))
 
-    # -- helpers -------------------------------------------------------------------------------------
+    # -- shapes -------------------------------------------------------------------------------------
     def points(self, points: np.ndarray, depth: float, scale: float = 1.0) -> np.ndarray:
         """Face coordinates [N, 2] -> fixed-point pixels for OpenCV (shift 4); scale 1 is the 2x canvas."""
         return ((points @ self.turn + (self.origin + depth * self.slide)) * scale).astype(np.int32)
