@@ -77,6 +77,9 @@ def _cascade():
     if not hasattr(_local, "cascade"):
         if not hasattr(cv2, "CascadeClassifier"):
             raise ImportError("this OpenCV has no face cascades: pip install 'opencv-python-headless<5'")
+        # OpenCV's threads add candidates in the order in which they finish, and grouping depends on that order: a
+        # face must not depend on how busy the machine is. (The setting is the whole process's.)
+        cv2.setNumThreads(1)
         _local.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE)
     return _local.cascade
 
