@@ -11,6 +11,7 @@ from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
 
 from affectgpt import cli
 from affectgpt.models.alignment import alignment_loss
+from affectgpt.models.encoders import AudioEncoder
 from affectgpt.train.trainer import LengthGroupedSampler
 
 
@@ -171,3 +172,14 @@ def test_without_lora_the_llm_stays_as_it_is(parts, corpus, tmp_path):  # noqa: 
     assert train(recipe_file(tmp_path, parts, corpus, model={"lora_rank": 0}), "train.max_steps=1") == 0
     state = load_file(tmp_path / "run" / "model" / "model.safetensors")
     assert state and not [name for name in state if name.startswith("language_model.")]
+
+
+def test_raw_clips_are_encoded_once_a_step(parts, corpus, tmp_path, monkeypatch):  # noqa: F811
+    calls = []
+    original = AudioEncoder.forward
+    monkeypatch.setattr(AudioEncoder, "forward", lambda self, *args: calls.append(self.training) or original(self, *args))
+    recipe = recipe_file(tmp_path, parts, corpus, data={"cache": False},
+                         train={"max_steps": 2, "alignment_epochs": 0, "alignment_weight": 0.5, "evaluate_every": 2,
+                                "save_every": 2})
+    assert train(recipe) == 0
+    assert len(calls) == 2 + 2  # two steps of one clip, one validation of two clips

@@ -124,10 +124,10 @@ def run(recipe: Recipe) -> Path:
     device = choose_device(recipe)
     output = Path(recipe.train.output)
     splits = read_splits(recipe)
-    output.mkdir(parents=True, exist_ok=True)
+    resume = last_checkpoint(recipe)  # before anything is loaded: it may refuse
     set_seed(recipe.train.seed)
     model, processor = build(recipe, device)
-    resume = last_checkpoint(recipe)
+    output.mkdir(parents=True, exist_ok=True)
     if resume is None:  # what an earlier run left would be taken for this one's
         shutil.rmtree(output / "checkpoints", ignore_errors=True)
         (output / "log.jsonl").unlink(missing_ok=True)
@@ -160,7 +160,7 @@ def run(recipe: Recipe) -> Path:
     aligned = None
     if recipe.train.alignment_epochs and space and model.config.media_streams and not resume:
         # Nothing is hidden here: each stream learns by itself.
-        batches = {name: whole_batches(processor, dataset, collator, 32) for name, dataset in sets.items()}
+        batches = {name: whole_batches(dataset, collator, 32) for name, dataset in sets.items()}
         aligned = align(model, recipe, batches[data.train_split], batches[data.validation_split], table,
                         recipe.train.alignment_epochs, recipe.train.alignment_learning_rate)
     trainer = AffectGPTTrainer(model=model, args=arguments, data_collator=collator, recipe=recipe, word_table=table,
@@ -201,7 +201,7 @@ def speed_variants(model, processor, clips: list, inputs: dict, recipe: Recipe) 
     return variants
 
 
-def whole_batches(processor, dataset, collator, size: int) -> list[dict]:
+def whole_batches(dataset, collator, size: int) -> list[dict]:
     """All clips of a dataset and their variants, nothing hidden, in batches of features and alignment targets."""
     streams = ("audio", "face", "frame")
     samples = []

@@ -37,15 +37,19 @@ def split_alignment(batch: dict) -> tuple[dict, dict]:
     return {key: value for key, value in batch.items() if not key.startswith("align_")}, targets
 
 
-def aligned_loss(model, batch: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:
-    """Alignment loss of a batch; without any stream or known label it is a zero without a gradient."""
-    batch = {key: value.to(model.device) for key, value in batch.items()}
+def encoded(model, batch: dict) -> tuple[dict, dict]:
+    """(streams as features and masks, the batch with them in place of raw tensors): encoders run once a step."""
+    streams = model.encode_streams(**{key: value.to(model.device) for key, value in batch.items()
+                                      if key.startswith(("audio", "face", "frame"))})
+    rest = {key: value for key, value in batch.items() if key != "audio_lengths"}
+    for stream, (features, mask) in streams.items():
+        rest |= {stream: features, f"{stream}_mask": mask}
+    return streams, rest
+
+
+def aligned_loss(model, streams: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:
+    """Alignment loss of encoded streams; without any stream or known label it is a zero without a gradient."""
     targets = {stream: value.to(model.device) for stream, value in targets.items()}
-    streams = {}
-    for stream in ("audio", "face", "frame"):
-        if stream in batch:
-            lengths = batch.get("audio_lengths") if stream == "audio" else None
-            streams[stream] = model.encode(stream, batch[stream], batch[f"{stream}_mask"], lengths)
     return alignment_loss(model.stream_tokens(streams), targets, table) if streams else table.new_zeros(())
 
 
@@ -105,11 +109,13 @@ class AffectGPTTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         batch, targets = split_alignment(inputs)
+        weight = self.recipe.train.alignment_weight if model.training else 0.0
+        if weight:
+            streams, batch = encoded(self.model, batch)
         outputs = model(**batch, num_items_in_batch=num_items_in_batch)
         loss = outputs.loss
-        weight = self.recipe.train.alignment_weight
-        if weight and model.training:
-            loss = loss + weight * aligned_loss(self.model, batch, targets, self.word_table) \
+        if weight:
+            loss = loss + weight * aligned_loss(self.model, streams, targets, self.word_table) \
                 / self.args.gradient_accumulation_steps
         return (loss, outputs) if return_outputs else loss
 
@@ -166,7 +172,7 @@ def align(model, recipe, train_batches: list[dict], validation_batches: list[dic
         model.train()
         for index in torch.randperm(len(train_batches), generator=generator).tolist():
             batch, targets = split_alignment(train_batches[index])
-            loss = aligned_loss(model, batch, targets, table)
+            loss = aligned_loss(model, encoded(model, batch)[0], targets, table)
             if loss.requires_grad:
                 optimizer.zero_grad()
                 loss.backward()
@@ -174,7 +180,9 @@ def align(model, recipe, train_batches: list[dict], validation_batches: list[dic
             schedule.step()
         model.eval()
         with torch.no_grad():
-            losses = [float(aligned_loss(model, *split_alignment(batch), table)) for batch in validation_batches]
+            losses = []
+            for batch, targets in map(split_alignment, validation_batches):
+                losses.append(float(aligned_loss(model, encoded(model, batch)[0], targets, table)))
         validation = sum(losses) / len(losses)
         progress.set_postfix(validation=f"{validation:.3f}")
         if validation < best:

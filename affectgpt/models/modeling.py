@@ -95,6 +95,26 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             return self.audio_encoder(values, mask, lengths)
         return self.visual_encoder(values, mask)
 
+    def encode_streams(self, audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
+                       frame_mask=None) -> dict[str, tuple[Tensor, Tensor]]:
+        """Features [B, P, D] and masks [B, P] of the streams that are given.
+
+        Raises:
+            ValueError: a stream that the model does not look at.
+        """
+        given = {"audio": (audio, audio_mask), "face": (face, face_mask), "frame": (frame, frame_mask)}
+        streams = {}
+        for stream, (values, mask) in given.items():
+            if values is None:
+                continue
+            if stream not in self.config.streams:
+                raise ValueError(f"this model does not look at {stream}: it has {', '.join(self.config.streams)}")
+            if mask is None:
+                mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+            lengths = audio_lengths if stream == "audio" else None
+            streams[stream] = self.encode(stream, values, mask.bool(), lengths)
+        return streams
+
     def stream_tokens(self, streams: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
         """Features and masks of streams -> LLM tokens.
 
@@ -130,17 +150,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         Raises:
             ValueError: a stream without placeholders, placeholders without their stream, or a wrong count.
         """
-        given = {"audio": (audio, audio_mask), "face": (face, face_mask), "frame": (frame, frame_mask)}
-        streams = {}
-        for stream, (values, mask) in given.items():
-            if values is None:
-                continue
-            if stream not in self.config.streams:
-                raise ValueError(f"this model does not look at {stream}: it has {', '.join(self.config.streams)}")
-            if mask is None:
-                mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
-            lengths = audio_lengths if stream == "audio" else None
-            streams[stream] = self.encode(stream, values, mask.bool(), lengths)
+        streams = self.encode_streams(audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
         tokens = self.stream_tokens(streams) if streams else {}
         # Placeholder ids lie outside the embedding table; any row serves, it is overwritten.
         is_placeholder = torch.zeros_like(input_ids, dtype=torch.bool)
