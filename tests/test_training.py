@@ -178,7 +178,7 @@ def test_raw_clips_are_encoded_once_a_step(parts, corpus, tmp_path, monkeypatch)
     calls = []
     original = AudioEncoder.forward
     monkeypatch.setattr(AudioEncoder, "forward", lambda self, *args: calls.append(self.training) or original(self, *args))
-    recipe = recipe_file(tmp_path, parts, corpus, data={"cache": False},
+    recipe = recipe_file(tmp_path, parts, corpus, data={"cache": False, "modality_dropout": 0.0, "text_dropout": 0.0},
                          train={"max_steps": 2, "alignment_epochs": 0, "alignment_weight": 0.5, "evaluate_every": 2,
                                 "save_every": 2})
     assert train(recipe) == 0
