@@ -16,7 +16,9 @@ STARTER_MODEL = Path("runs/starter/model")
 VERBS = """\
   starter             make the starter corpus, train on it, judge the model, describe a clip (the main job)
   describe FILE...    describe the emotion in videos, sounds and pictures
+  extract RECIPE      compute the features of frozen encoders once, for every later run
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
+  benchmark           clips a second, the published way against this one; MFU of a model of any size
   evaluate MODEL      label accuracy of a model for every subset of its streams
   corpus FOLDER       make the starter corpus alone
   info MODEL          what a model is made of
@@ -42,6 +44,10 @@ def _dispatch(arguments: list[str]) -> int | None:
         return info(rest)
     if verb == "train":
         from affectgpt.train.sft import main as job
+    elif verb == "extract":
+        from affectgpt.train.extract_features import main as job
+    elif verb == "benchmark":
+        from affectgpt.train.benchmark import main as job
     elif verb == "starter":
         from affectgpt.train.starter import main as job
     elif verb == "corpus":

@@ -77,10 +77,14 @@ class ModelSection:
     """Share of LoRA's inputs that is set to zero in training, 0 to 1."""
     lora_targets: Literal["all-linear"] | list[str] = "all-linear"
     """LLM modules that get LoRA: all linear ones but the head, or a list of module names."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """Attention kernel of the LLM."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """Attention kernel of the LLM; "auto" is flash_attention_2 where it is installed and can run, else sdpa."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the LLM's frozen weights; what is trained stays float32."""
+    """Number format that the LLM computes in, and of its frozen weights; what is trained stays float32."""
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    """Frozen LLM weights in 8 or 4 bits by bitsandbytes: with LoRA this is QLoRA."""
+    train_llm: bool = False
+    """Train all weights of the LLM (full fine-tuning) instead of LoRA."""
     train_encoders: bool = False
     """Train the encoders too. Their features can then not be kept."""
     words_max_tokens: int = 128
@@ -114,7 +118,11 @@ class DataSection:
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes video."""
     cache: bool = True
-    """Compute the features of frozen encoders once in a run and keep them."""
+    """Compute the features of frozen encoders once and train on them; false encodes raw clips in every step."""
+    store: str | None = None
+    """Folder of a feature store made by `affectgpt extract`; null makes one inside `train.output`."""
+    store_dtype: Literal["float32", "float16"] = "float32"
+    """Number format of stored features."""
     speed_perturbation: list[float] = field(default_factory=list)
     """Further speeds at which the sound of a training clip is heard, 1.1 is a tenth faster; pitch moves with it."""
     transcribe: bool = False
@@ -131,14 +139,25 @@ class TrainSection:
     """Passes over the training split; a part of one is allowed."""
     max_steps: int = -1
     """Optimiser steps after which training ends; -1 leaves it to `epochs`."""
+    batching: Literal["packed", "grouped", "random"] = "grouped"
+    """What goes through the model together: clips packed into one row without padding, a padded batch of like
+    lengths, or a padded batch as it comes."""
     batch_size: int = 16
-    """Clips in one forward pass on one device."""
+    """Clips in one forward pass on one device; 1 where `batching` is "packed"."""
+    pack_tokens: int = 0
+    """Tokens of a packed row, the forward pass of one device; 0 where nothing is packed."""
     accumulation: int = 1
-    """Forward passes for one optimiser step."""
+    """Forward passes of each device for one optimiser step."""
     learning_rate: float = 2e-4
-    """Peak learning rate of LoRA, and of the encoders where they are trained."""
+    """Peak learning rate of the LLM: of LoRA, or of all its weights where they are trained."""
     projector_learning_rate: float = 1e-3
     """Peak learning rate of projectors and fusion, which start from nothing."""
+    encoder_learning_rate: float = 1e-5
+    """Peak learning rate of the encoders where they are trained."""
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    """Start of a parameter's name -> its peak learning rate, before the three above; the longest start counts."""
+    projector_warmup_steps: int = 0
+    """Steps at the start in which only projectors and fusion move."""
     weight_decay: float = 0.01
     """Weight decay of AdamW."""
     warmup_ratio: float = 0.05
@@ -165,10 +184,24 @@ class TrainSection:
     """Weight of the alignment loss beside the LLM's loss during tuning; 0 leaves it out."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, about a third more time."""
+    engine: Literal["torch", "deepspeed"] = "torch"
+    """What steps the weights; both run on any number of devices."""
+    zero_stage: int = 0
+    """DeepSpeed shares out over devices: 1 the optimizer, 2 gradients too, 3 all weights too; 0 shares nothing."""
+    offload_optimizer: bool = False
+    """Keep the optimizer's state in the memory of the host; needs zero_stage 1 or more."""
+    offload_parameters: bool = False
+    """Keep weights in the memory of the host; needs zero_stage 3."""
+    deepspeed_config: str | None = None
+    """JSON file whose keys are added to DeepSpeed's configuration, such as bucket sizes."""
+    peak_flops: float = 0.0
+    """Operations a second that MFU is a share of; 0 takes the data sheet of a known GPU, or measures a matmul."""
+    report_to: list[Literal["wandb", "trackio"]] = field(default_factory=list)
+    """Trackers to report to beside the JSONL log and TensorBoard, which are always written."""
     resume: bool | Literal["auto"] = "auto"
     """Go on from the newest checkpoint: true demands one, "auto" takes one where it is, false starts anew."""
     threads: int = 0
-    """CPU threads; 0 takes all cores."""
+    """CPU threads of each process; 0 takes all cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model is computed; "auto" takes a GPU where there is one."""
 

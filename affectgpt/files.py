@@ -80,6 +80,21 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         shutil.rmtree(previous)
 
 
+def share_file(path: str | os.PathLike[str]) -> None:
+    """Give a file the rights that a new file has here; safetensors writes files that only their owner may read."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)
+
+
+def remove_folder(path: str | os.PathLike[str]) -> None:
+    """Remove a finished folder: it first loses its name, so that nobody ever reads half of it."""
+    target = Path(path)
+    temporary = _temporary_sibling(target)
+    os.replace(target, temporary)
+    shutil.rmtree(temporary)
+
+
 def is_done(folder: str | os.PathLike[str]) -> bool:
     """True where `folder` is a finished folder."""
     return (Path(folder) / DONE_MARK).is_file()

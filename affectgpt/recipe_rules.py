@@ -15,11 +15,12 @@ _AT_LEAST_ONE = (
 _AT_LEAST_ZERO = (
     "model.projector_hidden", "model.lora_rank", "data.workers", "model.feature_noise", "train.weight_decay",
     "train.clip_norm", "train.seed", "train.evaluate_every", "train.save_every", "train.alignment_epochs",
-    "train.alignment_weight", "train.threads",
+    "train.alignment_weight", "train.threads", "train.pack_tokens", "train.projector_warmup_steps", "train.zero_stage",
+    "train.peak_flops",
 )
 _ABOVE_ZERO = (
     "model.audio_window_seconds", "model.lora_alpha", "train.epochs", "train.learning_rate",
-    "train.projector_learning_rate", "train.alignment_learning_rate",
+    "train.projector_learning_rate", "train.encoder_learning_rate", "train.alignment_learning_rate",
 )
 _BELOW_ONE = ("model.dropout", "model.lora_dropout", "data.modality_dropout", "data.text_dropout",
               "data.max_skip_ratio", "train.warmup_ratio")
@@ -72,9 +73,10 @@ def _contradictions(recipe: Recipe) -> list[str]:
          "model.preset=published has linear projectors; set model.projector_hidden=0"),
         (model.train_encoders and data.cache,
          "model.train_encoders=true changes the features that data.cache=true keeps; set one to false"),
+        *_scale_rules(model, data, train),
         (model.lora_targets == [], "model.lora_targets is empty; name modules, or set model.lora_rank=0"),
         (model.attention == "flash_attention_2" and model.dtype == "float32",
-         "model.attention=flash_attention_2 needs model.dtype=bfloat16"),
+         f"model.attention=flash_attention_2 needs model.dtype=bfloat16, but it is {model.dtype}"),
         (model.attention == "flash_attention_2" and train.device == "cpu",
          "model.attention=flash_attention_2 needs a GPU, but train.device=cpu"),
         (any(weight < 0 for weight in weights), "data.questions has a negative weight"),
@@ -99,3 +101,50 @@ def _contradictions(recipe: Recipe) -> list[str]:
         (not train.output.strip(), "train.output is empty: name a folder"),
     )
     return [message for broken, message in rules if broken]
+
+
+def _scale_rules(model, data, train) -> tuple[tuple[bool, str], ...]:
+    """Rules about engines, batches and what is trained."""
+    engine, offloads = train.engine, train.offload_optimizer or train.offload_parameters
+    return (
+        (model.train_llm and model.lora_rank > 0,
+         f"model.train_llm=true trains what model.lora_rank={model.lora_rank} adapts; set model.lora_rank=0"),
+        (model.train_llm and model.quantization != "none",
+         f"model.train_llm=true, but model.quantization={model.quantization} leaves weights that cannot be trained"),
+        (model.quantization != "none" and train.zero_stage == 3,
+         f"model.quantization={model.quantization} packs weights that train.zero_stage=3 cannot share out; use 2"),
+        (model.quantization != "none" and model.preset == "published",
+         f"model.quantization={model.quantization} is not what model.preset=published computes"),
+        (model.train_encoders and train.zero_stage == 3,
+         "model.train_encoders=true, but with train.zero_stage=3 ranks without a stream would wait for those with it; "
+         "use zero_stage 2"),
+        (not data.cache and train.zero_stage == 3,
+         "data.cache=false runs encoders in each step, but with train.zero_stage=3 ranks without a stream would wait "
+         "for those with it; set data.cache=true or use zero_stage 2"),
+        (train.alignment_epochs > 0 and not data.cache,
+         f"train.alignment_epochs={train.alignment_epochs} would encode every clip anew in each of them with "
+         "data.cache=false; set alignment_epochs=0 or cache=true"),
+        (data.store is not None and not data.cache,
+         f"data.store={data.store} holds features that data.cache=false does not use; set one of them"),
+        (train.batching == "packed" and train.pack_tokens == 0,
+         "train.batching=packed needs the size of a row: set train.pack_tokens, for example to 8192"),
+        (train.batching == "packed" and train.batch_size != 1,
+         f"train.batching=packed fills one row, but train.batch_size={train.batch_size}; set it to 1 and choose "
+         "train.pack_tokens"),
+        (train.batching != "packed" and train.pack_tokens > 0,
+         f"train.pack_tokens={train.pack_tokens} packs, but train.batching={train.batching}; set train.batching=packed"),
+        (train.batching == "packed" and model.attention == "eager",
+         "model.attention=eager with train.batching=packed wastes memory on masks; use sdpa or flash_attention_2"),
+        (train.zero_stage > 3, f"train.zero_stage={train.zero_stage}: stages are 0, 1, 2 and 3"),
+        (engine == "torch" and (train.zero_stage > 0 or offloads or train.deepspeed_config is not None),
+         f"train.engine=torch, but train.zero_stage={train.zero_stage}, offload_optimizer={train.offload_optimizer}, "
+         f"offload_parameters={train.offload_parameters}, deepspeed_config={train.deepspeed_config}: these need "
+         "train.engine=deepspeed"),
+        (engine == "deepspeed" and train.offload_optimizer and train.zero_stage == 0,
+         "train.offload_optimizer=true, but train.zero_stage=0 keeps the whole optimizer on the device; use 1, 2 or 3"),
+        (engine == "deepspeed" and train.offload_parameters and train.zero_stage != 3,
+         f"train.offload_parameters=true, but train.zero_stage={train.zero_stage} keeps all weights on the device; "
+         "use 3"),
+        (any(rate <= 0 for rate in train.learning_rates.values()),
+         f"train.learning_rates={train.learning_rates} must hold rates above 0; freeze parts by model settings"),
+    )

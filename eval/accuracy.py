@@ -52,7 +52,6 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
              limit: int | None = None, probe: bool = False, max_skip_ratio: float = 0.005) -> dict:
     """Score a model folder on a split; write results.json, answers.jsonl, results.md and results.png."""
     from affectgpt.errors import quiet_libraries
-    from affectgpt.data.features import compute_features
     from affectgpt.data.readers import read_corpora
     from affectgpt.eval import plots
     from affectgpt.inference import Describer
@@ -69,9 +68,10 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
     if not clips:
         known = ", ".join(sorted({clip.split or "(none)" for clip in corpus_clips}))
         raise ValueError(f"--split {split}: no clip of {corpus} has this split; it has {known}")
-    inputs = compute_features(describer.model, describer.processor, clips, folder / "features" / split,
-                              title=f"features of {split}", workers=1, max_skip_ratio=max_skip_ratio,
-                              keep=not describer.trained_encoders, transcribe=describer.transcribe)
+    # Encoders that were trained, or that have no name, are those of the model's own folder.
+    own_encoders = describer.trained_encoders or describer.processor.config.bundled
+    weights = model if own_encoders else None
+    inputs = stored_features(describer, clips, folder / "features", weights, max_skip_ratio, f"features of {split}")
     clips = [clip for clip in clips if clip.key in inputs]
     single = [clip for clip in clips if target_of(clip) and not clip.targets.conflict]
     if not single:
@@ -95,7 +95,7 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
     if probe:
         from affectgpt.eval.probe import linear_probe
 
-        results["probe"] = linear_probe(describer, corpus_clips, clips, inputs, folder)
+        results["probe"] = linear_probe(describer, corpus_clips, clips, inputs, folder, weights)
     results["seconds"] = round(time.time() - started, 1)
     write_jsonl(folder / "answers.jsonl", answers)
     atomic_write_json(folder / "results.json", results)
@@ -103,6 +103,20 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
     atomic_write_text(folder / "results.md", table + "\n")
     plots.subset_bars(results, folder / "results.png")
     return {**results, "table": table, "folder": folder}
+
+
+def stored_features(describer, clips, folder: Path, weights: str | None, max_skip_ratio: float, title: str):
+    """The encoder features of clips; a folder below `folder` for each encoder and preprocessing keeps them."""
+    from affectgpt.data.extraction import extract
+    from affectgpt.data.feature_key import settings_key, store_settings
+    from affectgpt.data.features import FeatureStore
+
+    config = describer.processor.config
+    options = {"transcribe": describer.transcribe, "weights": weights}
+    store = folder / settings_key(store_settings(config, **options))
+    extract(describer.model, describer.processor, clips, store, workers=1, max_skip_ratio=max_skip_ratio,
+            title=title, **options)
+    return FeatureStore.open(store, config, clips, **options)
 
 
 def target_of(clip) -> str | None:

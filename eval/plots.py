@@ -41,7 +41,7 @@ def training_curve(log: Path, path: Path) -> None:
     plt = pyplot()
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     figure, axes = plt.subplots(figsize=(7, 3.6))
-    for key, label, style in (("loss", "training", "-"), ("eval_loss", "validation", "o-")):
+    for key, label, style in (("loss", "training", "-"), ("validation_loss", "validation", "o-")):
         points = {row["step"]: row[key] for row in rows if key in row}
         axes.plot(list(points), list(points.values()), style, label=label, markersize=5)
     axes.set_xlabel("optimizer step")

@@ -9,7 +9,8 @@ import numpy as np
 from affectgpt.metrics.basic import accuracy, macro_f1
 
 
-def linear_probe(describer, corpus_clips, test_clips, test_inputs: dict, folder: Path) -> dict[str, dict]:
+def linear_probe(describer, corpus_clips, test_clips, test_inputs, folder: Path,
+                 weights: str | None = None) -> dict[str, dict]:
     """Logistic regression on mean and deviation over time of each stream's features, train split -> these clips.
 
     Returns:
@@ -19,14 +20,12 @@ def linear_probe(describer, corpus_clips, test_clips, test_inputs: dict, folder:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from affectgpt.data.features import compute_features
-    from affectgpt.eval.accuracy import target_of
+    from affectgpt.eval.accuracy import stored_features, target_of
 
     train_clips = [clip for clip in corpus_clips if clip.split == "train" and target_of(clip)]
     if not train_clips:
         raise ValueError("--probe needs clips of a split named train, and the corpus has none")
-    train_inputs = compute_features(describer.model, describer.processor, train_clips,
-                                    folder / "features" / "train", workers=1, title="features of train", keep=not describer.trained_encoders)
+    train_inputs = stored_features(describer, train_clips, folder / "features", weights, 0.005, "features of train")
     scores = {}
     for stream in ("audio", "face", "frame"):
         split = []

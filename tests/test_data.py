@@ -1,19 +1,16 @@
-"""Clips from corpora, training samples from clips, features in a table."""
+"""Clips from corpora, training samples from clips."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import replace
 
-import media_fixtures
 import pytest
 import tiny
 import torch
-from tiny import parts  # noqa: F401  a fixture
 
-from affectgpt.data import features, prompts
+from affectgpt.data import prompts
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.dataset import InstructionDataset, alignment_targets, label_space
 from affectgpt.data.readers import manifest, read_corpora, read_corpus
@@ -238,115 +235,6 @@ def test_alignment_draws_each_stream_to_its_own_cue():
     assert all(row == [0, 1, 0] for row in plain.values())
     unknown = alignment_targets(Clip(id="a", targets=Targets(labels=("wobbly",))), "face", space)
     assert all(row == [0, 0, 0] for row in unknown.values())
-
-
-# ---------------------------------------------------------------------------- features
-
-
-@pytest.fixture(scope="module")
-def tiny_model(parts):  # noqa: F811
-    return tiny.model_and_processor(parts, streams=["audio", "frame", "text"], fusion="none")
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    for name, pitch in (("a", 300), ("b", 500)):
-        media_fixtures.write_clip(tmp_path / f"{name}.mp4", frames=6, sound=media_fixtures.tone(0.6, frequency=pitch))
-    media_fixtures.write_clip(tmp_path / "c.wav", frames=0, sound=media_fixtures.tone(0.4))
-    return [Clip(id=name, corpus="t", media=tmp_path / name, words=f"words of {name}")
-            for name in ("a.mp4", "b.mp4", "c.wav")]
-
-
-def same(first, second) -> bool:
-    if first.keys() != second.keys():
-        return False
-    for key, one in first.items():
-        other = second[key]
-        if (one.media_streams, one.words, one.notes) != (other.media_streams, other.words, other.notes):
-            return False
-        if not all(torch.equal(getattr(one, s), getattr(other, s)) for s in one.media_streams):
-            return False
-    return True
-
-
-def test_cached_features_equal_computed_ones(tiny_model, corpus, tmp_path, monkeypatch):
-    model, processor = tiny_model
-    folder = tmp_path / "features"
-    first = features.compute_features(model, processor, corpus, folder)
-    assert first["t/a.mp4"].audio.shape == (3, 129) and first["t/c.wav"].frame is None
-    assert first["t/a.mp4"].frame.shape == (3, 16) and first["t/a.mp4"].words == "words of a.mp4"
-    assert first["t/c.wav"].notes == ["no picture in this clip"]
-    assert not torch.equal(first["t/a.mp4"].audio, first["t/b.mp4"].audio)
-    again = features.compute_features(model, processor, corpus, tmp_path / "other", keep=False)
-    assert same(first, again) and not list((tmp_path / "other").iterdir())
-    monkeypatch.setattr(processor, "load", None)  # from here on nothing may be read
-    assert same(first, features.compute_features(model, processor, corpus, folder))
-    assert [path.suffix for path in folder.iterdir()] == [".safetensors"]
-
-
-def test_the_key_changes_with_files_and_settings(tiny_model, corpus):
-    config = tiny_model[1].config
-    key = features.fingerprint(config, corpus)
-    assert key == features.fingerprint(config, corpus) != features.fingerprint(config, corpus[:2])
-    for name, value in (("frames", 4), ("audio_positions", 5), ("audio_encoder", "another"), ("keep_aspect", False),
-                        ("audio_layers", "last"), ("visual_encoder", "another"), ("audio_statistics", "mean"),
-                        ("face_margin", 0.5), ("audio_window_seconds", 3.0)):
-        old = getattr(config, name)
-        setattr(config, name, value)
-        changed = features.fingerprint(config, corpus)
-        setattr(config, name, old)
-        assert changed != key, name
-    os.utime(corpus[0].media, ns=(1, 1))
-    touched = features.fingerprint(config, corpus)
-    assert touched != key
-    corpus[1].media.write_bytes(corpus[0].media.read_bytes() + b"x")
-    assert features.fingerprint(config, corpus) not in (key, touched)
-
-
-def test_raw_and_kept_inputs_train_alike(tiny_model, corpus, tmp_path):
-    model, processor = tiny_model
-    kept = features.compute_features(model, processor, corpus, tmp_path / "features")
-    raw = dict(zip([clip.key for clip in corpus], [processor.load(clip) for clip in corpus], strict=True))
-    batches = [processor.collate([processor.training_sample(inputs[clip.key], "Why?", "sad") for clip in corpus])
-               for inputs in (kept, raw)]
-    with torch.no_grad():
-        losses = [model(**batch).loss for batch in batches]
-    torch.testing.assert_close(losses[0], losses[1], atol=1e-4, rtol=1e-4)
-
-
-def test_unreadable_clips_are_listed_and_too_many_stop_the_job(tiny_model, corpus, tmp_path):
-    model, processor = tiny_model
-    (tmp_path / "bad.mp4").write_text("not a video")
-    bad = Clip(id="bad", corpus="t", media=tmp_path / "bad.mp4", provenance="manifest.jsonl:4")
-    folder = tmp_path / "features"
-    made = features.compute_features(model, processor, [*corpus, bad], folder, max_skip_ratio=0.25)
-    assert set(made) == {clip.key for clip in corpus}
-    rows = [json.loads(line) for line in (folder / "skipped.jsonl").read_text().splitlines()]
-    assert [(row["id"], row["file"], row["row"]) for row in rows] == [("t/bad", str(bad.media), "manifest.jsonl:4")]
-    assert "bad.mp4" in rows[0]["reason"]
-    with pytest.raises(ValueError, match="1 of 4 clips cannot be read, more than the 20.0%.*skipped.jsonl"):
-        features.compute_features(model, processor, [*corpus, bad], folder, max_skip_ratio=0.2)
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_workers_read_the_same_in_the_same_order(tiny_model, corpus, workers):
-    _, processor = tiny_model
-    many = corpus * 5  # more than are read ahead
-    here, there = list(features.load_all(processor, many)), list(features.load_all(processor, many, workers=workers))
-    assert [clip.id for clip, _ in here] == [clip.id for clip, _ in there] == ["a.mp4", "b.mp4", "c.wav"] * 5
-    for (_, one), (_, other) in zip(here, there, strict=True):
-        assert same({"x": one}, {"x": other})
-
-
-def test_workers_hand_on_what_is_wrong(tiny_model, corpus, tmp_path, monkeypatch):
-    _, processor = tiny_model
-    (tmp_path / "bad.mp4").write_text("no video")
-    bad = Clip(id="bad", media=tmp_path / "bad.mp4")
-    results = [result for _, result in features.load_all(processor, [corpus[0], bad, corpus[1]], workers=2)]
-    assert isinstance(results[1], ValueError) and results[0].audio is not None and results[2].audio is not None
-    monkeypatch.setattr(processor, "load", None)
-    with pytest.raises(TypeError):  # a bug is not a bad file
-        list(features.load_all(processor, corpus, workers=1))
 
 
 def test_inputs_name_their_streams():

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny import parts  # noqa: F401  a fixture
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
-from affectgpt.data.features import encode_inputs
+from affectgpt.data.extraction import encode_inputs
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
@@ -111,7 +111,7 @@ def test_a_wrong_number_of_placeholders_is_an_error(default):
     face = model.config.placeholder_ids["face"]
     cut = {**batch, "input_ids": batch["input_ids"].clone()}
     cut["input_ids"][cut["input_ids"] == face] = torch.tensor([face, face, 5])
-    with pytest.raises(ValueError, match="row 0 of the batch has 2 face placeholders.*3 tokens"):
+    with pytest.raises(ValueError, match="clip 0 of the batch has 2 face placeholders.*3 tokens"):
         model(**cut)
     none = {**batch, "input_ids": batch["input_ids"].masked_fill(batch["input_ids"] == face, 5)}
     with pytest.raises(ValueError, match="has 0 face placeholders"):

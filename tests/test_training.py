@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
 
 from affectgpt import cli
+from affectgpt.data.dataset import InstructionDataset
 from affectgpt.models.alignment import alignment_loss
 from affectgpt.models.encoders import AudioEncoder
-from affectgpt.train.trainer import LengthGroupedSampler
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(parts, corpus, tmp_path):  # 
         assert train(recipe) == 0
         facts = json.loads((tmp_path / name / "run" / "model" / "training.json").read_text())
         assert facts["steps"] == 4
-        states[name] = load_file(tmp_path / name / "run" / "checkpoints" / "checkpoint-4" / "model.safetensors")
+        states[name] = load_file(tmp_path / name / "run" / "checkpoints" / "step-00000004" / "model.safetensors")
     rows = [json.loads(line) for line in (tmp_path / "resumed" / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]  # nothing was done twice
     for name, tensor in states["whole"].items():
@@ -53,14 +53,14 @@ def test_the_kept_model_is_the_best_on_validation(parts, corpus, tmp_path):  # n
                                                         "projector_learning_rate": 2.0, "keep_checkpoints": 5})
     assert train(recipe) == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    losses = {row["step"]: row["eval_loss"] for row in rows if "eval_loss" in row}
+    losses = {row["step"]: row["validation_loss"] for row in rows if "validation_loss" in row}
     best = min(losses, key=losses.get)
     facts = json.loads((tmp_path / "run" / "model" / "training.json").read_text())
     assert facts["best_validation_loss"] == pytest.approx(losses[best])
     kept = load_file(tmp_path / "run" / "model" / "model.safetensors")
-    saved = load_file(tmp_path / "run" / "checkpoints" / f"checkpoint-{best}" / "model.safetensors")
+    saved = load_file(tmp_path / "run" / "checkpoints" / f"step-{best:08d}" / "model.safetensors")
     other = next(step for step in losses if step != best)
-    worse = load_file(tmp_path / "run" / "checkpoints" / f"checkpoint-{other}" / "model.safetensors")
+    worse = load_file(tmp_path / "run" / "checkpoints" / f"step-{other:08d}" / "model.safetensors")
     assert all(torch.equal(kept[name], saved[name]) for name in kept)
     assert not all(torch.equal(kept[name], worse[name]) for name in kept)
 
@@ -76,15 +76,22 @@ def test_a_dry_run_shows_and_writes_nothing(parts, corpus, tmp_path, capsys):  #
         assert expected in out, expected
 
 
-def test_speed_perturbation_gives_training_more_sounds(parts, corpus, tmp_path):  # noqa: F811
+def test_speed_perturbation_gives_training_more_sounds(parts, corpus, tmp_path, monkeypatch):  # noqa: F811
     recipe = recipe_file(tmp_path, parts, corpus, data={"speed_perturbation": [0.8, 1.25]})
-    assert train(recipe, "train.max_steps=1") == 0
-    tables = list((tmp_path / "run" / "features" / "train").glob("*.safetensors"))
-    assert len(tables) == 3
-    sounds = [load_file(table) for table in tables]
-    names = [name for name in sounds[0] if name.endswith("\taudio")]
-    assert len(names) == 2
-    assert not any(torch.equal(sounds[0][name], sounds[1][name]) for name in names)
+    found = {}
+    original = InstructionDataset.__getitem__
+
+    def watched(self, index):
+        sample = original(self, index)
+        if self.training and "audio" in sample:
+            found.setdefault(sample["clip"].key, set()).add(round(float(sample["audio"].sum()), 3))
+        return sample
+
+    monkeypatch.setattr(InstructionDataset, "__getitem__", watched)
+    assert train(recipe, "train.max_steps=16", "train.evaluate_every=16", "train.save_every=16",
+                 "data.modality_dropout=0") == 0
+    assert len(found) == 2 and all(len(sounds) in (2, 3) for sounds in found.values())
+    assert max(map(len, found.values())) == 3
 
 
 def test_alignment_draws_tokens_to_their_words():
@@ -127,38 +134,13 @@ def test_evaluation_scores_every_subset(parts, corpus, tmp_path, capsys):  # noq
     assert "no clip" in capsys.readouterr().err
 
 
-def test_batches_are_of_like_length_and_lose_nothing():
-    class Lengths:
-        epoch = 0
-
-        def __len__(self):
-            return 103
-
-        def lengths(self):
-            return [(index * 37 + self.epoch * 11) % 100 for index in range(103)]
-
-    dataset = Lengths()
-    sampler = LengthGroupedSampler(dataset, 8, seed=3)
-    first = list(sampler)
-    assert sorted(first) == list(range(103)) and list(sampler) == first
-    lengths = dataset.lengths()
-
-    def padding(order):
-        batches = [[lengths[index] for index in order[start : start + 8]] for start in range(0, 103, 8)]
-        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
-
-    assert padding(first) < 0.5 * padding(list(range(103)))
-    dataset.epoch = 1
-    assert list(sampler) != first
-
-
 def test_other_settings_do_not_continue_a_run(parts, corpus, tmp_path, capsys):  # noqa: F811
     recipe = recipe_file(tmp_path, parts, corpus)
     assert train(recipe) == 0
     assert train(recipe, "model.lora_rank=3") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "other settings (model.lora_rank)" in error and "train.resume=false" in error
-    torn = tmp_path / "run" / "checkpoints" / "checkpoint-9"  # a save that was cut off
+    torn = tmp_path / "run" / "checkpoints" / "step-00000009"  # a save that was cut off
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
     assert train(recipe, "train.max_steps=3") == 0
@@ -182,4 +164,4 @@ def test_raw_clips_are_encoded_once_a_step(parts, corpus, tmp_path, monkeypatch)
                          train={"max_steps": 2, "alignment_epochs": 0, "alignment_weight": 0.5, "evaluate_every": 2,
                                 "save_every": 2})
     assert train(recipe) == 0
-    assert len(calls) == 2 + 2  # two steps of one clip, one validation of two clips
+    assert len(calls) == 2 + 2 + 2  # two clips that standardise, two steps of one clip, one validation of two

@@ -17,11 +17,10 @@ def dry_run(recipe: Recipe) -> None:
 
     quiet_libraries()
     print(yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110))
-    device = sft.choose_device(recipe)
     splits = sft.read_splits(recipe)
     for name, clips in splits.items():
         print(f"split {name}: {len(clips)} clips, first of {clips[0].provenance}")
-    model, processor = sft.build(recipe, device)
+    model, processor = sft.build(recipe, "cpu")
     sft.print_parts(model)
     clips = splits[recipe.data.train_split][:CLIPS]
     inputs = {clip.key: processor.load(clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
@@ -46,13 +45,14 @@ def print_memory(model, recipe: Recipe, length: int) -> None:
     """Print an estimate of the memory of training: weights, gradients with Adam's two states, activations."""
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    config, batch = model.config.text_config, recipe.train.batch_size
+    config, train = model.config.text_config, recipe.train
+    tokens = train.pack_tokens if train.batching == "packed" else train.batch_size * length
     bytes_a_value = 2 if recipe.model.dtype == "bfloat16" else 4
     # About 34 values a token, layer and channel are kept for the backward pass (Korthikanti et al. 2022, eq. 1,
     # counts 34 bytes at two bytes a value); with checkpointing one.
     kept = 1 if recipe.train.gradient_checkpointing else 17
-    activations = batch * length * config.num_hidden_layers * config.hidden_size * kept * bytes_a_value
+    activations = tokens * config.num_hidden_layers * config.hidden_size * kept * bytes_a_value
     gibibyte = 1024**3
     print(f"\nmemory (estimate): weights {weights / gibibyte:.2f} GiB, gradients and optimizer "
           f"{trained * 12 / gibibyte:.2f} GiB, activations {activations / gibibyte:.2f} GiB "
-          f"(batch {batch} x {length} tokens)")
+          f"({tokens} tokens in a forward pass)")

@@ -11,7 +11,6 @@ loss, write the model folder.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import time
@@ -20,10 +19,9 @@ from pathlib import Path
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import affectgpt
-from affectgpt.config import Recipe, load_recipe, save_recipe
+from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
 from affectgpt.errors import run_cli
-from affectgpt.files import atomic_folder, atomic_write_json
+from affectgpt.files import DONE_MARK, atomic_folder, atomic_write_json
 
 
 def main(arguments: list[str]) -> int:
@@ -55,38 +53,36 @@ def model_config(recipe: Recipe):
     usual = vars(ModelSection())
     names = {"llm", "audio_encoder", "visual_encoder"}
     values = {key: value for key, value in vars(recipe.model).items()
-              if key not in ("preset", "attention", "dtype", "train_encoders")
+              if key not in ("preset", "attention", "dtype", "quantization", "train_llm", "train_encoders")
               and (key in names or recipe.model.preset == "affectgpt" or value != usual[key])}
     return AffectGPTConfig(preset=recipe.model.preset, **values)
 
 
-def build(recipe: Recipe, device: str):
+def build(recipe: Recipe, device):
     """(model, processor) of new projectors and LoRA on the pretrained parts that the recipe names."""
     import torch
 
     from affectgpt.models.modeling import AffectGPTForConditionalGeneration
-    from affectgpt.models.parts import load_tokenizer
+    from affectgpt.models import parts
     from affectgpt.models.processing import AffectGPTProcessor
 
     torch.manual_seed(recipe.train.seed)
     config = model_config(recipe)
     model = AffectGPTForConditionalGeneration.from_parts(
-        config, dtype=getattr(torch, recipe.model.dtype), attention=recipe.model.attention)
+        config, dtype=getattr(torch, recipe.model.dtype), quantization=recipe.model.quantization,
+        attention=parts.choose_attention(recipe.model.attention, recipe.model.dtype, device))
     model.config.dtype = recipe.model.dtype
-    processor = AffectGPTProcessor(load_tokenizer(recipe.model.llm), model.config)
-    model.mark_trained(encoders=recipe.model.train_encoders)
+    processor = AffectGPTProcessor(parts.load_tokenizer(recipe.model.llm), model.config)
+    model.mark_trained(encoders=recipe.model.train_encoders, llm=recipe.model.train_llm)
     return model.to(device), processor
 
 
-def choose_device(recipe: Recipe) -> str:
-    """"cuda" or "cpu", and the number of CPU threads."""
+def limit_threads(recipe: Recipe) -> None:
+    """CPU threads of this process; 0 leaves it to torch, which knows affinity and OMP_NUM_THREADS."""
     import torch
 
     if recipe.train.threads:
-        torch.set_num_threads(recipe.train.threads)  # 0 leaves it to torch, which knows affinity and OMP_NUM_THREADS
-    if recipe.train.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("train.device=cuda, but torch sees no GPU: set train.device=auto or install a CUDA torch")
-    return "cuda" if recipe.train.device != "cpu" and torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(recipe.train.threads)
 
 
 def read_splits(recipe: Recipe) -> dict:
@@ -111,144 +107,189 @@ def read_splits(recipe: Recipe) -> dict:
 
 
 def run(recipe: Recipe) -> Path:
-    """Train as the recipe says; return the model folder."""
+    """Train as the recipe says, on all ranks that were started; return the model folder."""
+    from affectgpt.train import distributed
+
+    limit_threads(recipe)
+    world = distributed.start(recipe.train.device, deepspeed=recipe.train.engine == "deepspeed")
+    try:
+        return _run(recipe, world)
+    finally:
+        distributed.stop()
+
+
+def _run(recipe: Recipe, world) -> Path:
     import torch
     from transformers import set_seed
 
+    from affectgpt.errors import quiet_libraries
     from affectgpt.data.dataset import InstructionDataset, label_space
-    from affectgpt.data.features import compute_features, read_inputs
     from affectgpt.models.alignment import word_table
-    from affectgpt.train.trainer import AffectGPTTrainer, Collator, JsonLog, align, training_arguments
+    from affectgpt.train.alignment import align
+    from affectgpt.train.checkpoints import Checkpoints, load_optimizer, load_weights
+    from affectgpt.train.facts import data_fingerprint, run_facts
+    from affectgpt.train.resume import first_state, last_checkpoint
+    from affectgpt.train.run_log import RunLog
+    from affectgpt.train.trainer import Trainer, parameter_groups
 
-    started = time.time()
-    device = choose_device(recipe)
-    output = Path(recipe.train.output)
+    quiet_libraries()
+    started, output, data = time.time(), Path(recipe.train.output), recipe.data
     splits = read_splits(recipe)
-    resume = last_checkpoint(recipe)  # before anything is loaded: it may refuse
+    resume = world.gather(last_checkpoint(recipe))[0]  # before anything is loaded: it may refuse
     set_seed(recipe.train.seed)
-    model, processor = build(recipe, device)
-    output.mkdir(parents=True, exist_ok=True)
-    if resume is None:  # what an earlier run left would be taken for this one's
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
-        (output / "log.jsonl").unlink(missing_ok=True)
-    save_recipe(recipe, output / "recipe.yaml")
-    print_parts(model)
-
-    data = recipe.data
-    inputs = {}
-    for name, clips in splits.items():
-        if data.cache:
-            inputs |= compute_features(model, processor, clips, output / "features" / name, data.reader, data.workers,
-                                       data.max_skip_ratio, title=f"features of {name}", transcribe=data.transcribe)
-        else:
-            inputs |= read_inputs(processor, clips, output / "features" / name, data.reader, data.workers,
-                                  data.max_skip_ratio, f"clips of {name}", transcribe=data.transcribe)
-    variants = speed_variants(model, processor, splits[data.train_split], inputs, recipe)
-    model.fit_norms([inputs[clip.key] for clip in splits[data.train_split] if clip.key in inputs])
-    space = label_space(splits[data.train_split])
+    model, processor = build(recipe, world.device)
+    checkpoints = Checkpoints(output / "checkpoints", recipe.train.keep_checkpoints)
+    if world.is_main:
+        output.mkdir(parents=True, exist_ok=True)
+        if resume is None:  # what an earlier run left would be taken for this one's
+            checkpoints.clear()
+        checkpoints.clean()
+        save_recipe(recipe, output / "recipe.yaml")
+        print_parts(model)
+    inputs, variants = open_inputs(model, processor, splits, recipe, world)
+    train_clips = splits[data.train_split]
+    space = label_space(train_clips)
     model.config.label_space = space
-
     sets = {}
     for name, clips in splits.items():
         training = name == data.train_split
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
                                         variants if training else None)
-    collator = Collator(processor, space)
+    sets = (sets[data.train_split], sets[data.validation_split])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
-    arguments = training_arguments(recipe, steps_per_epoch(recipe, len(sets[data.train_split])), device)
+
     aligned = None
-    if recipe.train.alignment_epochs and space and model.config.media_streams and not resume:
-        # Nothing is hidden here: each stream learns by itself.
-        batches = {name: whole_batches(dataset, collator, 32) for name, dataset in sets.items()}
-        aligned = align(model, recipe, batches[data.train_split], batches[data.validation_split], table,
-                        recipe.train.alignment_epochs, recipe.train.alignment_learning_rate)
-    trainer = AffectGPTTrainer(model=model, args=arguments, data_collator=collator, recipe=recipe, word_table=table,
-                               train_dataset=sets[data.train_split], eval_dataset=sets[data.validation_split],
-                               callbacks=[JsonLog(output / "log.jsonl")])
-    result = trainer.train(resume_from_checkpoint=resume)
-    if not torch.isfinite(torch.tensor(result.training_loss)):
-        raise ValueError(f"the training loss is {result.training_loss}: lower train.learning_rate; "
-                         "no model was written")
+    if resume is not None:
+        load_weights(model, resume)
+    else:
+        model.fit_norms(features_of_some(model, inputs, [clip.key for clip in train_clips if clip.key in inputs]))
+        if recipe.train.alignment_epochs and space and model.config.media_streams:
+            aligned = align(model, processor, recipe, *sets, table, space, show=world.is_main)
+        world.share_weights(model)
+    if recipe.train.gradient_checkpointing:
+        # The other kind needs an input with a gradient, which a row of words alone does not have.
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    groups = parameter_groups(model, recipe.train)
+    engine = make_engine(model, groups, recipe)
+    state = first_state(recipe, resume, world.size)
+    if resume is not None:
+        engine.load_optimizer(load_optimizer(resume), state.step)
+    log = RunLog(output, world.is_main, state.step, recipe.train.report_to, recipe.name, recipe_to_dict(recipe))
+    trainer = Trainer(engine, world, recipe, processor, sets, table, space, checkpoints, log, state,
+                      [group["names"][0] for group in groups])
+    if world.is_main:
+        print(f"engine: {engine.describe()}; attention: {model.language_model.config._attn_implementation}; "
+              f"MFU of {trainer.peak / 1e12:.2f} TFLOP/s a rank ({trainer.peak_source})"
+              f"{f'; resumed from {resume}' if resume else ''}")
+    try:
+        state = trainer.run()
+    finally:
+        log.close()
+
     folder = output / "model"
-    with atomic_folder(folder, overwrite=True) as temporary:
-        model.save_pretrained(temporary)
-        processor.save_pretrained(temporary)
-        save_recipe(recipe, temporary / "recipe.yaml")
-        atomic_write_json(temporary / "training.json", {
-            "affectgpt": affectgpt.__version__, "torch": torch.__version__, "steps": trainer.state.global_step,
-            "best_validation_loss": trainer.state.best_metric, "best_checkpoint": trainer.state.best_model_checkpoint,
-            "alignment_validation_loss": aligned, "train_clips": len(sets[data.train_split]),
-            "validation_clips": len(sets[data.validation_split]), "seconds": round(time.time() - started, 1)})
+    if world.is_main:
+        best = checkpoints.path(state.best_step)
+        with atomic_folder(folder, overwrite=True) as temporary:
+            for file in best.iterdir():
+                if file.name not in ("optimizer.safetensors", "state.json", DONE_MARK):
+                    shutil.copyfile(file, temporary / file.name)
+            save_recipe(recipe, temporary / "recipe.yaml")
+            atomic_write_json(temporary / "training.json", {
+                **run_facts(engine, world), "data_fingerprint": data_fingerprint(splits), "steps": state.step,
+                "clips_seen": state.clips, "tokens_seen": state.tokens, "best_validation_loss": state.best_loss,
+                "best_checkpoint": str(best), "alignment_validation_loss": aligned, "train_clips": len(sets[0]),
+                "validation_clips": len(sets[1]), "seconds": round(time.time() - started, 1)})
+    world.barrier()
     return folder
 
 
-def speed_variants(model, processor, clips: list, inputs: dict, recipe: Recipe) -> dict[str, list]:
-    """Clip key -> its inputs with the sound at each further speed of `data.speed_perturbation`."""
-    from dataclasses import replace
-
-    from affectgpt.data.features import compute_features
-
-    data, variants = recipe.data, {}
-    for speed in data.speed_perturbation:
-        folder = Path(recipe.train.output) / "features" / data.train_split
-        table = compute_features(model, processor, clips, folder, data.reader, data.workers, data.max_skip_ratio,
-                                 title=f"sound at speed {speed:g}", streams=["audio"], speed=speed)
-        for clip in clips:
-            if clip.key in table and clip.key in inputs and table[clip.key].audio is not None:
-                changed = replace(inputs[clip.key], audio=table[clip.key].audio)
-                variants.setdefault(clip.key, []).append(changed)
-    return variants
+NORM_CLIPS = 1000
+"""Training clips whose features standardise the others, spread evenly over the split: enough for a mean."""
 
 
-def whole_batches(dataset, collator, size: int) -> list[dict]:
-    """All clips of a dataset and their variants, nothing hidden, in batches of features and alignment targets."""
-    streams = ("audio", "face", "frame")
-    samples = []
-    for clip, _ in dataset.items:
-        for inputs in (dataset.inputs[clip.key], *dataset.variants.get(clip.key, [])):
-            samples.append({"input_ids": [0], "clip": clip, "audio_lengths": inputs.audio_lengths,
-                            **{stream: getattr(inputs, stream) for stream in streams}})
-    return [collator(samples[start : start + size]) for start in range(0, len(samples), size)]
+def features_of_some(model, inputs, keys: list[str]):
+    """Features of up to `NORM_CLIPS` clips, one after the other; raw clips are encoded."""
+    from affectgpt.data.extraction import encode_inputs
+
+    step = max(1.0, len(keys) / NORM_CLIPS)
+    model.eval()
+    for number in range(min(len(keys), NORM_CLIPS)):
+        one = inputs[keys[int(number * step)]]
+        yield encode_inputs(model, one) if one.audio_lengths is not None or _has_pictures(one) else one
 
 
-def steps_per_epoch(recipe: Recipe, clips: int) -> int:
-    """Optimizer steps of one epoch on one device."""
-    return -(-clips // (recipe.train.batch_size * recipe.train.accumulation))
+def _has_pictures(inputs) -> bool:
+    return any(value is not None and value.ndim == 4 for value in (inputs.face, inputs.frame))
 
 
-FREE_ON_RESUME = ("epochs", "max_steps", "resume", "threads", "device", "keep_checkpoints", "log_every")
-"""Settings of `train` that may change between a run and its continuation."""
+def make_engine(model, groups: list[dict], recipe: Recipe):
+    """The engine that `train.engine` names."""
+    import json
+
+    from affectgpt.train.deepspeed_engine import DeepSpeedEngine
+    from affectgpt.train.engine_settings import EngineSettings
+    from affectgpt.train.engines import TorchEngine
+
+    train, more = recipe.train, None
+    if train.deepspeed_config is not None:
+        more = json.loads(Path(train.deepspeed_config).read_text(encoding="utf-8"))
+    settings = EngineSettings(clip_norm=train.clip_norm, zero_stage=train.zero_stage,
+                              offload_optimizer=train.offload_optimizer, offload_parameters=train.offload_parameters,
+                              deepspeed_config=more)
+    return (DeepSpeedEngine if train.engine == "deepspeed" else TorchEngine)(model, groups, settings)
 
 
-def last_checkpoint(recipe: Recipe) -> str | None:
-    """The newest whole checkpoint to resume from, as train.resume says; None starts anew.
+def open_inputs(model, processor, splits: dict, recipe: Recipe, world):
+    """(clip key -> its inputs, clip key -> its sound at other speeds): stored features, or raw clips.
 
-    Raises:
-        ValueError: train.resume is true and there is none, or the folder holds a run with other settings.
+    Each rank computes its share of what is missing. A store that the recipe names is read and never added to.
     """
-    output = Path(recipe.train.output)
-    # The Trainer writes its state last: a checkpoint without it was cut off.
-    found = [path for path in (output / "checkpoints").glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    if recipe.train.resume is True and not found:
-        raise ValueError(f"train.resume=true, but {output / 'checkpoints'} has no checkpoint: "
-                         "set train.resume=auto or false")
-    if not recipe.train.resume or not found:
-        return None
-    before = settings_of(load_recipe(output / "recipe.yaml")) if (output / "recipe.yaml").is_file() else {}
-    now = settings_of(recipe)
-    changed = sorted(key for key in now if before.get(key) != now[key])
-    if changed:
-        raise ValueError(f"{output} holds a run with other settings ({', '.join(changed[:4])}): choose another "
-                         "train.output, or set train.resume=false to start anew there")
-    return str(max(found, key=lambda path: int(path.name.rsplit("-", 1)[1])))
+    from affectgpt.data.extraction import extract, survey
+    from affectgpt.data.features import FeatureStore, RawClips
+
+    data = recipe.data
+    clips = [clip for part in splits.values() for clip in part]
+    folder = Path(data.store or Path(recipe.train.output) / ("features" if data.cache else "survey"))
+    options = dict(reader=data.reader, transcribe=data.transcribe)
+    share = dict(workers=data.workers, max_skip_ratio=data.max_skip_ratio, rank=world.rank, world_size=world.size,
+                 progress=world.is_main, **options)
+    speeds, problem = (1.0, *data.speed_perturbation), ""
+    try:
+        if not data.cache:
+            survey(processor, clips, folder, **share)
+        elif data.store is None:
+            extract(model, processor, clips, folder, dtype=data.store_dtype, speeds=speeds, **share)
+    except ValueError as error:  # the other ranks must not wait for this one
+        problem = str(error)
+    world.all_ok(not problem, problem)
+    options["check_media"] = world.is_main
+    if not data.cache:
+        return RawClips.open(folder, processor, clips, **options), {}
+    store = FeatureStore.open(folder, processor.config, clips, speeds=speeds, **options)
+    if store.missing:
+        raise ValueError(f"{folder} has no features of {len(store.missing)} of {len(clips)} clips, the first is "
+                         f"{store.missing[0]}: run affectgpt extract with the same recipe and settings")
+    if len(store.skipped) > data.max_skip_ratio * len(clips):
+        key, reason = next(iter(store.skipped.items()))
+        raise ValueError(f"{folder}: {len(store.skipped)} of {len(clips)} clips could not be read when it was made, more "
+                         f"than the {data.max_skip_ratio:.1%} that data.max_skip_ratio allows; the first is {key}: {reason}")
+    if store.unchecked and world.is_main:
+        print(f"{store.unchecked} media files are not on this machine: their features are taken as stored")
+    return store, Variants(store) if data.speed_perturbation else {}
 
 
-def settings_of(recipe: Recipe) -> dict:
-    """"group.name" -> value of all settings that a continued run must share."""
-    values = {f"{group}.{name}": value for group in ("model", "data", "train")
-              for name, value in vars(getattr(recipe, group)).items()}
-    return {key: value for key, value in values.items() if key not in {f"train.{name}" for name in FREE_ON_RESUME}}
+class Variants:
+    """Clip key -> its inputs with the sound at other speeds, read from the store when they are asked for."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __getitem__(self, key: str) -> list:
+        return self.store.variants(key)
+
+    def get(self, key: str, default=()) -> list:
+        return self.store.variants(key)
 
 
 def print_parts(model) -> None:

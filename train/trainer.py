@@ -1,196 +1,306 @@
-"""The Trainer of instruction tuning: Hugging Face's, with a rate for each part, the alignment loss and a JSONL log."""
+"""The training loop: planned rows -> forward and backward passes -> steps, validations, checkpoints, a log line.
+
+One owner of each thing: `data.packing` plans, `train.engines` steps, `train.checkpoints` writes, `train.run_log` tells.
+The sequence of rows and all random numbers follow from (seed, epoch, step, row), never from the number of ranks or
+from what ran before, so a run that was killed goes on as if it had not been.
+"""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import math
+import time
+from dataclasses import replace
 
 import torch
-from torch.utils.data import Sampler
 from tqdm import tqdm
-from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from affectgpt.data.dataset import alignment_targets
-from affectgpt.models.alignment import alignment_loss
+from affectgpt.data.packing import Batching, rows_of_epoch, steps_of_epoch
+from affectgpt.models.flops import StepCost, peak_operations
+from affectgpt.train.alignment import aligned_loss, target_tensors
+from affectgpt.train.batches import BatchMaker, prefetch
+from affectgpt.train.checkpoints import Checkpoints, State
+from affectgpt.train.run_log import RunLog, step_line
 
-ALIGNED = ("audio", "face", "frame", "fusion")
-
-
-class Collator:
-    """Samples -> a batch of the processor, with the alignment targets of each clip."""
-
-    def __init__(self, processor, space: list[str]):
-        self.processor, self.space = processor, space
-
-    def __call__(self, samples: list[dict]) -> dict[str, torch.Tensor]:
-        batch = self.processor.collate(samples)
-        visual = self.processor.config.fusion_visual
-        rows = [alignment_targets(sample["clip"], visual, self.space) for sample in samples]
-        for stream in ALIGNED:
-            batch[f"align_{stream}"] = torch.tensor([row[stream] for row in rows])
-        return batch
+PROJECTOR = ("projectors.", "fusion.", "token_norms.")
 
 
-def split_alignment(batch: dict) -> tuple[dict, dict]:
-    """(what the model takes, alignment targets by stream)."""
-    targets = {stream: batch[f"align_{stream}"] for stream in ALIGNED if f"align_{stream}" in batch}
-    return {key: value for key, value in batch.items() if not key.startswith("align_")}, targets
+class Trainer:
+    """Trains what `engine` holds.
 
-
-def encoded(model, batch: dict) -> tuple[dict, dict]:
-    """(streams as features and masks, the batch with them in place of raw tensors): encoders run once a step."""
-    streams = model.encode_streams(**{key: value.to(model.device) for key, value in batch.items()
-                                      if key.startswith(("audio", "face", "frame"))})
-    rest = {key: value for key, value in batch.items() if key != "audio_lengths"}
-    for stream, (features, mask) in streams.items():
-        rest |= {stream: features, f"{stream}_mask": mask}
-    return streams, rest
-
-
-def aligned_loss(model, streams: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:
-    """Alignment loss of encoded streams; without any stream or known label it is a zero without a gradient."""
-    targets = {stream: value.to(model.device) for stream, value in targets.items()}
-    return alignment_loss(model.stream_tokens(streams), targets, table) if streams else table.new_zeros(())
-
-
-class LengthGroupedSampler(Sampler):
-    """A shuffled order in which neighbours are of like length, so that little of a batch is padding.
-
-    Lengths change with the epoch (other questions, other hidden streams), so they are taken anew each time. Within
-    `window` batches samples are sorted; the batches themselves are shuffled. The order follows from (seed, epoch).
+    Args:
+        engine: a `train.engines` engine.
+        world: the processes of the run.
+        sets: (training, validation) `InstructionDataset`.
+        table, space: [C, H] embeddings of the label words and the words, for the alignment loss.
+        state: where to begin.
+        group_names: one parameter name of each of the engine's groups.
     """
 
-    def __init__(self, dataset, batch_size: int, seed: int, window: int = 5):
-        self.dataset, self.batch_size, self.seed, self.window = dataset, batch_size, seed, window
+    def __init__(self, engine, world, recipe, processor, sets, table, space, checkpoints: Checkpoints, log: RunLog,
+                 state: State, group_names: list[str]):
+        self.engine, self.world, self.recipe, self.settings = engine, world, recipe, recipe.train
+        self.processor, self.table, self.space = processor, table, space
+        self.train_set, self.validation_set = sets
+        self.checkpoints, self.log, self.state, self.group_names = checkpoints, log, state, group_names
+        train = recipe.train
+        self.batching = Batching(train.batching, train.batch_size, train.pack_tokens)
+        self.cost = StepCost(engine.model)
+        if train.peak_flops:
+            self.peak, self.peak_source = train.peak_flops, "train.peak_flops"
+        else:
+            self.peak, self.peak_source = peak_operations(world.device, engine.model.dtype_of_llm)
+        self.total_clips = train.epochs * len(self.train_set)
+        self.meter = Meter()
 
-    def __len__(self) -> int:
-        return len(self.dataset)
+    # ------------------------------------------------------------------ the run
 
-    def __iter__(self):
-        generator = torch.Generator().manual_seed(self.seed * 1000003 + self.dataset.epoch)
-        order = torch.randperm(len(self.dataset), generator=generator).tolist()
-        lengths = self.dataset.lengths()
-        batches, wide = [], self.batch_size * self.window
-        for start in range(0, len(order), wide):
-            part = sorted(order[start : start + wide], key=lengths.__getitem__, reverse=True)
-            batches += [part[place : place + self.batch_size] for place in range(0, len(part), self.batch_size)]
-        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # a short batch must stay the last
-        for place in torch.randperm(len(batches), generator=generator).tolist():
-            yield from batches[place]
-        for batch in last:
-            yield from batch
+    def run(self) -> State:
+        """Train to the end; return the last state. The newest checkpoint is that of the last step."""
+        state, bar = self.state, None
+        if self.world.is_main:
+            bar = tqdm(total=round(self.total_clips), initial=state.clips, desc="training", unit="clip",
+                       dynamic_ncols=True, disable=None)
+        while not self._over():
+            self.train_set.set_epoch(state.epoch)
+            for step in self.steps():
+                self.one_step(step)
+                if bar is not None:
+                    bar.update(len(step.clips))
+                if self._over():
+                    break
+                self._maybe_validate(epoch_ends=False)
+            else:
+                state.epoch, state.steps_in_epoch, state.clips_in_epoch = state.epoch + 1, 0, 0
+                if not self._over():
+                    self._maybe_validate(epoch_ends=True)
+        if bar is not None:
+            bar.close()
+        if self.checkpoints.path(state.step) not in self.checkpoints.whole():
+            self._validate_and_save(save=True)
+        return state
+
+    def _over(self) -> bool:
+        limit = self.settings.max_steps
+        return self.state.step >= limit > 0 or (limit < 0 and self._progress() >= 1)
+
+    def _progress(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        state = self.state
+        if self.settings.max_steps > 0:
+            return state.step / self.settings.max_steps
+        return min(1.0, (state.epoch + state.clips_in_epoch / len(self.train_set)) / self.settings.epochs)
+
+    def steps(self):
+        """Steps of this epoch that are still to do, made ahead by another thread."""
+        state, dataset = self.state, self.train_set
+        rows = rows_of_epoch(dataset.lengths, len(dataset), self.batching, self.settings.seed, state.epoch)
+        maker = BatchMaker(dataset, self.processor, self.world, self.batching.mode, self.recipe.data.workers)
+        planned = steps_of_epoch(rows, state.rows_per_step)
+        todo = (step for number, step in enumerate(planned) if number >= state.steps_in_epoch)
+        return prefetch(map(maker.step, todo))
+
+    def rates(self, clips: float) -> list[float]:
+        """Learning rate of each parameter group for a step of so many clips: that of the middle of the step."""
+        state, settings = self.state, self.settings
+        if settings.max_steps > 0:
+            progress = (state.step + 0.5) / settings.max_steps
+        else:
+            progress = (state.epoch + (state.clips_in_epoch + clips / 2) / len(self.train_set)) / settings.epochs
+        factor = schedule_factor(settings.schedule, settings.warmup_ratio, min(1.0, progress))
+        waits = state.step < settings.projector_warmup_steps
+        return [0.0 if waits and not name.startswith(PROJECTOR) else factor * peak_rate(settings, name)
+                for name in self.group_names]
+
+    # ------------------------------------------------------------------ one step
+
+    def one_step(self, step) -> None:
+        started = time.perf_counter()
+        state, engine = self.state, self.engine
+        labelled, tokens, squares, clips = self.world.sum([step.labelled, step.tokens, step.squares, step.counted])
+        engine.model.train()
+        weight = self.settings.alignment_weight
+        loss_sum, align_sum, outputs_of = 0.0, 0.0, []
+        for number, (batch, members, counts) in enumerate(step.passes):
+            seed_row(self.settings.seed, state.step, self.world.rank + number * self.world.size)
+            batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
+            outputs = engine.forward(**batch, num_items_in_batch=max(1.0, labelled))
+            loss = outputs.loss
+            loss_sum = loss_sum + loss.detach()
+            if weight and self.space:
+                targets = target_tensors(members, self.processor.config.fusion_visual, self.space)
+                aligned = aligned_loss(outputs.stream_tokens, targets, self.table)
+                loss = loss + (weight * counts / step.rows) * aligned
+                align_sum = align_sum + aligned.detach() * counts / step.rows
+            engine.backward(loss, last=number == len(step.passes) - 1)
+            outputs_of.append((outputs.token_losses, outputs.token_clips, members))
+        loss, aligned = self.world.sum([float(loss_sum), float(align_sum)])
+        if not math.isfinite(loss + aligned):
+            self._stop_not_finite("the loss", loss + aligned, outputs_of)
+        rates = self.rates(clips)
+        norm = engine.step(rates)
+        if not math.isfinite(norm):
+            self._stop_not_finite("the gradient norm", norm, outputs_of)
+        state.step += 1
+        state.steps_in_epoch += 1
+        state.clips_in_epoch += int(clips)
+        state.clips += int(clips)
+        state.tokens += int(tokens)
+        operations = self.cost.operations(tokens, labelled, squares, clips)
+        self.meter.add(loss * labelled, labelled, tokens, clips, operations, step.waited,
+                       time.perf_counter() - started)
+        if state.step % self.settings.log_every == 0:
+            self._log(norm, rates, aligned)
+
+    def _log(self, norm: float, rates: list[float], aligned: float) -> None:
+        meter, state = self.meter, self.state
+        rate_of = dict(zip(self.group_names, rates, strict=True))
+        clips_per_second = meter.clips / meter.seconds
+        if self.settings.max_steps > 0:
+            eta = (self.settings.max_steps - state.step) * meter.seconds / meter.steps
+        else:
+            eta = max(0.0, self.total_clips * (1 - self._progress())) / clips_per_second
+        row = {
+            "epoch": round(state.epoch + state.clips_in_epoch / len(self.train_set), 4),
+            "loss": meter.loss / max(1, meter.labelled), "learning_rate": max(rate_of.values()),
+            "gradient_norm": norm, "tokens_per_second": meter.tokens / meter.seconds,
+            "clips_per_second": clips_per_second, "labelled_share": meter.labelled / max(1, meter.tokens),
+            "mfu": meter.operations / meter.seconds / (self.peak * self.world.size),
+            "data_wait": meter.waited / meter.seconds, "memory_gib": self.engine.peak_memory() / 1024**3,
+            "eta_seconds": eta,
+        }
+        if self.settings.alignment_weight and self.space:
+            row["alignment_loss"] = aligned
+        self.log.write(state.step, row)
+        self.log.line(step_line(state.step, row))
+        self.meter = Meter()
+
+    def _stop_not_finite(self, what: str, value: float, outputs_of: list) -> None:
+        """Stop all ranks, saying which step, which clips and which gradients."""
+        clips = []
+        for losses, owners, members in outputs_of:
+            bad = owners[~torch.isfinite(losses)].unique().tolist() if losses is not None else []
+            clips += [members[index].key for index in bad]
+        # Losses may all be finite where a backward pass was not: then any clip of the step may be the reason.
+        found = [key for part in self.world.gather(clips) for key in part]
+        if not found:
+            found = [key for part in self.world.gather([clip.key for *_, members in outputs_of for clip in members])
+                     for key in part]
+        names = sorted(set(found))
+        gradients = ", ".join(f"{name} {size:.3g}" for name, size in self.engine.largest_gradients(5))
+        last = self.checkpoints.whole()
+        raise ValueError(
+            f"step {self.state.step + 1}: {what} is {value}; clips: {', '.join(names[:8])}"
+            f"{f' and {len(names) - 8} more' if len(names) > 8 else ''}; largest gradients: {gradients or 'not known'}. "
+            f"No later weights were written; {f'{last[-1]} is whole' if last else 'there is no checkpoint yet'}. Look at "
+            "these clips, or lower train.learning_rate")
+
+    # ------------------------------------------------------------------ validation and checkpoints
+
+    def _maybe_validate(self, epoch_ends: bool) -> None:
+        every = self.settings.evaluate_every
+        if (epoch_ends and not every) or (every and not epoch_ends and self.state.step % every == 0):
+            self._validate_and_save(not self.settings.save_every or self.state.step % self.settings.save_every == 0)
+
+    def _validate_and_save(self, save: bool) -> None:
+        loss = self.validate()
+        state = self.state
+        if state.best_loss is None or loss < state.best_loss:
+            # The best one must be there to be kept: a better validation between two saves is saved as well.
+            state.best_step, state.best_loss, save = state.step, loss, True
+        row = {"validation_loss": loss, "epoch": round(state.epoch + state.clips_in_epoch / len(self.train_set), 4)}
+        self.log.write(state.step, row)
+        self.log.line(f"step {state.step} | validation loss {loss:.4f} | best {state.best_loss:.4f} "
+                      f"at step {state.best_step}")
+        if save:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment; all ranks take part, the main one writes."""
+        trained, moments = self.engine.trained_state(), self.engine.optimizer_state()
+        if self.world.is_main:
+            self.checkpoints.save(self.engine.model, self.processor, trained, moments, replace(self.state))
+        self.world.barrier()
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean loss of all labelled tokens of the validation split, nothing hidden."""
+        dataset, batching = self.validation_set, self.batching
+        rows = rows_of_epoch(dataset.lengths, len(dataset), batching, shuffle=False)
+        maker = BatchMaker(dataset, self.processor, self.world, batching.mode, self.recipe.data.workers)
+        self.engine.model.eval()
+        total, count = 0.0, 0.0
+        for step in prefetch(map(maker.step, steps_of_epoch(rows, self.world.size))):
+            for batch, _, _ in step.passes:
+                batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
+                outputs = self.engine.forward(**batch, num_items_in_batch=1.0)
+                total, count = total + float(outputs.loss), count + len(outputs.token_losses)
+        total, count = self.world.sum([total, count])
+        loss = total / max(1.0, count)
+        if not math.isfinite(loss):
+            raise ValueError(f"the validation loss after step {self.state.step} is {loss}: lower train.learning_rate; no "
+                             "checkpoint of this step was written")
+        return loss
 
 
-class AffectGPTTrainer(Trainer):
-    """Trainer with two learning rates and, where asked for, the alignment loss beside the LLM's."""
+class Meter:
+    """Sums since the last log line."""
 
-    def __init__(self, *args, recipe, word_table: torch.Tensor, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.recipe, self.word_table = recipe, word_table
+    def __init__(self):
+        self.loss = self.labelled = self.tokens = self.clips = self.operations = self.waited = 0.0
+        self.seconds, self.steps = 1e-9, 0
 
-    def _get_train_sampler(self, train_dataset=None):
-        return LengthGroupedSampler(train_dataset or self.train_dataset, self.args.train_batch_size, self.args.seed)
-
-    def create_optimizer(self, *args, **kwargs):
-        if self.optimizer is None:
-            settings = self.recipe.train
-            groups = {}
-            for name, parameter in self.model.named_parameters():
-                if not parameter.requires_grad:
-                    continue
-                tuned = name.startswith(("language_model.", "audio_encoder.", "visual_encoder."))
-                rate = settings.learning_rate if tuned else settings.projector_learning_rate
-                decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-                groups.setdefault((rate, decay), []).append(parameter)
-            self.optimizer = torch.optim.AdamW(
-                [{"params": parameters, "lr": rate, "weight_decay": decay}
-                 for (rate, decay), parameters in groups.items()], betas=(0.9, 0.999))
-        return self.optimizer
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        batch, targets = split_alignment(inputs)
-        weight = self.recipe.train.alignment_weight if model.training else 0.0
-        if weight:
-            streams, batch = encoded(self.model, batch)
-        outputs = model(**batch, num_items_in_batch=num_items_in_batch)
-        loss = outputs.loss
-        if weight:
-            loss = loss + weight * aligned_loss(self.model, streams, targets, self.word_table) \
-                / self.args.gradient_accumulation_steps
-        return (loss, outputs) if return_outputs else loss
+    def add(self, loss: float, labelled: float, tokens: float, clips: float, operations: float, waited: float,
+            seconds: float) -> None:
+        self.loss += loss
+        self.labelled += labelled
+        self.tokens += tokens
+        self.clips += clips
+        self.operations += operations
+        self.waited += waited
+        self.seconds += waited + seconds
+        self.steps += 1
 
 
-class JsonLog(TrainerCallback):
-    """Append what the Trainer logs to a JSONL file."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if state.is_world_process_zero:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+def seed_row(seed: int, step: int, row: int) -> None:
+    """Random numbers of one forward pass, equal wherever and whenever it is computed."""
+    torch.manual_seed(((seed * 1_000_003 + step) * 65_537 + row) % 2**63)
 
 
-def training_arguments(recipe, steps_in_epoch: int, device: str) -> TrainingArguments:
-    """Hugging Face's arguments for a recipe."""
-    train = recipe.train
-    each = train.evaluate_every or max(1, steps_in_epoch)
-    return TrainingArguments(
-        output_dir=str(Path(train.output) / "checkpoints"),
-        num_train_epochs=train.epochs, max_steps=train.max_steps,
-        per_device_train_batch_size=train.batch_size, per_device_eval_batch_size=train.batch_size,
-        gradient_accumulation_steps=train.accumulation,
-        learning_rate=train.learning_rate, weight_decay=train.weight_decay,
-        warmup_steps=train.warmup_ratio, lr_scheduler_type=train.schedule, max_grad_norm=train.clip_norm,
-        seed=train.seed, data_seed=train.seed, dataloader_num_workers=0,
-        logging_steps=train.log_every, logging_nan_inf_filter=False,
-        eval_strategy="steps", eval_steps=each, save_strategy="steps", save_steps=train.save_every or each,
-        save_total_limit=train.keep_checkpoints, load_best_model_at_end=True,
-        metric_for_best_model="eval_loss", greater_is_better=False,
-        activation_checkpointing=train.gradient_checkpointing, bf16=False, use_cpu=device == "cpu",
-        report_to=["tensorboard"], remove_unused_columns=False, label_names=["labels"],
-        prediction_loss_only=True,
-    )
+def schedule_factor(schedule: str, warmup: float, progress: float) -> float:
+    """Share of the peak learning rate at `progress` of a run, both 0 to 1."""
+    if progress < warmup:
+        return progress / warmup
+    rest = (progress - warmup) / (1 - warmup)
+    return {"constant": 1.0, "linear": 1 - rest, "cosine": 0.5 * (1 + math.cos(math.pi * rest))}[schedule]
 
 
-def align(model, recipe, train_batches: list[dict], validation_batches: list[dict], table: torch.Tensor,
-          epochs: int, rate: float) -> float:
-    """Draw projectors to the label words; keep the epoch with the best validation loss, and return that loss.
+def peak_rate(settings, name: str) -> float:
+    """Peak learning rate of a parameter, by `train.learning_rates` or by the part that it belongs to."""
+    own = [start for start in settings.learning_rates if name.startswith(start)]
+    if own:
+        return settings.learning_rates[max(own, key=len)]
+    if name.startswith("language_model."):
+        return settings.learning_rate
+    return settings.projector_learning_rate if name.startswith(PROJECTOR) else settings.encoder_learning_rate
 
-    The frozen LLM takes no part, so an epoch over features is a matter of a second.
+
+def parameter_groups(model, settings) -> list[dict]:
+    """Trained parameters by part, learning rate and weight decay, for an engine.
+
+    Raises:
+        ValueError: a key of `train.learning_rates` that no trained parameter starts with.
     """
-    parameters = [parameter for name, parameter in model.named_parameters()
-                  if parameter.requires_grad and not name.startswith("language_model.")]
-    optimizer = torch.optim.AdamW(parameters, rate, weight_decay=recipe.train.weight_decay)
-    steps = epochs * len(train_batches)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    generator = torch.Generator().manual_seed(recipe.train.seed)
-    best, best_state = float("inf"), None
-    progress = tqdm(range(epochs), desc="alignment", unit="epoch")
-    for _ in progress:
-        model.train()
-        for index in torch.randperm(len(train_batches), generator=generator).tolist():
-            batch, targets = split_alignment(train_batches[index])
-            loss = aligned_loss(model, encoded(model, batch)[0], targets, table)
-            if loss.requires_grad:
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            schedule.step()
-        model.eval()
-        with torch.no_grad():
-            losses = []
-            for batch, targets in map(split_alignment, validation_batches):
-                losses.append(float(aligned_loss(model, encoded(model, batch)[0], targets, table)))
-        validation = sum(losses) / len(losses)
-        progress.set_postfix(validation=f"{validation:.3f}")
-        if validation < best:
-            best = validation
-            best_state = [parameter.detach().clone() for parameter in parameters]
-    if best_state is None:
-        raise ValueError(f"the alignment loss is {validation} in every epoch: lower train.alignment_learning_rate")
-    with torch.no_grad():
-        for parameter, value in zip(parameters, best_state, strict=True):
-            parameter.copy_(value)
-    return best
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for start in settings.learning_rates:
+        if not any(name.startswith(start) for name, _ in trained):
+            parts = ", ".join(sorted({name.split(".")[0] for name, _ in trained}))
+            raise ValueError(f"train.learning_rates.{start}: no trained parameter starts with this; trained are parts of "
+                             f"{parts}")
+    groups: dict[tuple, dict] = {}
+    for name, parameter in trained:
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0  # biases, norms and scales are left alone
+        key = (name.startswith(PROJECTOR), peak_rate(settings, name), decay)
+        group = groups.setdefault(key, {"params": [], "names": [], "lr": key[1], "weight_decay": decay})
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(groups.values())

@@ -1,4 +1,4 @@
-"""Samples of different lengths and different streams -> one padded batch.
+"""Samples of different lengths and different streams -> one batch, padded or packed.
 
 Shapes: B clips, T frames, sound windows or feature positions, S sequence tokens.
 """
@@ -34,6 +34,30 @@ def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, 
     steps = torch.arange(longest)[None]
     mask = steps < lengths if side == "right" else steps >= longest - lengths
     batch["attention_mask"] = mask.long()
+    return batch | _streams(samples)
+
+
+def collate_packed(samples: list[dict]) -> dict[str, Tensor]:
+    """Samples one after the other in a single row, to train on without padding.
+
+    Returns:
+        `input_ids` and `labels` [1, S]; `position_ids` [1, S], from 0 again for each clip, by which attention tells
+        clips apart; `clip_ids` [1, S], the clip 0..B-1 of each token; streams [B, T, ...] as in `collate`.
+    """
+    counts = [len(sample["input_ids"]) for sample in samples]
+    batch = {
+        "input_ids": torch.tensor([token for sample in samples for token in sample["input_ids"]]),
+        "position_ids": torch.cat([torch.arange(count) for count in counts]),
+        "clip_ids": torch.repeat_interleave(torch.arange(len(samples)), torch.tensor(counts)),
+    }
+    if "labels" in samples[0]:
+        # The first token of a clip is nobody's next token.
+        batch["labels"] = torch.tensor([label for sample in samples for label in [-100, *sample["labels"][1:]]])
+    return {key: value[None] for key, value in batch.items()} | _streams(samples)
+
+
+def _streams(samples: list[dict]) -> dict[str, Tensor]:
+    batch: dict[str, Tensor] = {}
     for stream in ("audio", "face", "frame"):
         _stack(batch, stream, [sample.get(stream) for sample in samples])
     if "audio" in batch and batch["audio"].ndim == 4:

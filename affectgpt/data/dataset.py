@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
-
-from torch.utils.data import Dataset
+from collections.abc import Mapping
+from functools import lru_cache
 
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
 from affectgpt.labels import basic_emotion
 
+MEDIA_STREAMS = ("audio", "face", "frame")
 
-class InstructionDataset(Dataset):
+
+class InstructionDataset:
     """One question and answer a clip and epoch; every draw follows from (seed, epoch, clip), so a run can be resumed.
 
     Args:
         processor: makes token ids and tensors of a sample.
         clips: the clips of a split.
-        inputs: clip key -> `Inputs` (raw or features); clips without inputs are left out.
+        inputs: clip key -> `Inputs` (raw or features); clips without inputs are left out. A mapping that reads files
+            has `facts(key)` as well: `media_streams` and `words` without the tensors.
         variants: clip key -> further `Inputs` of the clip, of which training draws one, or the first, each epoch.
         questions: question kind -> weight.
         modality_dropout: chance that a present medium is hidden; at least one stream always stays.
@@ -26,10 +29,13 @@ class InstructionDataset(Dataset):
         training: False asks every clip one question with nothing hidden, each kind for an equal share of the clips.
     """
 
-    def __init__(self, processor, clips: list[Clip], inputs: dict, questions: dict[str, float],
+    def __init__(self, processor, clips: list[Clip], inputs: Mapping, questions: dict[str, float],
                  modality_dropout: float = 0.0, text_dropout: float = 0.0, seed: int = 0, training: bool = True,
-                 variants: dict[str, list] | None = None):
+                 variants: Mapping[str, list] | None = None):
         self.processor, self.inputs, self.training, self.seed = processor, inputs, training, seed
+        self._facts = getattr(inputs, "facts", inputs.__getitem__)
+        # A window of clips is planned by its lengths before its batches are made: tokens are made once.
+        self._kept_texts = lru_cache(maxsize=4096)(self._text)
         self.modality_dropout, self.text_dropout = modality_dropout, text_dropout
         self.style = processor.config.prompt_style
         self.variants = variants or {}
@@ -55,7 +61,7 @@ class InstructionDataset(Dataset):
 
     def streams_of(self, clip: Clip) -> list[str]:
         """Streams that the clip has and the model looks at, without the fused one."""
-        inputs, looked_at = self.inputs[clip.key], self.processor.config.streams
+        inputs, looked_at = self._facts(clip.key), self.processor.config.streams
         streams = [stream for stream in inputs.media_streams if stream in looked_at]
         return streams + (["text"] if inputs.words is not None and "text" in looked_at else [])
 
@@ -78,20 +84,32 @@ class InstructionDataset(Dataset):
         key = f"{self.seed}:{self.epoch}:{clip.key}:{purpose}"
         return random.Random(hashlib.sha256(key.encode()).digest())
 
-    def lengths(self) -> list[int]:
-        """Tokens of every sample of this epoch."""
-        return [len(self[index]["input_ids"]) for index in range(len(self))]
+    def text(self, index: int) -> dict:
+        """`input_ids`, `labels` and the streams `shown` of a sample; no media are read."""
+        return self._kept_texts(index, self.epoch)
 
-    def __getitem__(self, index: int) -> dict:
+    def _text(self, index: int, epoch: int) -> dict:
         clip, _ = self.items[index]
         kind, hidden = self.draw(index)
         visible = [stream for stream in self.streams_of(clip) if stream not in hidden]
         answer = prompts.answer(clip.targets, kind, visible, self.style)
         question = prompts.question_of(kind, self.style)
-        choices = [self.inputs[clip.key], *self.variants.get(clip.key, [])]
-        inputs = choices[self._generator(clip, "variant").randrange(len(choices))] if self.training else choices[0]
-        sample = self.processor.training_sample(inputs, question, answer, tuple(hidden))
-        sample["clip"] = clip
+        return self.processor.training_text(self._facts(clip.key), question, answer, tuple(hidden))
+
+    def lengths(self, indices: list[int]) -> list[int]:
+        """Tokens of samples in this epoch."""
+        return [len(self.text(index)["input_ids"]) for index in indices]
+
+    def __getitem__(self, index: int) -> dict:
+        clip, _ = self.items[index]
+        text = self.text(index)
+        choices = 1 + (len(self.variants.get(clip.key, ())) if self.training else 0)
+        choice = self._generator(clip, "variant").randrange(choices) if choices > 1 else 0
+        inputs = self.variants[clip.key][choice - 1] if choice else self.inputs[clip.key]
+        sample = {"input_ids": text["input_ids"], "labels": text["labels"], "clip": clip}
+        sample |= {stream: getattr(inputs, stream) for stream in MEDIA_STREAMS if stream in text["shown"]}
+        if "audio" in sample:
+            sample["audio_lengths"] = inputs.audio_lengths
         return sample
 
 

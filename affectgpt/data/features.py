@@ -1,167 +1,250 @@
-"""Features of frozen encoders: computed once a clip, kept in one safetensors file, keyed by what made them.
+"""Features of frozen encoders, read from a store; and raw clips under the same interface.
+
+    store = FeatureStore.open("runs/starter/features", model.config, clips)
+    store[clip.key]        -> Inputs with features [P, D]
+    store.facts(clip.key)  -> streams and positions, without reading a tensor
+
+`affectgpt.data.extraction` fills a store, `feature_key` says what keys it, `feature_shards` how it lies on disk.
 
 Shapes: P time positions, D encoder width.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections import deque
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from torch import Tensor
 from tqdm import tqdm
 
-from affectgpt import hub
 from affectgpt.data.clip import Clip
+from affectgpt.data.feature_key import STREAMS, changed_file, check_settings, store_settings
+from affectgpt.data.feature_shards import Index, Row, read_index
 from affectgpt.data.inputs import Inputs
-from affectgpt.files import write_jsonl
-from affectgpt.media import MediaError
 
-_SETTINGS = (
-    "audio_encoder", "visual_encoder", "streams", "frames", "frame_sampling", "keep_aspect", "face_channels",
-    "face_margin", "visual_size", "visual_mean", "visual_std", "audio_sampling", "audio_segments",
-    "audio_window_seconds", "audio_normalisation", "audio_level", "audio_layers", "audio_pooling", "audio_positions",
-    "audio_statistics", "fusion_visual",
-)
-"""Fields of the model's configuration that change a feature."""
+CHECKING_THREADS = 8
+"""Files are looked at side by side: on a network's file system each look waits."""
 
 
-def load_all(processor, clips: list[Clip], workers: int = 0, **options) -> Iterator[tuple[Clip, object]]:
-    """Yield every clip, in order, with its raw inputs or with the MediaError that reading it gave.
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a clip without reading its tensors: positions P of each stream, and its words."""
 
-    `options` go to `processor.load`.
+    positions: dict[str, int]
+    words: str | None
+
+    @property
+    def media_streams(self) -> list[str]:
+        return list(self.positions)
+
+
+class StoredClips(Mapping):
+    """Clip key -> `Inputs`, for those of the given clips that a store has rows of; made anew each time it is asked.
+
+    Attributes:
+        missing: keys of clips that the store does not have (at one of the speeds).
+        skipped: key -> reason, for clips that could not be read when the store was made; they are not missing.
+        unchecked: media files that are not on this machine, and so could not be compared.
+        torn: shards that were cut off; what they held is missing.
     """
 
-    def load(index: int):
-        try:
-            return processor.load(clips[index], **options)
-        except MediaError as error:
-            return error
+    def __init__(self, folder: Path, config, clips: list[Clip], index: Index, speeds: tuple[float, ...],
+                 transcribe: bool, check_media: bool):
+        self.folder, self.settings, self.torn = Path(folder), index.settings, index.torn
+        self._streams = [stream for stream in STREAMS if stream in config.streams]
+        self._with_words, self._transcribe = "text" in config.streams, transcribe
+        self._speeds = tuple(speed for speed in speeds if speed != 1.0)
+        self.clips: dict[str, Clip] = {}
+        self.missing, self.skipped, self.unchecked = [], {}, 0
+        self._rows: dict[str, Row] = {}
+        self._variants: dict[str, list[Row]] = {}
+        changed = []
+        found = find_all(index, clips, (1.0, *self._speeds), transcribe, check_media)
+        for clip, held in zip(clips, found, strict=True):
+            self.unchecked += held.absent
+            if held.skip is not None:
+                self.skipped[clip.key] = held.skip
+            elif held.changed is not None:
+                changed.append((clip, held.changed))
+            elif None in held.rows:
+                self.missing.append(clip.key)
+            else:
+                self.clips[clip.key] = clip
+                self._rows[clip.key], *self._variants[clip.key] = held.rows
+        if changed:
+            clip, path = changed[0]
+            raise ValueError(f"{path}: is not the file that {self.folder} holds of clip {clip.key} "
+                             f"({len(changed)} clips have changed): extract the features again, which computes only "
+                             "what has changed, or bring the file back")
 
-    if not workers:
-        yield from ((clip, load(index)) for index, clip in enumerate(clips))
-        return
-    # Threads: the decoders work outside Python's lock, and a fork of a process in which OpenCV or FFmpeg has run
-    # crashes or hangs now and then.
-    ahead = 4 * workers
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = deque(pool.submit(load, index) for index in range(min(ahead, len(clips))))
-        for index, clip in enumerate(clips):
-            result = waiting.popleft().result()
-            if index + ahead < len(clips):
-                waiting.append(pool.submit(load, index + ahead))
-            yield clip, result
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
 
+    def __len__(self) -> int:
+        return len(self._rows)
 
-@torch.inference_mode()
-def encode_inputs(model, inputs):
-    """Replace the raw tensors of one clip's inputs by encoder features [P, D], in place."""
-    for stream in inputs.media_streams:
-        values = getattr(inputs, stream)
-        mask = torch.ones(1, len(values), dtype=torch.bool, device=model.device)
-        lengths = inputs.audio_lengths[None].to(model.device) if stream == "audio" else None
-        features, _ = model.encode(stream, values[None].to(model.device), mask, lengths)
-        setattr(inputs, stream, features[0].float().cpu().clone())
-    inputs.audio_lengths = None
-    return inputs
+    def __contains__(self, key) -> bool:
+        return key in self._rows
 
+    def facts(self, key: str) -> Facts:
+        """Streams with their positions, and the words, of a clip; reads nothing."""
+        row = self._rows[key]
+        return Facts({stream: row.streams[stream][1] for stream in self._streams if stream in row.streams},
+                     self._words(key))
 
-def fingerprint(config, clips: list[Clip], **options) -> str:
-    """Key of a table: encoders and their weights, preprocessing, every file's path, size and time of change."""
-    settings = {name: getattr(config, name) for name in _SETTINGS}
-    parts = [json.dumps(settings, sort_keys=True), json.dumps(options, sort_keys=True)]
-    for name in (config.audio_encoder, config.visual_encoder):
-        parts.append(_weights_signature(name) if name else "")
-    for clip in clips:
-        for path in (clip.media, clip.audio):
-            if path is not None and path.is_file():
-                status = path.stat()
-                parts.append(f"{path}:{status.st_size}:{status.st_mtime_ns}")
-        parts.append(clip.key)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _weights_signature(name: str) -> str:
-    """Where an encoder's weights lie, and their size and time of change where that is a folder."""
-    resolved = hub.resolve(name)
-    files = sorted(Path(resolved).glob("*.safetensors")) if Path(resolved).is_dir() else []
-    return ":".join([resolved, *(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files)])
+    def _words(self, key: str) -> str | None:
+        if not self._with_words:
+            return None
+        given = self.clips[key].words
+        return self._rows[key].words if given is None and self._transcribe else given
 
 
-def compute_features(model, processor, clips: list[Clip], folder: Path, reader: str = "pyav", workers: int = 0,
-                     max_skip_ratio: float = 0.005, keep: bool = True, title: str = "features",
-                     **options) -> dict[str, object]:
-    """Encoder features of clips: from the table in `folder` where its key fits, computed otherwise.
+class FeatureStore(StoredClips):
+    """A store of features, read as it is asked for: tensors stay on disk. May be read from several threads."""
 
-    Args:
-        options: go to `processor.load`: `transcribe`, `streams`, `speed`.
-    Returns:
-        clip key -> `Inputs` with features. Unreadable clips are missing and listed in `folder/skipped.jsonl`.
-    Raises:
-        ValueError: more than `max_skip_ratio` of the clips cannot be read.
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._files: dict[Path, object] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, folder: str | Path, config, clips: list[Clip], reader: str = "pyav", transcribe: bool = False,
+             speeds: tuple[float, ...] = (1.0,), weights: str | Path | None = None,
+             check_media: bool = True) -> FeatureStore:
+        """The features of clips in a store.
+
+        Args:
+            config: the model's configuration, with its parts described; the store may hold more streams.
+            reader, transcribe, weights: as for `store_settings`; they must be those that the store was made with.
+            speeds: speeds of the sound that must be there.
+            check_media: False trusts the media files to be the recorded ones, for one process that has checked.
+        Raises:
+            ValueError: no store, one that was made with other settings, a hostile one, or a media file that is not
+                the one that the store was made from.
+        """
+        index = read_index(Path(folder))
+        wanted = store_settings(config, "features", reader, transcribe, weights)
+        check_settings(Path(folder), index.settings, wanted, exact=False)
+        return cls(folder, config, clips, index, speeds, transcribe and "text" in config.streams, check_media)
+
+    def __getitem__(self, key: str) -> Inputs:
+        row = self._rows[key]
+        features = {stream: self._tensor(row, stream) for stream in self._streams if stream in row.streams}
+        return Inputs(**features, words=self._words(key), notes=list(row.notes))
+
+    def variants(self, key: str) -> Sequence[Inputs]:
+        """The clip with its sound at each further speed, in their order, read as they are asked for; a clip without
+        sound has none."""
+        return _Speeds(self, key)
+
+    def _tensor(self, row: Row, stream: str) -> Tensor:
+        start, count = row.streams[stream]
+        with self._lock:
+            if row.shard not in self._files:  # maps the file; no file descriptor stays open
+                self._files[row.shard] = safe_open(row.shard, "pt")
+            file = self._files[row.shard]
+        # A copy: what is cut out is otherwise a view of the mapped file.
+        return file.get_slice(stream)[start : start + count].to(torch.float32, copy=True)
+
+
+class _Speeds(Sequence):
+    """One clip with its sound at the further speeds."""
+
+    def __init__(self, store: FeatureStore, key: str):
+        self.store, self.key = store, key
+        self.rows = [row for row in store._variants[key] if "audio" in row.streams and "audio" in store._streams]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Inputs:
+        return replace(self.store[self.key], audio=self.store._tensor(self.rows[index], "audio"))
+
+
+class RawClips(StoredClips):
+    """Clips read from their media each time they are asked for, with the facts that a survey found."""
+
+    def __init__(self, processor, reader: str, *arguments):
+        super().__init__(*arguments)
+        self._processor, self._reader = processor, reader
+
+    @classmethod
+    def open(cls, folder: str | Path, processor, clips: list[Clip], reader: str = "pyav", transcribe: bool = False,
+             check_media: bool = True) -> RawClips:
+        """Raw clips of a survey; arguments and errors as for `FeatureStore.open`."""
+        index, config = read_index(Path(folder)), processor.config
+        wanted = store_settings(config, "survey", reader, transcribe)
+        check_settings(Path(folder), index.settings, wanted, exact=False)
+        return cls(processor, reader, folder, config, clips, index, (1.0,), transcribe and "text" in config.streams,
+                   check_media)
+
+    def __getitem__(self, key: str) -> Inputs:
+        """Raw tensors. Raises MediaError where a file cannot be read any more."""
+        inputs = self._processor.load(self.clips[key], reader=self._reader)
+        inputs.words, inputs.notes = self._words(key), list(self._rows[key].notes)
+        return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a store has of a clip: a row a speed (None where it has none), or why there is none to be had."""
+
+    rows: list[Row | None]
+    skip: str | None = None
+    changed: Path | None = None
+    absent: int = 0
+
+
+def find_all(index: Index, clips: list[Clip], speeds: tuple[float, ...], transcribe: bool,
+             check_media: bool = True) -> Iterator[Held]:
+    """What a store has of each clip, in their order; files are looked at by several threads."""
+    parts = [clips[start : start + 64] for start in range(0, len(clips), 64)]
+
+    def look(part: list[Clip]) -> list[Held]:
+        return [find_rows(index, clip, speeds, transcribe, check_media) for clip in part]
+
+    with ThreadPoolExecutor(CHECKING_THREADS) as pool, tqdm(
+            total=len(clips), desc="checking media files", unit="clip", delay=5, leave=False) as bar:
+        for found in pool.map(look, parts):
+            yield from found
+            bar.update(len(found))
+
+
+def find_rows(index: Index, clip: Clip, speeds: tuple[float, ...], transcribe: bool, check_media: bool = True) -> Held:
+    """Rows of a clip that were made from the files that it has now.
+
+    `changed` names a file where a row exists, but only of other media; `skip` is the reason why a clip could not
+    be read, as long as its files are the same.
     """
-    path = Path(folder) / f"features-{fingerprint(processor.config, clips, **options)}.safetensors"
-    if keep and path.is_file():
-        return _read(path, clips, processor)
-    table = read_inputs(processor, clips, folder, reader, workers, max_skip_ratio, title,
-                        encode=lambda inputs: encode_inputs(model, inputs), **options)
-    if keep and len(table) == len(clips):
-        _write(path, table, clips)
-    return table
+    checked: dict[str, tuple[Path | None, int]] = {}
 
+    def check(files: dict) -> tuple[Path | None, int]:
+        key = repr(sorted((role, fact and fact["sha256"], fact and fact["mtime_ns"]) for role, fact in files.items()))
+        if key not in checked:  # the speeds of a clip share their files
+            checked[key] = changed_file(clip, files) if check_media else (None, 0)
+        return checked[key]
 
-def read_inputs(processor, clips: list[Clip], folder: Path, reader: str = "pyav", workers: int = 0,
-                max_skip_ratio: float = 0.005, title: str = "clips", encode=None, **options) -> dict[str, object]:
-    """Clip key -> raw `Inputs`, or what `encode` makes of them; returns and raises as `compute_features`."""
-    table, skipped = {}, []
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / "skipped.jsonl").unlink(missing_ok=True)  # of an earlier run
-    loaded = load_all(processor, clips, workers, reader=reader, **options)
-    progress = tqdm(loaded, total=len(clips), desc=title, unit="clip")
-    for clip, inputs in progress:
-        if isinstance(inputs, Exception):
-            skipped.append({"id": clip.key, "file": str(clip.media), "row": clip.provenance, "reason": str(inputs)})
-            if len(skipped) > max_skip_ratio * len(clips):
-                write_jsonl(Path(folder) / "skipped.jsonl", skipped)
-                raise ValueError(f"{len(skipped)} of {len(clips)} clips cannot be read, more than the "
-                                 f"{max_skip_ratio:.1%} that data.max_skip_ratio allows; the last: {inputs} (list: {folder}/skipped.jsonl)")
-            continue
-        table[clip.key] = encode(inputs) if encode else inputs
-    if skipped:
-        write_jsonl(Path(folder) / "skipped.jsonl", skipped)
-    return table
-
-
-def _write(path: Path, table: dict[str, object], clips: list[Clip]) -> None:
-    tensors, facts = {}, {}
-    # A manifest's words may change without a change of the media, so only recognised words are kept here.
-    recognised = {clip.key for clip in clips if clip.words is None}
-    for key, inputs in table.items():
-        facts[key] = {"notes": inputs.notes, "words": inputs.words if key in recognised else None}
-        for stream in inputs.media_streams:
-            tensors[f"{key}\t{stream}"] = getattr(inputs, stream)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        save_file(tensors, temporary, metadata={"clips": json.dumps(facts)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _read(path: Path, clips: list[Clip], processor) -> dict[str, object]:
-    given = {clip.key: clip.words if "text" in processor.config.streams else None for clip in clips}
-    with safe_open(path, "pt") as file:
-        facts = json.loads(file.metadata()["clips"])
-        table = {key: Inputs(words=fact["words"] if given[key] is None else given[key], notes=fact["notes"])
-                 for key, fact in facts.items()}
-        for name in file.keys():
-            key, stream = name.split("\t")
-            setattr(table[key], stream, file.get_tensor(name))
-    return table
+    rows, changed, absent = [], None, 0
+    heard = clip.language if transcribe and clip.words is None else None
+    for speed in speeds:
+        chosen = None
+        for row in index.rows.get((clip.key, speed), []):
+            if speed == 1.0 and heard is not None and row.transcribed != heard:
+                continue
+            other, gone = check(row.files)
+            if other is None:
+                chosen, absent = row, max(absent, gone)
+                break
+            changed = changed or other
+        rows.append(chosen)
+    if None in rows:
+        for skip in index.skips.get(clip.key, []):
+            if skip["speed"] in (1.0, *speeds) and check(skip["files"])[0] is None:
+                return Held(rows, skip["reason"])
+    # Where the first speed is held, the others are merely missing.
+    return Held(rows, None, changed if rows[0] is None else None, absent)

@@ -7,6 +7,7 @@ S sequence tokens, N clips that have a stream.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,17 +18,33 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from affectgpt import hub
+from affectgpt.files import share_file
 from affectgpt.models import parts
 from affectgpt.models.configuration import VISUAL_STREAMS, AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
-from affectgpt.models.lora import merge_lora, with_lora
+from affectgpt.models.lora import with_lora
+from affectgpt.models.loss import labelled_loss
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
+from affectgpt.models.trained import TrainedParts
 
 WEIGHTS_NAME = "model.safetensors"
 
 
-class AffectGPTForConditionalGeneration(PreTrainedModel):
+@dataclass
+class AffectGPTOutput(CausalLMOutputWithPast):
+    """Loss and logits, and what a training run looks at.
+
+    `token_losses` [N] of the N labelled positions and `token_clips` [N], the clip of each; `stream_tokens` is
+    name -> (tokens [B, K, H], present bool [B]).
+    """
+
+    token_losses: Tensor | None = None
+    token_clips: Tensor | None = None
+    stream_tokens: dict[str, tuple[Tensor, Tensor]] | None = None
+
+
+class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
     """AffectGPT: any subset of `audio`, `face` and `frame` a clip, as raw tensors or as encoder features.
 
     A raw stream is told from features by its number of axes: sound [B, T, 1, L] and pictures
@@ -51,6 +68,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             language_model = with_lora(language_model, config)
         self.language_model = language_model
         self.lora_merged = False
+        self.autocast_dtype: torch.dtype | None = None  # set where the whole LLM is trained, in float32
         width = config.text_config.hidden_size
         self.audio_encoder = self.visual_encoder = self.fusion = None
         self.norms, self.projectors = nn.ModuleDict(), nn.ModuleDict()
@@ -143,25 +161,34 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 tokens[stream] = (norm(tokens[stream][0]), tokens[stream][1])
         return tokens
 
-    def embed(self, input_ids: Tensor, audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None,
-              frame=None, frame_mask=None) -> Tensor:
+    def embed(self, input_ids: Tensor, clip_ids: Tensor | None = None, tokens: dict | None = None, **streams) -> Tensor:
         """Token embeddings [B, S, H] with the placeholder tokens replaced by the streams' tokens.
 
+        Args:
+            clip_ids: [B, S], the clip of each token; by default every row is one clip.
+            tokens: what `stream_tokens` gave; made of `streams` (raw or features, with masks) where it is None.
         Raises:
             ValueError: a stream without placeholders, placeholders without their stream, or a wrong count.
         """
-        streams = self.encode_streams(audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
-        tokens = self.stream_tokens(streams) if streams else {}
+        if tokens is None:
+            encoded = self.encode_streams(**streams)
+            tokens = self.stream_tokens(encoded) if encoded else {}
+        if clip_ids is None:
+            clip_ids = torch.arange(len(input_ids), device=input_ids.device)[:, None].expand_as(input_ids)
+        clips = len(next(iter(tokens.values()))[1]) if tokens else int(clip_ids.max()) + 1
         # Placeholder ids lie outside the embedding table; any row serves, it is overwritten.
         is_placeholder = torch.zeros_like(input_ids, dtype=torch.bool)
         for token_id in self.config.placeholder_ids.values():
             is_placeholder |= input_ids == token_id
         embeds = self.language_model.get_input_embeddings()(input_ids.masked_fill(is_placeholder, 0))
+        if self.autocast_dtype is not None:
+            embeds = embeds.to(self.autocast_dtype)
+        counts = {stream: torch.bincount(clip_ids[input_ids == self.config.placeholder_ids[stream]], minlength=clips)
+                  for stream in self.config.media_streams}
         # The published prompts include one of pre-fusion and words alone; elsewhere a stream that is given must show.
-        fused = (input_ids == self.config.placeholder_ids.get("fusion", -1)).any(1) & (self.config.prompt_style == "published")
-        for stream in self.config.media_streams:
-            where = input_ids == self.config.placeholder_ids[stream]
-            count = where.sum(1)
+        fused = counts.get("fusion", torch.zeros_like(clip_ids[0, :1])) > 0 if self.config.prompt_style == "published" \
+            else torch.zeros(clips, dtype=torch.bool, device=input_ids.device)
+        for stream, count in counts.items():
             if stream not in tokens:
                 if count.any():
                     raise ValueError(f"the prompt has {stream} placeholders, but no {stream} was given")
@@ -171,9 +198,10 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             used = present & (count > 0) if stream == "fusion" else present & ((count > 0) | ~fused)
             wrong = (count != used * self.config.tokens_of(stream)).nonzero().flatten().tolist()
             if wrong:
-                row = wrong[0]
-                raise ValueError(f"row {row} of the batch has {int(count[row])} {stream} placeholders, and its "
-                                 f"{stream} gives {int(used[row]) * self.config.tokens_of(stream)} tokens")
+                clip = wrong[0]
+                raise ValueError(f"clip {clip} of the batch has {int(count[clip])} {stream} placeholders, and its "
+                                 f"{stream} gives {int(used[clip]) * self.config.tokens_of(stream)} tokens")
+            where = input_ids == self.config.placeholder_ids[stream]
             embeds = embeds.masked_scatter(where[..., None], values[used].to(embeds.dtype))
         return embeds
 
@@ -181,107 +209,85 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None,
                 audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
-                frame_mask=None, num_items_in_batch=None, return_logits: bool | None = None,
-                **kwargs) -> CausalLMOutputWithPast:
+                frame_mask=None, position_ids: Tensor | None = None, clip_ids: Tensor | None = None,
+                num_items_in_batch=None, return_logits: bool | None = None, **kwargs) -> AffectGPTOutput:
         """Loss and logits of a batch.
 
         Args:
             input_ids: [B, S] with K placeholder ids for each stream that a clip has.
             labels: [B, S], -100 where nothing is to be learned.
+            position_ids, clip_ids: [1, S] of clips packed into one row (`data.collate.collate_packed`); attention
+                does not cross from one to the other.
             num_items_in_batch: labelled tokens of the whole optimizer step; the loss is summed and divided by it.
             return_logits: [B, S, vocabulary]; by default only where there are no labels, since the LM head is
                 otherwise computed for labelled positions alone.
         """
-        embeds = self.embed(input_ids, audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
+        streams = self.encode_streams(audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
+        if labels is not None:
+            count = len(input_ids) if clip_ids is None else int(clip_ids.max()) + 1
+            streams = self._for_training(streams, count)
+        tokens = self.stream_tokens(streams) if streams else {}
+        embeds = self.embed(input_ids, clip_ids, tokens)
         if return_logits is None:
             return_logits = labels is None
         decoder = self.language_model.get_decoder()
         with self._mixed_precision(embeds):
-            hidden = decoder(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
-        head = self.language_model.get_output_embeddings()
-        hidden = hidden.to(head.weight.dtype)
-        loss = None
-        if labels is not None:
-            shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
-            labelled = shifted != -100
-            logits = head(hidden[labelled]).float()
-            total = nn.functional.cross_entropy(logits, shifted[labelled], reduction="sum")
-            loss = total / (num_items_in_batch if num_items_in_batch is not None else labelled.sum().clamp(min=1))
-        return CausalLMOutputWithPast(loss=loss, logits=head(hidden) if return_logits else None)
+            hidden = decoder(inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids,
+                             use_cache=False).last_hidden_state
+            head = self.language_model.get_output_embeddings()
+            if self.autocast_dtype is None:
+                hidden = hidden.to(head.weight.dtype)
+            loss = token_losses = token_clips = None
+            if labels is not None:
+                token_losses, where = labelled_loss(head, hidden, labels)
+                token_clips = (where // labels.shape[1]) if clip_ids is None else clip_ids.flatten()[where]
+                total = num_items_in_batch if num_items_in_batch is not None else max(1, len(where))
+                loss = token_losses.sum() / total
+            logits = head(hidden) if return_logits else None
+        return AffectGPTOutput(loss=loss, logits=logits, stream_tokens=tokens, token_clips=token_clips,
+                               token_losses=token_losses.detach() if token_losses is not None else None)
+
+    def _for_training(self, streams: dict, clips: int) -> dict:
+        """Streams, with an empty one for each that no clip of the batch has.
+
+        So every trained part takes part in every training pass: where ranks work together, one that left a
+        projector out would wait for the others for ever.
+        """
+        complete = {}
+        for stream in ("audio", *VISUAL_STREAMS):
+            if stream not in self.config.streams:
+                continue
+            empty = (torch.zeros(clips, 1, self._width(stream), device=self.device),
+                     torch.zeros(clips, 1, dtype=torch.bool, device=self.device))
+            values, mask = streams.get(stream, empty)
+            encoder = self.audio_encoder if stream == "audio" else self.visual_encoder
+            trained = [p for p in encoder.parameters() if p.requires_grad]
+            if trained:  # also where it ran: some encoders have parts that a forward pass does not reach
+                values = values + 0.0 * sum(p.sum() for p in trained)
+            complete[stream] = (values, mask)
+        return complete
 
     @torch.no_grad()
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, audio=None, audio_mask=None,
                  audio_lengths=None, face=None, face_mask=None, frame=None, frame_mask=None, **kwargs) -> Tensor:
         """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`."""
-        embeds = self.embed(input_ids, audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
+        embeds = self.embed(input_ids, audio=audio, audio_mask=audio_mask, audio_lengths=audio_lengths, face=face,
+                            face_mask=face_mask, frame=frame, frame_mask=frame_mask)
         with self._mixed_precision(embeds):
             return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
 
     def _mixed_precision(self, embeds: Tensor):
-        """LoRA is kept in float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""
+        """What is trained is float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""
         needed = embeds.dtype == torch.bfloat16 and not self.lora_merged
         return torch.autocast(embeds.device.type, torch.bfloat16, enabled=needed)
 
     def get_input_embeddings(self):
         return self.language_model.get_input_embeddings()
 
-    def gradient_checkpointing_enable(self, *args, **kwargs):
-        self.language_model.gradient_checkpointing_enable(*args, **kwargs)
+    def activation_checkpointing_enable(self, *args, **kwargs):
+        self.language_model.activation_checkpointing_enable(*args, **kwargs)
 
-    def gradient_checkpointing_disable(self):
-        self.language_model.gradient_checkpointing_disable()
-
-    # ------------------------------------------------------------------ what is trained, what is saved
-
-    def mark_trained(self, encoders: bool = False) -> list[str]:
-        """Freeze all but LoRA, projectors and pre-fusion (and the encoders, if asked); return the trained names.
-
-        The one place that decides it: the table that a run prints and the file that it saves follow from it.
-        """
-        frozen_encoders = () if encoders else ("audio_encoder.", "visual_encoder.")
-        for name, parameter in self.named_parameters():
-            if name.startswith("language_model."):
-                parameter.requires_grad = "lora_" in name
-            else:
-                parameter.requires_grad = not name.startswith(frozen_encoders)
-        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-
-    def part_sizes(self) -> list[tuple[str, int, int]]:
-        """(part, frozen parameters, trained parameters) of each part."""
-        sizes: dict[str, list[int]] = {}
-        for name, parameter in self.named_parameters():
-            part = "LoRA" if "lora_" in name else name.split(".")[0]
-            sizes.setdefault(part, [0, 0])[parameter.requires_grad] += parameter.numel()
-        return [(part, frozen, trained) for part, (frozen, trained) in sizes.items()]
-
-    def fit_norms(self, inputs: list) -> None:
-        """Standardise by the features of these inputs; raw inputs and streams without a norm are left as they are."""
-        for stream, norm in self.norms.items():
-            rows = [getattr(one, stream) for one in inputs if getattr(one, stream) is not None]
-            if rows and rows[0].ndim == 2:
-                norm.fit(torch.cat(rows).to(self.device))
-
-    def merge_lora(self) -> None:
-        """Add LoRA into the weights it adapts: faster generation, no more training."""
-        merge_lora(self.language_model)
-        self.lora_merged = True
-
-    def train(self, mode: bool = True):
-        """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
-        super().train(mode)
-        for encoder in (self.audio_encoder, self.visual_encoder):
-            if encoder is not None and not any(parameter.requires_grad for parameter in encoder.parameters()):
-                encoder.eval()
-        return self
-
-    def saved_names(self) -> set[str]:
-        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name."""
-        state = self.state_dict()
-        if self.config.bundled or not self.config.llm:
-            return set(state)
-        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        bridge = ("norms.", "projectors.", "fusion.", "token_norms.")
-        return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
+    # ------------------------------------------------------------------ folders
 
     def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:
         """Write config.json and model.safetensors; each file is whole or absent."""
@@ -296,20 +302,22 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
         try:
             save_file(tensors, temporary, metadata={"format": "pt"})
+            share_file(temporary)
             os.replace(temporary, folder / WEIGHTS_NAME)
         finally:
             temporary.unlink(missing_ok=True)
         self.config.save_pretrained(folder)
 
     @classmethod
-    def from_parts(cls, config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa"):
+    def from_parts(cls, config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa",
+                   quantization: str = "none"):
         """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA."""
         parts.describe_parts(config)
-        return cls._with_parts(config, dtype, attention)
+        return cls._with_parts(config, dtype, attention, quantization)
 
     @classmethod
-    def _with_parts(cls, config, dtype, attention):
-        language_model = parts.load_language_model(config.llm, dtype, attention, config.llm_rounding)
+    def _with_parts(cls, config, dtype, attention, quantization="none"):
+        language_model = parts.load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization)
         audio = visual = None
         # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
         if config.audio_config is not None and "audio" in config.streams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -10,15 +11,48 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from affectgpt import hub
+from affectgpt.models.attention import BY_CLIP
 from affectgpt.models.configuration import AffectGPTConfig
 
 
 def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
-                        rounding: str | None = None) -> nn.Module:
-    """A causal LM by hub id, local folder or starter name; `rounding` is a dtype that its weights pass through."""
-    stored = getattr(torch, rounding) if rounding else dtype
-    model = AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=stored, attn_implementation=attention)
-    return model.to(dtype)
+                        rounding: str | None = None, quantization: str = "none") -> nn.Module:
+    """A causal LM by hub id, local folder or starter name.
+
+    Args:
+        rounding: a dtype that its weights pass through.
+        quantization: "8bit" or "4bit" (NF4 with double quantization: Dettmers et al. 2023, arXiv 2305.14314).
+    Raises:
+        ValueError: quantization without bitsandbytes.
+    """
+    if quantization == "none":
+        stored = getattr(torch, rounding) if rounding else dtype
+        model = AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=stored, attn_implementation=attention)
+        return model.to(dtype)
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ValueError(f"model.quantization={quantization} needs bitsandbytes: pip install 'affectgpt[qlora]'")
+    from transformers import BitsAndBytesConfig
+
+    bits = BitsAndBytesConfig(load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit",
+                              bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+    return AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=dtype, attn_implementation=attention,
+                                                quantization_config=bits)
+
+
+def choose_attention(asked: str, dtype: str, device) -> str:
+    """The attention kernel to train with: flash attention where it is installed and can run, else SDPA clip by clip.
+
+    Raises:
+        ValueError: flash attention is asked for and not installed, or there is no GPU.
+    """
+    installed = importlib.util.find_spec("flash_attn") is not None
+    on_gpu = torch.device(device).type == "cuda"
+    if asked == "flash_attention_2" and not (installed and on_gpu):
+        raise ValueError(f"model.attention=flash_attention_2, but flash-attn is {'' if installed else 'not '}installed and "
+                         f"the device is {device}: set model.attention=auto")
+    if asked == "auto":
+        asked = "flash_attention_2" if installed and on_gpu and dtype == "bfloat16" else "sdpa"
+    return BY_CLIP if asked == "sdpa" else asked
 
 
 def load_tokenizer(name: str):

@@ -208,14 +208,22 @@ class AffectGPTProcessor(ProcessorMixin):
 
     # ------------------------------------------------------------------ batches
 
-    def training_sample(self, inputs: Inputs, question: str, answer: str, hidden: tuple[str, ...] = ()) -> dict:
-        """One training sample: token lists and the tensors of the streams that are shown."""
+    def training_text(self, inputs, question: str, answer: str, hidden: tuple[str, ...] = ()) -> dict:
+        """`input_ids`, `labels` and the streams `shown` of a training sample.
+
+        inputs: `Inputs`, or anything that knows its `media_streams` and `words`; no tensor is looked at.
+        """
         streams = self.prompt_streams(inputs, hidden)
         words = None if "text" in hidden else inputs.words
         prompt, target = self.prompt_ids(streams, words, question), self.answer_ids(answer)
         if self.config.prompt_style == "published":
             prompt = [self.begin_id, *prompt]  # only its training prompts have it
-        return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target, **_shown(inputs, streams)}
+        return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target, "shown": streams}
+
+    def training_sample(self, inputs: Inputs, question: str, answer: str, hidden: tuple[str, ...] = ()) -> dict:
+        """One training sample: token lists and the tensors of the streams that are shown."""
+        sample = self.training_text(inputs, question, answer, hidden)
+        return sample | _shown(inputs, sample.pop("shown"))
 
     def inference_sample(self, inputs: Inputs, question: str, hidden: tuple[str, ...] = ()) -> dict:
         """One sample to answer: the prompt and the tensors of the streams that are shown."""

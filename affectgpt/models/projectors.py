@@ -21,11 +21,10 @@ class FeatureNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("deviation", torch.ones(width))
 
-    def fit(self, features: Tensor) -> None:
-        """Take the statistics of features [N, D]."""
-        self.mean.copy_(features.float().mean(0))
+    def set(self, mean: Tensor, deviation: Tensor) -> None:
+        """Take the statistics [D] of a training set."""
+        self.mean.copy_(mean)
         # A channel that never moves must not be blown up by a division by almost nothing.
-        deviation = features.float().std(0, correction=0)
         self.deviation.copy_(torch.where(deviation > 1e-4, deviation, torch.ones_like(deviation)))
 
     def forward(self, features: Tensor) -> Tensor:

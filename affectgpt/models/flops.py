@@ -1,0 +1,79 @@
+"""Arithmetic of a training step, and the share of the machine's peak that it uses.
+
+A multiplication by a weight costs 2 operations a token forward, 2 for the gradient of its input and, only where the
+weight is trained, 2 for its own gradient: 4 N for frozen and 6 N for trained weights (Korthikanti et al. 2022,
+arXiv 2205.05198, appendix A, for 6 N; without weight gradients it is 4 N). Embedding look-ups cost nothing, padding
+does not count, and the head counts for labelled positions alone. Encoders count where they run.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+
+PEAKS = {"H200": 989e12, "H100": 989e12, "H20": 148e12, "A100": 312e12, "A800": 312e12, "L40S": 362e12, "A10G": 70e12,
+         "A6000": 155e12, "4090": 165e12, "V100": 125e12}
+"""Dense bfloat16 operations a second of GPUs by a part of their name (V100: float16), from their data sheets."""
+
+
+class StepCost:
+    """Operations of forward and backward passes of one model.
+
+    Args:
+        model: an AffectGPT model, after `mark_trained`.
+    """
+
+    def __init__(self, model):
+        language_model = model.language_model
+        head = language_model.get_output_embeddings().weight
+        table = language_model.get_input_embeddings().weight
+        self.head = _cost(head)
+        self.body = sum(_cost(p) for p in language_model.parameters()
+                        if p.ndim == 2 and p is not head and p is not table)
+        self.bridge = sum(6 * p.numel() for part in (model.projectors, model.fusion) if part is not None
+                          for p in part.parameters() if p.ndim == 2)
+        config = model.config.text_config
+        width = config.num_attention_heads * (getattr(config, "head_dim", None)
+                                              or config.hidden_size // config.num_attention_heads)
+        # Scores and weighted sum, 2 operations each, over half of the positions: causal. Three times with backward.
+        self.attention = 3 * 2 * config.num_hidden_layers * width
+
+    def operations(self, tokens: int, labelled: int, squares: int, clips: int = 0) -> float:
+        """Operations of a step.
+
+        Args:
+            tokens: real tokens. labelled: those with a label. squares: sum over clips of their length squared.
+            clips: clips whose streams pass the projectors (about one vector a token of theirs).
+        """
+        return self.body * tokens + self.head * labelled + self.attention * squares + self.bridge * clips
+
+
+def _cost(weight: nn.Parameter) -> int:
+    # Weights of QLoRA are packed: two of 4 bits in a byte; their own shape is kept beside them.
+    state = getattr(weight, "quant_state", None)
+    count = state.shape.numel() if state is not None else weight.numel()
+    return (6 if weight.requires_grad else 4) * count
+
+
+def peak_operations(device: torch.device, dtype: torch.dtype = torch.bfloat16) -> tuple[float, str]:
+    """(operations a second, where the figure is from): a data sheet's for a known GPU, else measured by a matmul.
+
+    dtype: what the model computes in; a data sheet's figure is that of bfloat16.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        for part, peak in PEAKS.items():
+            if part in name:
+                return peak, f"data sheet of {name}"
+    size = 8192 if device.type == "cuda" else 1024
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        left @ right
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best, f"measured, {str(dtype).removeprefix('torch.')} matmul of {size} x {size}"

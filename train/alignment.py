@@ -1,0 +1,102 @@
+"""The alignment stage: projectors alone, drawn to the LLM's embeddings of the label words before tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from tqdm import tqdm
+
+from affectgpt.data.dataset import MEDIA_STREAMS, alignment_targets
+from affectgpt.models.alignment import alignment_loss
+
+ALIGNED = (*MEDIA_STREAMS, "fusion")
+BATCH = 32
+
+
+def target_tensors(clips: list, visual: str, space: list[str]) -> dict[str, torch.Tensor]:
+    """Alignment targets [B, C] of each stream for the clips of a batch."""
+    rows = [alignment_targets(clip, visual, space) for clip in clips]
+    return {stream: torch.tensor([row[stream] for row in rows]) for stream in ALIGNED}
+
+
+def aligned_loss(stream_tokens: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:
+    """Alignment loss of a batch's tokens; without any stream or known label it is a zero without a gradient."""
+    targets = {stream: value.to(table.device) for stream, value in targets.items()}
+    return alignment_loss(stream_tokens, targets, table) if stream_tokens else table.new_zeros(())
+
+
+def whole_batches(dataset, processor, space: list[str], order: list[int]) -> Iterator[tuple[dict, dict]]:
+    """(streams, targets) of all clips and their variants, nothing hidden, read a batch at a time.
+
+    order: which batches, by number; `count_batches` of them exist.
+    """
+    samples = _samples(dataset)
+    for number in order:
+        part = []
+        for clip, choice in samples[number * BATCH : (number + 1) * BATCH]:
+            inputs = dataset.variants[clip.key][choice - 1] if choice else dataset.inputs[clip.key]
+            part.append({"input_ids": [0], "audio_lengths": inputs.audio_lengths,
+                         **{stream: getattr(inputs, stream) for stream in MEDIA_STREAMS}})
+        batch = processor.collate(part)
+        streams = {key: value for key, value in batch.items() if key.startswith(MEDIA_STREAMS)}
+        clips = [clip for clip, _ in samples[number * BATCH : (number + 1) * BATCH]]
+        yield streams, target_tensors(clips, processor.config.fusion_visual, space)
+
+
+def _samples(dataset) -> list[tuple]:
+    return [(clip, choice) for clip, _ in dataset.items
+            for choice in range(1 + len(dataset.variants.get(clip.key, ())))]
+
+
+def count_batches(dataset) -> int:
+    """Batches of `whole_batches`."""
+    return -(-len(_samples(dataset)) // BATCH)
+
+
+def align(model, processor, recipe, train_set, validation_set, table: torch.Tensor, space: list[str],
+          show: bool = True) -> float:
+    """Draw projectors to the label words; keep the epoch with the best validation loss, and return that loss.
+
+    The frozen LLM takes no part, so an epoch over features is a matter of a second.
+    """
+    parameters = [parameter for name, parameter in model.named_parameters()
+                  if parameter.requires_grad and not name.startswith("language_model.")]
+    optimizer = torch.optim.AdamW(parameters, recipe.train.alignment_learning_rate,
+                                  weight_decay=recipe.train.weight_decay)
+    count, epochs = count_batches(train_set), recipe.train.alignment_epochs
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * count)
+    generator = torch.Generator().manual_seed(recipe.train.seed)
+    best, best_state = float("inf"), None
+
+    def loss_of(streams: dict, targets: dict) -> torch.Tensor:
+        streams = {key: value.to(model.device) for key, value in streams.items()}
+        return aligned_loss(model.stream_tokens(model.encode_streams(**streams)), targets, table)
+
+    progress = tqdm(range(epochs), desc="alignment", unit="epoch", disable=not show)
+    for _ in progress:
+        model.train()
+        order = torch.randperm(count, generator=generator).tolist()
+        for streams, targets in whole_batches(train_set, processor, space, order):
+            loss = loss_of(streams, targets)
+            if loss.requires_grad:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            schedule.step()
+        model.eval()
+        with torch.no_grad():
+            order = list(range(count_batches(validation_set)))
+            losses = [float(loss_of(*batch)) for batch in whole_batches(validation_set, processor, space, order)]
+        validation = sum(losses) / len(losses)
+        progress.set_postfix(validation=f"{validation:.3f}")
+        if validation < best:
+            best = validation
+            best_state = [parameter.detach().clone() for parameter in parameters]
+    if best_state is None:
+        raise ValueError(f"the alignment loss is {validation} in every epoch: lower train.alignment_learning_rate")
+    with torch.no_grad():
+        for parameter, value in zip(parameters, best_state, strict=True):
+            parameter.copy_(value)
+            parameter.grad = None
+    return best

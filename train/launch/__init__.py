@@ -1,0 +1,1 @@
+"""Scripts that start a training run on one process, one machine or several."""
