@@ -200,6 +200,20 @@ def test_the_head_in_parts_gives_the_same_loss_and_gradient():
         found.append((losses.detach(), where, hidden.grad.clone(), head.weight.grad.clone()))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
+    head.weight.requires_grad = False
+    for chunk in (1024, 5):
+        hidden.grad = None
+        losses, where = labelled_loss(head, hidden, labels, chunk)
+        (losses * torch.arange(len(losses))).sum().backward()  # each loss with a factor of its own
+        weighted = hidden.grad.clone()
+        hidden.grad = None
+        logits = head(hidden.flatten(0, 1)[where])
+        plain = torch.nn.functional.cross_entropy(logits, labels.roll(-1, 1).flatten()[where], reduction="none")
+        torch.testing.assert_close(losses, plain)
+        (plain * torch.arange(len(plain))).sum().backward()
+        torch.testing.assert_close(weighted, hidden.grad)
+    with torch.no_grad():
+        torch.testing.assert_close(labelled_loss(head, hidden, labels)[0], plain)
     plain = torch.nn.functional.cross_entropy(head(hidden[:, :-1]).flatten(0, 1), labels[:, 1:].flatten(),
                                               ignore_index=-100, reduction="sum")
     torch.testing.assert_close(found[0][0].sum(), plain.detach())

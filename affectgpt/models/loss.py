@@ -23,6 +23,8 @@ def labelled_loss(head: nn.Module, hidden: Tensor, labels: Tensor, chunk: int = 
     shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100).flatten()
     where = (shifted != -100).nonzero().flatten()
     wanted, states = shifted[where], hidden.flatten(0, 1)[where]
+    if _is_frozen(head) and states.dtype == head.weight.dtype and torch.is_grad_enabled():
+        return FrozenHeadLoss.apply(states, head.weight, wanted, chunk), where
     if len(where) <= chunk:
         return _losses(head, states, wanted), where
     # More than one part: logits are computed again in the backward pass instead of being kept.
@@ -33,3 +35,37 @@ def labelled_loss(head: nn.Module, hidden: Tensor, labels: Tensor, chunk: int = 
 
 def _losses(head: nn.Module, states: Tensor, wanted: Tensor) -> Tensor:
     return nn.functional.cross_entropy(head(states).float(), wanted, reduction="none")
+
+
+def _is_frozen(head: nn.Module) -> bool:
+    """A plain frozen matrix that lies here whole; ZeRO 3 gathers weights only for modules that are called."""
+    return (type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad
+            and not hasattr(head.weight, "ds_id"))
+
+
+class FrozenHeadLoss(torch.autograd.Function):
+    """Losses [N] of states [N, H] under a frozen head [V, H]; the gradient is made in the forward pass.
+
+    A state's gradient depends on its own loss alone, so it can be kept (as [N, H]) until the factor of that loss is
+    known, and no logits outlive their part.
+    """
+
+    @staticmethod
+    def forward(context, states: Tensor, weight: Tensor, wanted: Tensor, chunk: int) -> Tensor:
+        losses = torch.empty(len(states), dtype=torch.float32, device=states.device)
+        gradients = torch.empty_like(states)
+        for start in range(0, len(states), chunk):
+            part = slice(start, start + chunk)
+            logits = (states[part] @ weight.T).float()
+            logits -= logits.logsumexp(-1, keepdim=True)
+            right = wanted[part, None]
+            losses[part] = -logits.gather(1, right)[:, 0]
+            logits.exp_().scatter_add_(1, right, torch.full_like(right, -1, dtype=logits.dtype))
+            gradients[part] = logits.to(weight.dtype) @ weight
+        context.save_for_backward(gradients)
+        return losses
+
+    @staticmethod
+    def backward(context, factors: Tensor):
+        (gradients,) = context.saved_tensors
+        return (gradients * factors[:, None]).to(gradients.dtype), None, None, None
