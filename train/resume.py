@@ -45,16 +45,17 @@ def settings_of(recipe: Recipe) -> dict:
             for name, value in vars(getattr(recipe, group)).items() if name not in free}
 
 
-def first_state(recipe: Recipe, checkpoint: Path | None, ranks: int) -> State:
+def first_state(recipe: Recipe, checkpoint: Path | None, world) -> State:
     """Where the run begins; the rows of a step stay what they were when it began.
 
     accumulation x ranks counts for a new run only: with it, the order of clips and the size of a step would change
     when a run goes on with another number of ranks.
     """
+    ranks = world.size
     if checkpoint is None:
         return State(rows_per_step=recipe.train.accumulation * ranks)
     state = read_state(checkpoint)
-    if state.rows_per_step != recipe.train.accumulation * ranks:
+    if world.is_main and state.rows_per_step != recipe.train.accumulation * ranks:
         passes = -(-state.rows_per_step // ranks)
         idle = passes * ranks - state.rows_per_step
         print(f"this run began with {state.rows_per_step} forward passes a step, and keeps them: {passes} on each of "

@@ -11,6 +11,7 @@ loss, write the model folder.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
         dry_run(recipe)
         return 0
     folder = run(recipe)
-    print(f"\nmodel: {folder}\nnext:  affectgpt describe CLIP --model {folder}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"\nmodel: {folder}\nnext:  affectgpt describe CLIP --model {folder}")
     return 0
 
 
@@ -172,7 +174,7 @@ def _run(recipe: Recipe, world) -> Path:
         model.activation_checkpointing_enable({"use_reentrant": False})
     groups = parameter_groups(model, recipe.train)
     engine = make_engine(model, groups, recipe)
-    state = first_state(recipe, resume, world.size)
+    state = first_state(recipe, resume, world)
     if resume is not None:
         engine.load_optimizer(load_optimizer(resume), state.step)
     log = RunLog(output, world.is_main, state.step, recipe.train.report_to, recipe.name, recipe_to_dict(recipe))
@@ -186,6 +188,7 @@ def _run(recipe: Recipe, world) -> Path:
         state = trainer.run()
     finally:
         log.close()
+        engine.close()
 
     folder = output / "model"
     if world.is_main:
@@ -233,7 +236,10 @@ def make_engine(model, groups: list[dict], recipe: Recipe):
 
     train, more = recipe.train, None
     if train.deepspeed_config is not None:
-        more = json.loads(Path(train.deepspeed_config).read_text(encoding="utf-8"))
+        try:
+            more = json.loads(Path(train.deepspeed_config).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"train.deepspeed_config: {train.deepspeed_config} is not JSON ({error})") from error
     settings = EngineSettings(clip_norm=train.clip_norm, zero_stage=train.zero_stage,
                               offload_optimizer=train.offload_optimizer, offload_parameters=train.offload_parameters,
                               deepspeed_config=more)

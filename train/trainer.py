@@ -58,7 +58,8 @@ class Trainer:
         """Train to the end; return the last state. The newest checkpoint is that of the last step."""
         state, bar = self.state, None
         if self.world.is_main:
-            bar = tqdm(total=round(self.total_clips), initial=state.clips, desc="training", unit="clip",
+            total = round(self.total_clips) if self.settings.max_steps < 0 else None
+            bar = tqdm(total=total, initial=state.clips, desc="training", unit="clip",
                        dynamic_ncols=True, disable=None)
         while not self._over():
             self.train_set.set_epoch(state.epoch)

@@ -31,9 +31,9 @@ class StepCost:
         table = language_model.get_input_embeddings().weight
         self.head = _cost(head)
         self.body = sum(_cost(p) for p in language_model.parameters()
-                        if p.ndim == 2 and p is not head and p is not table)
-        self.bridge = sum(6 * p.numel() for part in (model.projectors, model.fusion) if part is not None
-                          for p in part.parameters() if p.ndim == 2)
+                        if len(_shape(p)) == 2 and p is not head and p is not table)
+        self.bridge = sum(6 * _shape(p).numel() for part in (model.projectors, model.fusion) if part is not None
+                          for p in part.parameters() if len(_shape(p)) == 2)
         config = model.config.text_config
         width = config.num_attention_heads * (getattr(config, "head_dim", None)
                                               or config.hidden_size // config.num_attention_heads)
@@ -50,11 +50,14 @@ class StepCost:
         return self.body * tokens + self.head * labelled + self.attention * squares + self.bridge * clips
 
 
+def _shape(weight: nn.Parameter) -> torch.Size:
+    """Shape of the whole weight: ZeRO 3 and QLoRA keep it beside what is left of the tensor."""
+    packed = getattr(weight, "quant_state", None)
+    return packed.shape if packed is not None else getattr(weight, "ds_shape", weight.shape)
+
+
 def _cost(weight: nn.Parameter) -> int:
-    # Weights of QLoRA are packed: two of 4 bits in a byte; their own shape is kept beside them.
-    state = getattr(weight, "quant_state", None)
-    count = state.shape.numel() if state is not None else weight.numel()
-    return (6 if weight.requires_grad else 4) * count
+    return (6 if weight.requires_grad else 4) * _shape(weight).numel()
 
 
 def peak_operations(device: torch.device, dtype: torch.dtype = torch.bfloat16) -> tuple[float, str]:
