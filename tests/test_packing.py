@@ -256,6 +256,16 @@ def test_counted_operations_are_those_that_run(parts):  # noqa: F811
         assert cost.operations(100, 10, 5000) - cost.operations(100, 10, 0) == 6 * 2 * 64 * 5000
 
 
+def test_weights_that_lie_in_shares_count_whole(parts):  # noqa: F811
+    model, _ = tiny.model_and_processor(parts, streams=["text"], fusion="none")
+    model.mark_trained()
+    whole = StepCost(model).operations(100, 10, 500)
+    for parameter in model.parameters():
+        parameter.ds_shape = parameter.shape  # as ZeRO 3 leaves them
+        parameter.data = torch.empty(0, dtype=parameter.dtype)
+    assert StepCost(model).operations(100, 10, 500) == whole > 1e6
+
+
 def test_the_peak_is_measured_where_no_data_sheet_knows_the_device():
     peak, source = peak_operations(torch.device("cpu"), torch.float32)
     assert peak > 1e8 and "float32" in source

@@ -99,14 +99,16 @@ def time_recipe(recipe, steps: int, warmup: int) -> dict:
     from affectgpt.models.alignment import word_table
     from affectgpt.train import distributed, sft
     from affectgpt.train.checkpoints import Checkpoints, State
-    from affectgpt.train.trainer import Meter, Trainer, parameter_groups
+    from affectgpt.train.inputs import open_inputs
+    from affectgpt.train.rates import parameter_groups
+    from affectgpt.train.trainer import Meter, Trainer
 
     sft.limit_threads(recipe)
     world = distributed.start(recipe.train.device, deepspeed=recipe.train.engine == "deepspeed")
     try:
         splits = sft.read_splits(recipe)
         model, processor = sft.build(recipe, world.device)
-        inputs, _ = sft.open_inputs(model, processor, splits, recipe, world)
+        inputs, _ = open_inputs(model, processor, splits, recipe, world)
         clips = splits[recipe.data.train_split]
         space = label_space(clips)
         sets = [InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
@@ -146,7 +148,8 @@ def shape_row(options) -> list[dict]:
     from affectgpt.train.deepspeed_engine import DeepSpeedEngine
     from affectgpt.train.engine_settings import EngineSettings
     from affectgpt.train.engines import TorchEngine
-    from affectgpt.train.trainer import Meter, parameter_groups
+    from affectgpt.train.rates import parameter_groups
+    from affectgpt.train.trainer import Meter
 
     world = distributed.start("auto", deepspeed=options.zero_stage is not None)
     try:

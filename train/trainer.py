@@ -19,10 +19,8 @@ from affectgpt.models.flops import StepCost, peak_operations
 from affectgpt.train.alignment import aligned_loss, target_tensors
 from affectgpt.train.batches import BatchMaker, prefetch
 from affectgpt.train.checkpoints import Checkpoints, State
+from affectgpt.train.rates import rate_of
 from affectgpt.train.run_log import RunLog, step_line
-
-PROJECTOR = ("projectors.", "fusion.", "token_norms.")
-
 
 class Trainer:
     """Trains what `engine` holds.
@@ -107,10 +105,7 @@ class Trainer:
             progress = (state.step + 0.5) / settings.max_steps
         else:
             progress = (state.epoch + (state.clips_in_epoch + clips / 2) / len(self.train_set)) / settings.epochs
-        factor = schedule_factor(settings.schedule, settings.warmup_ratio, min(1.0, progress))
-        waits = state.step < settings.projector_warmup_steps
-        return [0.0 if waits and not name.startswith(PROJECTOR) else factor * peak_rate(settings, name)
-                for name in self.group_names]
+        return [rate_of(settings, name, state.step, min(1.0, progress)) for name in self.group_names]
 
     # ------------------------------------------------------------------ one step
 
@@ -154,7 +149,6 @@ class Trainer:
 
     def _log(self, norm: float, rates: list[float], aligned: float) -> None:
         meter, state = self.meter, self.state
-        rate_of = dict(zip(self.group_names, rates, strict=True))
         clips_per_second = meter.clips / meter.seconds
         if self.settings.max_steps > 0:
             eta = (self.settings.max_steps - state.step) * meter.seconds / meter.steps
@@ -162,7 +156,7 @@ class Trainer:
             eta = max(0.0, self.total_clips * (1 - self._progress())) / clips_per_second
         row = {
             "epoch": round(state.epoch + state.clips_in_epoch / len(self.train_set), 4),
-            "loss": meter.loss / max(1, meter.labelled), "learning_rate": max(rate_of.values()),
+            "loss": meter.loss / max(1, meter.labelled), "learning_rate": max(rates),
             "gradient_norm": norm, "tokens_per_second": meter.tokens / meter.seconds,
             "clips_per_second": clips_per_second, "labelled_share": meter.labelled / max(1, meter.tokens),
             "mfu": meter.operations / meter.seconds / (self.peak * self.world.size),
@@ -265,43 +259,3 @@ class Meter:
 def seed_row(seed: int, step: int, row: int) -> None:
     """Random numbers of one forward pass, equal wherever and whenever it is computed."""
     torch.manual_seed(((seed * 1_000_003 + step) * 65_537 + row) % 2**63)
-
-
-def schedule_factor(schedule: str, warmup: float, progress: float) -> float:
-    """Share of the peak learning rate at `progress` of a run, both 0 to 1."""
-    if progress < warmup:
-        return progress / warmup
-    rest = (progress - warmup) / (1 - warmup)
-    return {"constant": 1.0, "linear": 1 - rest, "cosine": 0.5 * (1 + math.cos(math.pi * rest))}[schedule]
-
-
-def peak_rate(settings, name: str) -> float:
-    """Peak learning rate of a parameter, by `train.learning_rates` or by the part that it belongs to."""
-    own = [start for start in settings.learning_rates if name.startswith(start)]
-    if own:
-        return settings.learning_rates[max(own, key=len)]
-    if name.startswith("language_model."):
-        return settings.learning_rate
-    return settings.projector_learning_rate if name.startswith(PROJECTOR) else settings.encoder_learning_rate
-
-
-def parameter_groups(model, settings) -> list[dict]:
-    """Trained parameters by part, learning rate and weight decay, for an engine.
-
-    Raises:
-        ValueError: a key of `train.learning_rates` that no trained parameter starts with.
-    """
-    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    for start in settings.learning_rates:
-        if not any(name.startswith(start) for name, _ in trained):
-            parts = ", ".join(sorted({name.split(".")[0] for name, _ in trained}))
-            raise ValueError(f"train.learning_rates.{start}: no trained parameter starts with this; trained are parts of "
-                             f"{parts}")
-    groups: dict[tuple, dict] = {}
-    for name, parameter in trained:
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0  # biases, norms and scales are left alone
-        key = (name.startswith(PROJECTOR), peak_rate(settings, name), decay)
-        group = groups.setdefault(key, {"params": [], "names": [], "lr": key[1], "weight_decay": decay})
-        group["params"].append(parameter)
-        group["names"].append(name)
-    return list(groups.values())
