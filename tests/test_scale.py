@@ -178,7 +178,8 @@ def test_a_store_of_other_settings_or_clips_is_refused(recipe, reference, corpus
 
 @pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_nothing_is_lost(recipe, tmp_path, kills):
-    more = ["train.max_steps=60", "train.evaluate_every=2", "train.save_every=2", "train.keep_checkpoints=3"]
+    last = 12 * kills  # enough that a run never ends before its kill
+    more = [f"train.max_steps={last}", "train.evaluate_every=2", "train.save_every=2", "train.keep_checkpoints=3"]
     assert train(recipe, tmp_path / "whole", *more) == 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, ROOT / "tests" / "kill_worker.py", str(kills), recipe,
@@ -188,8 +189,8 @@ def test_killed_at_random_moments_nothing_is_lost(recipe, tmp_path, kills):
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["kills"] == kills and seen["inside_a_save"] >= kills // 4
     steps = seen["newest_after_each"]
-    assert steps == sorted(steps) and steps[-1] == 60
-    same_weights(checkpoint(tmp_path / "killed", 60), checkpoint(tmp_path / "whole", 60), exact=True)
+    assert steps == sorted(steps) and steps[-1] == last
+    same_weights(checkpoint(tmp_path / "killed", last), checkpoint(tmp_path / "whole", last), exact=True)
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
 
 
