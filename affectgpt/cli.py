@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -19,10 +20,24 @@ VERBS = """\
   extract RECIPE      compute the features of frozen encoders once, for every later run
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
   benchmark           clips a second, the published way against this one; MFU of a model of any size
+  generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
+  label FILE          answers -> emotion labels and sentiment
+  score FILE          labels -> scores, as published and strict, with intervals
+  unibench            all sets of MER-UniBench in one table
+  report RESULTS      scores -> a page to look at
+  wheels fetch        get the official emotion wheels that published scores need
   evaluate MODEL      label accuracy of a model for every subset of its streams
   corpus FOLDER       make the starter corpus alone
   info MODEL          what a model is made of
 """
+
+JOBS = {
+    "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"), "benchmark": ("train.benchmark", "main"),
+    "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"), "evaluate": ("eval.accuracy", "main"),
+    "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "score": ("eval.score", "main"),
+    "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"), "wheels": ("eval.wheels", "main"),
+}
+"""Verb -> the module and function that do it."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,26 +57,15 @@ def _dispatch(arguments: list[str]) -> int | None:
         return describe(rest)
     if verb == "info":
         return info(rest)
-    if verb == "train":
-        from affectgpt.train.sft import main as job
-    elif verb == "extract":
-        from affectgpt.train.extract_features import main as job
-    elif verb == "benchmark":
-        from affectgpt.train.benchmark import main as job
-    elif verb == "starter":
-        from affectgpt.train.starter import main as job
-    elif verb == "corpus":
-        from affectgpt.train.starter import corpus_main as job
-    elif verb == "evaluate":
-        from affectgpt.eval.accuracy import main as job
-    else:
-        import difflib
+    if verb in JOBS:
+        module, function = JOBS[verb]
+        return getattr(importlib.import_module(f"affectgpt.{module}"), function)(rest)
+    import difflib
 
-        verbs = [line.split()[0] for line in VERBS.splitlines()]
-        near = difflib.get_close_matches(verb, verbs, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(verbs)}"
-        raise ValueError(f"unknown verb {verb!r}; {hint}")
-    return job(rest)
+    verbs = list(dict.fromkeys(line.split()[0] for line in VERBS.splitlines()))
+    near = difflib.get_close_matches(verb, verbs, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(verbs)}"
+    raise ValueError(f"unknown verb {verb!r}; {hint}")
 
 
 def describe(arguments: list[str]) -> int:

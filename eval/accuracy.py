@@ -23,7 +23,8 @@ from affectgpt.data import prompts
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json, atomic_write_text, write_jsonl
 from affectgpt.labels import basic_emotion
-from affectgpt.metrics.basic import accuracy, fisher_greater, macro_f1, majority_share, wilson_interval
+from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
+from affectgpt.metrics.stats import fisher_greater, wilson_interval
 
 
 def main(arguments: list[str]) -> int:

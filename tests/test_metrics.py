@@ -10,7 +10,8 @@ from scipy.stats import fisher_exact
 from sklearn.metrics import accuracy_score, f1_score
 from statistics import NormalDist
 
-from affectgpt.metrics.basic import accuracy, fisher_greater, macro_f1, majority_share, wilson_interval
+from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
+from affectgpt.metrics.stats import fisher_greater, wilson_interval
 
 LABELS = ["happy", "sad", "angry", "neutral"]
 

@@ -1,0 +1,155 @@
+"""Columns of per-clip numbers for label scores: hit rate and set-level scores, published and strict.
+
+The same counts as the functions of `metrics.openset`, in the form that `metrics.stats` resamples, and fast: every distinct
+answer is parsed and placed on the wheels once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from affectgpt.metrics import openset
+from affectgpt.metrics.label_lists import parse_labels
+from affectgpt.metrics.stats import Columns, ratio
+from affectgpt.metrics.wheels import WHEELS
+
+Answer = str | list | None
+
+
+class Placer:
+    """Answers -> their roots on each of the five wheels; remembers every distinct answer.
+
+    Args:
+        strict: count as `metrics.openset` says for "strict".
+    """
+
+    def __init__(self, tables, strict: bool, level: str = "level1"):
+        self.tables, self.level, self.strict = tables, level, strict
+        self._place = openset.strict_roots if strict else openset.published_roots
+        self._labels: dict[str, list[str]] = {}
+        self._placed: dict[str | None, tuple[str | None, ...]] = {}
+        self._roots: dict[str, tuple[frozenset[str], ...]] = {}
+
+    def labels(self, raw: str | list) -> list[str]:
+        """The labels that this way of counting reads."""
+        key = raw if isinstance(raw, str) else str(list(raw))
+        if key not in self._labels:
+            self._labels[key] = parse_labels(raw) if self.strict else openset.published_list(raw)
+        return self._labels[key]
+
+    def place(self, label: str | None) -> tuple[str | None, ...]:
+        """Root of a label on wheel 1 to 5, None where it has none; of no label at all for None."""
+        if label not in self._placed:
+            labels = [] if label is None else [label]
+            found = [self._place(labels, self.tables, wheel, self.level) for wheel in WHEELS]
+            self._placed[label] = tuple(next(iter(roots), None) for roots in found)
+        return self._placed[label]
+
+    def roots(self, raw: str | list) -> tuple[frozenset[str], ...]:
+        """Roots of all labels on wheel 1 to 5."""
+        key = raw if isinstance(raw, str) else str(list(raw))
+        if key not in self._roots:
+            columns = zip(*map(self.place, self.labels(raw) or [None]), strict=True)
+            self._roots[key] = tuple(frozenset(column) - {None} for column in columns)
+        return self._roots[key]
+
+    def first_roots(self, raw: str | list) -> tuple[str | None, ...]:
+        """Root of the first label alone on wheel 1 to 5, None where it has none."""
+        return self.place(next(iter(self.labels(raw)), None))
+
+
+def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> Columns:
+    """Published scores of a basic-emotion set: hit rate and mscore, means over the wheels.
+
+    A hit is any predicted root that is the target's; mscore divides it by the predicted roots that are some clip's target.
+    A missing answer is left out.
+    """
+    goals = [placer.roots(target) for target in targets]
+    candidates = [frozenset().union(*(goal[wheel] for goal in goals)) for wheel in range(5)]
+
+    def row(goal: tuple, said: tuple | None) -> list[float]:
+        counts = [0.0] * 15
+        for wheel in range(5 if said is not None else 0):
+            if goal[wheel]:
+                hits = len(said[wheel] & goal[wheel])
+                counts[wheel::5] = 1, hits, hits and hits / len(said[wheel] & candidates[wheel])
+        return counts
+
+    values = _rows(goals, answers, placer, row)
+
+    def finish(sums: np.ndarray) -> dict[str, np.ndarray]:
+        scored, hits, shares = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, 5), -2, 0)
+        return {"hit_rate": ratio(hits, scored).mean(-1), "mscore": ratio(shares, scored).mean(-1),
+                **_by_wheel(ratio(hits, scored))}
+
+    return Columns(values, finish)
+
+
+def set_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> Columns:
+    """Set-level precision, recall, F and mean F of single clips, means over the wheels.
+
+    Published counting leaves missing answers out; strict counting scores them 0.
+    """
+    def row(goals: tuple, said: tuple | None) -> list[float]:
+        counts = [0.0] * 20
+        if said is None and not placer.strict:
+            return counts
+        for wheel, (goal, guess) in enumerate(zip(goals, said or (frozenset(),) * 5, strict=True)):
+            if goal:
+                shared = len(goal & guess)
+                counts[wheel::5] = (1, shared and shared / len(guess), shared / len(goal),
+                                    2 * shared / (len(goal) + len(guess)))
+        return counts
+
+    values = _rows([placer.roots(target) for target in targets], answers, placer, row)
+
+    def finish(sums: np.ndarray) -> dict[str, np.ndarray]:
+        scored, precision, recall, sample = np.moveaxis(sums.reshape(*sums.shape[:-1], 4, 5), -2, 0)
+        precision, recall = ratio(precision, scored), ratio(recall, scored)
+        f = np.where(precision + recall == 0, 0.0, ratio(2 * precision * recall, precision + recall))
+        f = np.where(np.isnan(precision), np.nan, f)
+        wheels = ratio(sample, scored) if placer.strict else f
+        return {"f": f.mean(-1), "precision": precision.mean(-1), "recall": recall.mean(-1),
+                "sample_f": ratio(sample, scored).mean(-1), **_by_wheel(wheels)}
+
+    return Columns(values, finish)
+
+
+def _rows(goals: list[tuple], answers: Sequence[Answer], placer: Placer, row) -> np.ndarray:
+    """row(goal, said) for every clip, [N, C]; models repeat themselves, so each distinct pair is counted once."""
+    places: dict[tuple, int] = {}
+    table: list[list[float]] = []
+    index = np.empty(len(goals), dtype=np.int64)
+    for clip, (goal, answer) in enumerate(zip(goals, answers, strict=True)):
+        said = None if answer is None else placer.roots(answer)
+        place = places.setdefault((goal, said), len(table))
+        if place == len(table):
+            table.append(row(goal, said))
+        index[clip] = place
+    return np.array(table)[index]
+
+
+def _by_wheel(values: np.ndarray) -> dict[str, np.ndarray]:
+    return {wheel: values[..., index] for index, wheel in enumerate(WHEELS)}
+
+
+def scored_clips(columns: Columns) -> dict[str, int]:
+    """Wheel -> clips that count there; the first five columns of both kinds say so."""
+    return {wheel: int(count) for wheel, count in zip(WHEELS, columns.values[:, :5].sum(0), strict=True)}
+
+
+def first_label_scores(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> dict[str, float]:
+    """Accuracy, weighted and macro F1 of the first label as the one prediction, means over the wheels."""
+    from affectgpt.metrics import basic
+
+    wanted = [placer.first_roots(target) for target in targets]
+    given = [(None,) * 5 if answer is None else placer.first_roots(answer) for answer in answers]
+    rows = []
+    for wheel in range(5):
+        pairs = [(goal[wheel], said[wheel]) for goal, said in zip(wanted, given, strict=True) if goal[wheel] is not None]
+        both = [list(column) for column in zip(*pairs, strict=True)] or [[], []]
+        rows.append((basic.accuracy(*both), basic.weighted_f1(*both), basic.macro_f1(*both)))
+    accuracy, weighted, macro = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    return {"accuracy": accuracy, "weighted_f1": weighted, "macro_f1": macro}

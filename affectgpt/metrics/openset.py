@@ -1,0 +1,127 @@
+"""Sets of open-vocabulary labels against sets: precision, recall and F on emotion wheels, and hit rates.
+
+`tables` is anything with `root(label, wheel, level) -> str | None`: the official `metrics.wheels.WheelTables` or the
+project's own `affectgpt.lexicon.Lexicon`. Two ways of counting, never mixed:
+
+published: as the code of AffectGPT (Lian et al., arXiv 2501.16566; set metrics from OV-MER, arXiv 2410.01495) counts:
+    labels that are on no wheel are dropped, of the target and of the prediction alike, and clips without a mapped
+    target, every neutral one for example, are not scored.
+strict: nothing is dropped. A label that is on no wheel is a class of its own, so that an invented or unknown one costs
+    precision and an equal one still counts; an empty list says "neutral"; a missing answer is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from affectgpt.lexicon import NEUTRAL
+from affectgpt.metrics.label_lists import parse_labels
+from affectgpt.metrics.wheels import WHEELS
+
+
+def published_list(raw: str | Sequence[str]) -> list[str]:
+    """Labels of an answer as the official code reads them: one bracket off each end, cut at every comma and quote.
+
+    So "can't cope" becomes two labels; a list is read as its printed form would be.
+    """
+    text = raw if isinstance(raw, str) else str(list(raw))
+    text = text.removeprefix("[").removesuffix("]")
+    return [label for part in re.split("['\",]", text) if (label := part.strip().lower())]
+
+
+def published_roots(labels: Iterable[str], tables, wheel: str, level: str = "level1") -> frozenset[str]:
+    """Roots of the labels that are on the wheel; the others are dropped."""
+    return frozenset(root for label in labels if (root := tables.root(label, wheel, level)) is not None)
+
+
+def strict_roots(labels: Sequence[str], tables, wheel: str, level: str = "level1") -> frozenset[str]:
+    """Roots of all labels; one that is on no wheel stands for itself, and no label at all is neutral."""
+    if not labels:
+        return frozenset([NEUTRAL])
+    return frozenset(tables.root(label, wheel, level) or (NEUTRAL if label == NEUTRAL else f"'{label}'")
+                     for label in labels)
+
+
+def precision_recall(target: frozenset[str], prediction: frozenset[str]) -> tuple[float, float]:
+    """|Y and Y'| / |Y'| and |Y and Y'| / |Y| of one clip; both 0 where nothing was predicted."""
+    if not prediction or not target:
+        return 0.0, 0.0
+    shared = len(target & prediction)
+    return shared / len(prediction), shared / len(target)
+
+
+def harmonic_mean(precision: float, recall: float) -> float:
+    """F = 2 P R / (P + R); 0 where both are 0."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def set_scores(targets: Sequence, predictions: Sequence, tables, level: str = "level1",
+               strict: bool = False) -> dict:
+    """Set-level scores of a corpus, between 0 and 1.
+
+    F is made of the means of precision and recall over clips, wheel by wheel, and then averaged over the five wheels
+    (OV-MER, arXiv 2410.01495); `sample_f` is the mean over clips of 2 |Y and Y'| / (|Y| + |Y'|).
+
+    Args:
+        targets: a list of labels, or its printed form, for each clip.
+        predictions: the same; None for a missing answer, which is wrong.
+    Returns:
+        precision, recall, f, sample_f (means over wheels), scored (wheel -> clips), per_wheel (wheel -> f).
+        NaN where no clip has a target on some wheel.
+    """
+    read, roots = (parse_labels, strict_roots) if strict else (published_list, published_roots)
+    wanted = [read(target) for target in targets]
+    given = [None if prediction is None else read(prediction) for prediction in predictions]
+    rows, scored = [], {}
+    for wheel in WHEELS:
+        triples = []
+        for target, prediction in zip(wanted, given, strict=True):
+            goal = roots(target, tables, wheel, level)
+            if not goal:
+                continue
+            answer = frozenset() if prediction is None else roots(prediction, tables, wheel, level)
+            triples.append((*precision_recall(goal, answer), 2 * len(goal & answer) / (len(goal) + len(answer))))
+        scored[wheel] = len(triples)
+        means = [sum(column) / len(triples) for column in zip(*triples, strict=True)] if triples else [math.nan] * 3
+        rows.append((means[0], means[1], harmonic_mean(*means[:2]) if triples else math.nan, means[2]))
+    precision, recall, f, sample_f = (sum(column) / len(WHEELS) for column in zip(*rows, strict=True))
+    return {"precision": precision, "recall": recall, "f": f, "sample_f": sample_f, "scored": scored,
+            "per_wheel": {wheel: row[2] for wheel, row in zip(WHEELS, rows, strict=True)}}
+
+
+def synonym_group_scores(targets: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]],
+                         group: Callable[[str], str | None]) -> dict[str, float]:
+    """The MER2024 open-vocabulary score (Lian et al., MER 2024, arXiv 2404.17113): labels are merged into groups first.
+
+    accuracy is the mean over clips of |Y and Y'| / |Y'|, recall of |Y and Y'| / |Y|, over groups; the score is their mean.
+
+    Args:
+        group: label -> its group: `WheelTables.base` (forms only) or `WheelTables.canonical` (forms and synonyms), or
+            `groups_of(answer)` for the groups that an LLM made; None leaves the label in a group of its own.
+    """
+    pairs = [(frozenset(group(label) or label for label in target), frozenset(group(label) or label for label in answer))
+             for target, answer in zip(targets, predictions, strict=True)]
+    pairs = [(target, answer) for target, answer in pairs if target]
+    if not pairs:
+        return {"accuracy": math.nan, "recall": math.nan, "score": math.nan, "scored": 0}
+    both = [precision_recall(target, answer) for target, answer in pairs]
+    accuracy, recall = (sum(column) / len(both) for column in zip(*both, strict=True))
+    return {"accuracy": accuracy, "recall": recall, "score": (accuracy + recall) / 2, "scored": len(pairs)}
+
+
+def groups_of(answer: str | Sequence[Sequence[str]]) -> Callable[[str], str | None]:
+    """label -> its group, from an LLM's list of lists of synonyms; the first group that has a label keeps it.
+
+    >>> groups_of("[[happy, joyful], [sad]]")("joyful")
+    'happy'
+    """
+    if isinstance(answer, str):
+        answer = [parse_labels(part) for part in re.findall(r"\[([^\[\]]*)\]", answer)]
+    first: dict[str, str] = {}
+    for group in answer:
+        names = [label.strip().lower() for label in group]
+        for name in names:
+            first.setdefault(name, names[0])
+    return lambda label: first.get(label.strip().lower())
