@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from affectgpt.cli import main
@@ -23,7 +24,8 @@ class Table:
     """A wheel of three roots, the same five times; "tense" and "neutral" are on no wheel."""
 
     version = "toy"
-    words = {"happy": "joy", "glad": "joy", "sad": "sorrow", "angry": "rage", "furious": "rage", "t cope": "sorrow"}
+    words = {"happy": "joy", "glad": "joy", "sad": "sorrow", "angry": "rage", "furious": "rage", "t cope": "sorrow",
+             "disgusted": "disgust"}
 
     def root(self, label, wheel, level="level1"):
         return self.words.get(label)
@@ -113,14 +115,14 @@ def test_hit_rate_by_hand(tmp_path, capsys, toy_wheels):
     rows = [labelled("a", "happy", "[glad, sad, sad]"),     # hit; two candidate classes said
             labelled("b", "angry", "[tense]"),              # miss
             labelled("c", "neutral", "[happy]"),            # not on the wheel: published leaves it out
-            labelled("d", "sad", "[furious, sad, happy]")]  # hit; three classes said
+            labelled("d", "sad", "[furious, sad, happy, disgusted]")]  # hit; four said, of which three are targets
     results, _ = run_json(capsys, write(tmp_path / "p.jsonl", rows), "--set", "mer2023")
     entry = results["checkpoints"]["1"]
     assert entry["published"]["primary"] == pytest.approx(100 * 2 / 3, abs=1e-3)
     assert entry["published"]["mscore"] == pytest.approx(100 * (1 / 2 + 0 + 1 / 3) / 3, abs=1e-3)
     assert entry["published"]["scored"] == 3 and entry["n"] == 4
-    # strict: F of each clip 2/3, 0 ("tense" is a class of its own), 0 and 1/2; nothing is left out
-    assert entry["strict"]["primary"] == pytest.approx(100 * (2 / 3 + 0 + 0 + 1 / 2) / 4, abs=1e-3)
+    # strict: F of each clip 2/3, 0 ("tense" is a class of its own), 0 and 2/5; nothing is left out
+    assert entry["strict"]["primary"] == pytest.approx(100 * (2 / 3 + 0 + 0 + 2 / 5) / 4, abs=1e-3)
     assert entry["strict"]["scored"] == 4
     assert entry["strict"]["first_label"]["accuracy"] == pytest.approx(25.0)
 
@@ -215,7 +217,9 @@ def test_valence_error_and_correlation(tmp_path, capsys):
     truth, said = zip(*pairs, strict=True)
     assert found["valence_n"] == 5 and found["mae"] == pytest.approx(0.56)
     assert found["pearson"] == pytest.approx(pearsonr(truth, said).statistic, abs=1e-5)
-    assert -1 <= found["concordance"] <= found["pearson"]
+    centres = (sum(truth) / 5 - sum(said) / 5) ** 2
+    assert found["concordance"] == pytest.approx(2 * np.cov(truth, said, ddof=0)[0, 1]
+                                                 / (np.var(truth) + np.var(said) + centres), abs=1e-5)
     assert results["problems"]["bad_valence"]["count"] == 1 and "valence" in error
 
 
@@ -296,7 +300,7 @@ def test_two_systems_are_compared_on_the_same_clips(tmp_path, capsys):
     mine, theirs = (seeds(tmp_path, (share,), f"{name}.jsonl", checkpoints=(1,))
                     for name, share in (("mine", 0.9), ("theirs", 0.7)))
     row = run_json(capsys, mine, "--set", "cmumosi", "--against", theirs)[0]["comparison"]["strict"]
-    assert row["difference"] > 10 and row["interval"][0] > 0 and row["p"] < 0.01
+    assert row["difference"] > 10 and row["interval"][0] > 0 and 0 < row["p"] < 0.01
     row = run_json(capsys, mine, "--set", "cmumosi", "--against", mine)[0]["comparison"]["strict"]
     assert row["difference"] == 0 and row["p"] == 1
     assert "--checkpoint" in run_json(capsys, seeds(tmp_path, (0.5, 0.6), "two.jsonl"), "--set", "cmumosi", "--against",

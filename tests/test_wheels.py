@@ -41,6 +41,14 @@ def test_the_ties_of_the_official_tables_are_kept(word, roots, tables):
     assert [tables.root(word, wheel) for wheel in WHEELS] == roots
 
 
+def test_forms_and_synonyms_alone_merge_words(tables):
+    assert tables.base("joyfully") == "joyful" and tables.base("no such word") is None
+    words = {word: tables.canonical(word) for word in ("tense", "worried", "furious")}
+    assert words == {word: min(tables.synonyms[min(tables.forms[word])]) for word in words}
+    several = next(word for word in tables.forms if len(tables.synonyms[tables.base(word)]) > 2)
+    assert tables.canonical(several) == sorted(tables.synonyms[tables.base(several)])[0]
+
+
 def test_the_two_forms_of_the_newer_tables_are_equal(shared_data, tmp_path):
     folder = shared_data / "wheels" / "mer2026"
     shutil.copy(folder / "wheel_mapping.npz", tmp_path)
