@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -216,6 +217,9 @@ def _drop_torn_line(file: Any) -> None:
 
 def _to_json(value: Any, where: str, indent: int | None = None) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+        if not text.isascii() and re.search("[\ud800-\udfff]", text):  # half a character, which UTF-8 does not have
+            text = json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
+        return text
     except ValueError as error:
         raise ValueError(f"{where}: cannot be written as JSON ({error})") from error

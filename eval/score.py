@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--targets", metavar="FILE", help="JSON Lines or CSV with the name and target of every clip of "
                         "the set; then missing and unknown names are known")
     parser.add_argument("--checkpoint", help="score this one alone")
+    parser.add_argument("--question", help="score answers to this question alone (labels, description, ...)")
+    parser.add_argument("--streams", help="score answers from exactly these streams, for example audio,face,text")
     parser.add_argument("--select-on", metavar="FILE", help="choose the checkpoint by the strict score of these labelled "
                         "predictions of validation clips")
     parser.add_argument("--select-on-test", action="store_true", help="choose the checkpoint by the very clips that are "
@@ -62,7 +64,8 @@ def main(arguments: list[str]) -> int:
     kind = kind_of(options.name, options.kind)
     tables = load_wheels(kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
     results = score(options.files, options.name, kind, tables, options.targets, options.checkpoint, options.select_on,
-                    options.select_on_test, options.against, options.against_checkpoint, options.resamples)
+                    options.select_on_test, options.against, options.against_checkpoint, options.resamples,
+                    options.question, options.streams.split(",") if options.streams else None)
     for line in results["notes"]:
         print(f"note: {line}", file=sys.stderr)
     output = Path(options.output) if options.output else None
@@ -117,14 +120,16 @@ def fetched_wheels(version: str = "mer2025") -> Path:
 
 def score(files: list[str], name: str, kind: str, tables: dict, targets: str | None = None, checkpoint: str | None = None,
           select_on: str | None = None, select_on_test: bool = False, against: str | None = None,
-          against_checkpoint: str | None = None, resamples: int = stats.RESAMPLES) -> dict:
+          against_checkpoint: str | None = None, resamples: int = stats.RESAMPLES, question: str | None = None,
+          streams: list[str] | None = None) -> dict:
     """Scores of every checkpoint in the files, as the results that are written.
 
     Raises:
         ValueError: files without usable rows, an unknown checkpoint, or systems that cannot be paired.
     """
     known = read_targets(targets) if targets else None
-    found = read_predictions(files, known, keep_responses=kind == "description")
+    which = {"keep_responses": kind == "description", "question": question, "streams": streams}
+    found = read_predictions(files, known, **which)
     only(found, checkpoint)
     scorer = Scorer(kind, tables)
     names = scorer.clips(found)
@@ -144,10 +149,12 @@ def score(files: list[str], name: str, kind: str, tables: dict, targets: str | N
     if name in SETS and len(names) != SETS[name].clips:
         notes.append(f"{name} has {SETS[name].clips:,} clips in the published benchmark, and here {len(names):,} can be "
                      "scored")
-    results["chosen"] = choose(results, kind, tables, select_on, select_on_test, notes)
+    results["chosen"] = choose(results, kind, tables, select_on, select_on_test, question, streams)
     if against:
         first = checkpoint or (results["chosen"] or {}).get("checkpoint")
-        results["comparison"] = compare(scorer, found, names, first, against, against_checkpoint, known, counts)
+        other = read_predictions([against], known or found.targets, **which)
+        results["comparison"] = {"file": str(against),
+                                 **compare(scorer, found, names, first, other, against_checkpoint, counts)}
     return results
 
 
@@ -166,12 +173,12 @@ def spread(checkpoints: dict, mode: str) -> dict:
     return {key: value if key == "runs" else percent(value / 100) for key, value in stats.spread(scores).items()}
 
 
-def choose(results: dict, kind: str, tables: dict, select_on: str | None, select_on_test: bool,
-           notes: list[str]) -> dict | None:
+def choose(results: dict, kind: str, tables: dict, select_on: str | None, select_on_test: bool, question: str | None,
+           streams: list[str] | None) -> dict | None:
     """The checkpoint with the greatest strict score on validation clips, or, where asked for, on the test clips."""
     checkpoints = results["checkpoints"]
     if select_on:
-        judged = score([select_on], results["set"], kind, tables)["checkpoints"]
+        judged = score([select_on], results["set"], kind, tables, question=question, streams=streams)["checkpoints"]
         common = [key for key in checkpoints if key in judged and judged[key]["strict"]["primary"] is not None]
         if not common:
             raise ValueError(f"{select_on}: has none of the checkpoints {', '.join(checkpoints)}")
@@ -184,17 +191,16 @@ def choose(results: dict, kind: str, tables: dict, select_on: str | None, select
         if not scored:
             raise ValueError("--select-on-test: no checkpoint has a score")
         best = max(scored, key=lambda key: checkpoints[key][mode]["primary"])
-        notes.append(f"--select-on-test: the best of {len(scored)} checkpoints was chosen by the {mode} score of the very "
+        results["notes"].append(f"--select-on-test: the best of {len(scored)} checkpoints was chosen by the {mode} score of the very "
                      "clips that it is scored on, as in the published table. Such a number is too high; do not compare it "
                      "with one that validation clips chose")
         return {"checkpoint": best, "by": "test", "file": None, "candidates": len(scored)}
     return None
 
 
-def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | None, against: str,
-            against_checkpoint: str | None, known: dict | None, counts) -> dict:
+def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | None, other: Predictions,
+            against_checkpoint: str | None, counts) -> dict:
     """Paired differences, this system less the other one, in both ways of counting."""
-    other = read_predictions([against], known or found.targets, keep_responses=scorer.kind == "description")
     chosen = []
     for predictions, wanted, option in ((found, first, "--checkpoint"),
                                         (other, against_checkpoint or first, "--against-checkpoint")):
@@ -203,8 +209,7 @@ def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | N
             raise ValueError(f"{option}: name one of {', '.join(keys)}")
         chosen.append(wanted if wanted in keys else keys[0])
     scorer.count_answer_problems(other, names)
-    result: dict = {"file": str(against), "checkpoint": chosen[0], "against": chosen[1],
-                    "problems": other.problems.as_dict()}
+    result: dict = {"checkpoint": chosen[0], "against": chosen[1], "problems": other.problems.as_dict()}
     for mode in scorer.modes:
         mine, theirs = (scorer.columns(predictions, key, names, mode)[""]
                         for predictions, key in ((found, chosen[0]), (other, chosen[1])))

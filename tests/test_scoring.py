@@ -316,6 +316,21 @@ def test_several_files_are_several_seeds(tmp_path, capsys):
     assert results["spread"]["strict"]["min"] == min(scores) and results["spread"]["strict"]["std"] > 5
 
 
+def test_answers_to_other_questions_and_from_other_streams_are_other_systems(tmp_path, capsys):
+    rows = [{"checkpoint": 5, "name": "a", "target": 1.0, "response": "x", "question": question, "streams": streams,
+             "sentiment_raw": said} for question, streams, said in (
+                 ("labels", ["audio", "text"], "positive"), ("labels", ["text"], "negative"),
+                 ("sentiment", ["text"], "positive"))]
+    file = write(tmp_path / "p.jsonl", rows)
+    results, _ = run_json(capsys, file, "--set", "cmumosi")
+    assert {key: entry["strict"]["primary"] for key, entry in results["checkpoints"].items()} == {
+        "5 labels audio+text": 100, "5 labels text": 0, "5 sentiment text": 100}
+    assert "duplicate" not in results["problems"]
+    results, _ = run_json(capsys, file, "--set", "cmumosi", "--question", "labels", "--streams", "text,audio")
+    assert list(results["checkpoints"]) == ["5"] and results["rows"] == 1
+    assert "with question valence" in run_json(capsys, file, "--set", "cmumosi", "--question", "valence", code=2)[1]
+
+
 def test_descriptions_are_scored_by_their_clues(tmp_path, capsys):
     reference = "In the video, she smiles and her eyes are bright. In the audio, her voice is loud."
     rows = [{"name": "same", "target": reference, "response": reference, "clue_rating": 10, "label_rating": 8},

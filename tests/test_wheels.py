@@ -42,7 +42,7 @@ def test_the_ties_of_the_official_tables_are_kept(word, roots, tables):
 
 
 def test_forms_and_synonyms_alone_merge_words(tables):
-    assert tables.base("joyfully") == "joyful" and tables.base("no such word") is None
+    assert tables.base("joyfully") == min(tables.forms["joyfully"]) and tables.base("no such word") is None
     words = {word: tables.canonical(word) for word in ("tense", "worried", "furious")}
     assert words == {word: min(tables.synonyms[min(tables.forms[word])]) for word in words}
     several = next(word for word in tables.forms if len(tables.synonyms[tables.base(word)]) > 2)

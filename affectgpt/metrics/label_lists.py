@@ -66,7 +66,7 @@ def _of_value(value: object) -> list[str]:
 
 
 def _distinct(labels) -> list[str]:
-    return list(labels)
+    return list(dict.fromkeys(labels))
 
 
 def _literal(text: str) -> list[str] | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,15 @@ class Predictions:
 
 
 def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None = None,
-                     keep_responses: bool = False) -> Predictions:
+                     keep_responses: bool = False, question: str | None = None,
+                     streams: Sequence[str] | None = None) -> Predictions:
     """Rows of JSON Lines files; with several files a checkpoint is called "FILE:CHECKPOINT".
+
+    Rows of several questions or stream subsets are systems of their own: "30 labels audio+face".
 
     Args:
         targets: name -> target of every clip of the set, where another file has them; rows of other names are unknown.
+        question, streams: take only rows of this question and of exactly these streams.
         keep_responses: also keep the answers' text, which only descriptions are scored by.
     Raises:
         ValueError: a file is missing or has no usable row.
@@ -104,6 +108,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
     if len({path.stem for path in paths}) < len(paths):
         raise ValueError("two files have the same name, so their checkpoints cannot be told apart: rename one")
     found = Predictions(dict(targets or {}), {}, Problems())
+    systems: dict[tuple[str, str, str], dict[str, Prediction]] = {}
     for path in paths:
         prefix = f"{path.stem}:" if len(paths) > 1 else ""
         before = found.rows
@@ -114,14 +119,25 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
         with file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    _add_row(found, line, f"{path.name}:{number}", prefix, targets is not None, keep_responses)
+                    _add_row(found, systems, line, f"{path.name}:{number}", prefix, targets is not None, keep_responses,
+                             question, set(streams) if streams else None)
         if found.rows == before:
-            raise ValueError(f"{path}: has no rows of predictions; each line must be a JSON object with a name and a "
-                             "response, as `affectgpt generate` writes them")
+            which = "".join(f" with {key} {value}" for key, value in (("question", question), ("streams", streams))
+                            if value)
+            raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name and "
+                             "a response, as `affectgpt generate` writes them")
+    found.checkpoints = _named(systems)
     return found
 
 
-def _add_row(found: Predictions, line: bytes, place: str, prefix: str, closed: bool, keep_responses: bool) -> None:
+def _named(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> dict[str, dict[str, Prediction]]:
+    """Systems by the name of their checkpoint, and by question and streams only where these differ."""
+    differ = [place for place in (1, 2) if len({key[place] for key in systems}) > 1]
+    return {" ".join([key[0], *(key[place] or "(none)" for place in differ)]): rows for key, rows in systems.items()}
+
+
+def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix: str, closed: bool, keep_responses: bool,
+             question: str | None, streams: set[str] | None) -> None:
     try:
         row = json.loads(line)
         name = row["name"]
@@ -129,6 +145,9 @@ def _add_row(found: Predictions, line: bytes, place: str, prefix: str, closed: b
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
         found.problems.add("unreadable_row", place)
+        return
+    if question is not None and row.get("question") != question or \
+            streams is not None and streams != set(row.get("streams") or ()):
         return
     found.rows += 1
     if closed and name not in found.targets:
@@ -147,7 +166,9 @@ def _add_row(found: Predictions, line: bytes, place: str, prefix: str, closed: b
                             _valence(row, found.problems, place),
                             response if keep_responses and isinstance(response, str) else None,
                             (_rating(row, "clue_rating"), _rating(row, "label_rating")))
-    checkpoint = found.checkpoints.setdefault(f"{prefix}{row.get('checkpoint', 'only')}", {})
+    key = (f"{prefix}{row.get('checkpoint', 'only')}", str(row.get("question") or ""),
+           "+".join(map(str, row["streams"])) if isinstance(row.get("streams"), list) else "")
+    checkpoint = systems.setdefault(key, {})
     if name in checkpoint:
         found.problems.add("duplicate", f"{name} in {place}")
         if checkpoint[name] != prediction:
