@@ -1,0 +1,212 @@
+"""What the rules know of English: sentences, negation, whose emotion it is, hedges, conclusions. Pure functions.
+
+Tokens are lower-case words with their apostrophes, and the marks , ; : ( ).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*'?|[,;:()\u2014]|\.\.\.|\d+")
+_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"'})
+_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[a-z][.!?])(?=[A-Z])|\n+")
+_QUOTE = re.compile(r"(?<!\w)\"(?=\S)([^\"]{0,600}?)\"(?!\w)")
+_SINGLE_QUOTE = re.compile(r"(?<!\w)'(?=\w)([^'\n\"]{0,300}(?:'\w[^'\n\"]{0,300}){0,4})'(?!\w)")
+_CONCLUSION = re.compile(
+    r"\b(?:therefore|thus|hence|consequently|overall|in (?:conclusion|summary|short)|to sum up|all in all|"
+    r"taken together|taking (?:all|everything|into account))\b", re.IGNORECASE)
+_INFERENCE = re.compile(r"\b(?:infer|conclude|deduce|speculate|inferred|concluded|deduced|speculated|judged)\b",
+                        re.IGNORECASE)
+
+NEGATIONS = frozenset(
+    "not no never without neither nor cannot lack lacks lacking lacked hardly barely less none nothing".split())
+NOUN_NEGATIONS = frozenset("no without lack lacks lacking lacked nothing none".split())
+PHRASE_NEGATIONS = (("rather", "than"), ("instead", "of"), ("absence", "of"), ("devoid", "of"), ("free", "of"),
+                    ("free", "from"), ("far", "from"), ("no", "longer"), ("failed", "to"), ("fails", "to"),
+                    ("as", "opposed", "to"), ("other", "than"))
+NOT_NEGATING = frozenset(
+    "only just merely simply solely doubt wonder matter hide conceal help suppress control contain mask "
+    "restrain hold stop deny surprisingly".split())
+"""A negation followed by one of these says that the emotion is there: "not only angry", "cannot hide her joy"."""
+SCOPE_ENDS = frozenset(
+    "; : ( ) but however yet instead while whereas although though because then only just merely simply which who so "
+    "suggesting indicating showing expressing".split())
+SCOPE_TOKENS = 7
+
+HEDGES = frozenset("may might could possibly perhaps maybe probably likely potentially seemingly".split())
+SLIGHT = frozenset("slightly somewhat slight mildly bit little hint touch trace faintly".split())
+
+PEOPLE = frozenset(
+    "person people party man woman side character characters individual individuals speaker one ones".split())
+OTHERS = frozenset(
+    "others listener listeners audience viewer viewers interlocutor everyone everybody friend friends colleague "
+    "colleagues companion companions bystanders".split())
+CAUSING = frozenset("make makes made making leave leaves leaving cause causes causing caused".split())
+CALMING = frozenset(
+    "comfort comforts comforting console consoles consoling reassure reassures reassuring soothe soothes "
+    "soothing appease appeasing calm calming cheer".split())
+LINKS = frozenset(
+    "is are was were be being seems seem appears appear looks look feels feel becomes become gets get remains "
+    "looking feeling".split())
+FINITE = LINKS - {"be", "being", "looking", "feeling"}
+
+TOPICS = frozenset(
+    "topic matter matters issue issues situation situations event events news conversation discussion question "
+    "problem problems experience incident memory memories thing things subject moment content details "
+    "information".split())
+PLACES = frozenset(
+    "environment atmosphere scene scenes background setting place room light lighting weather colors colours "
+    "clothes clothing".split())
+
+SIGNS = frozenset(
+    "laughing cry tears tearful sigh trembling pointing argument serious seriously stern sternly earnest "
+    "earnestly focus attentive attentively attention monotonous polite politely".split())
+"""Words of the lexicon for what a body does and how somebody behaves; of a phrase, one of its words."""
+
+_DESCRIBED = TOPICS | PLACES
+_TAKES_OBJECT = LINKS | {"to", "at", "with", "by", "from"}
+_DETERMINERS = frozenset("a an the any of even much".split())
+_CLAUSE = LINKS | frozenset("i you he she it we they him her them this that there".split())
+_FUNCTION = frozenset(
+    "a an the this that these those his her its their my your our he she it they i you we is are was were be "
+    "been has have had does do did in on at of to for with by from as if than into about over after before "
+    "during not no so when where while who which what how".split())
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words of a phrase, those of a compound ("self-deprecating") singly, without apostrophes."""
+    return [plain(token) for token, _, _ in tokens(text) if token[0].isalpha()]
+
+
+def plain(token: str) -> str:
+    """A token without apostrophes, as the lexicon lists words ("can't" -> "cant")."""
+    return token.replace("'", "")
+
+
+def tokens(text: str) -> list[tuple[str, int, int]]:
+    """(lower-case word or mark, start, end) in the text; the words of a compound are tokens of their own."""
+    found = []
+    for match in _TOKEN.finditer(text):
+        token = match[0].lower()
+        found.append((token if token.endswith("s'") else token.rstrip("'"), match.start(), match.end()))
+    return found
+
+
+def straighten(text: str) -> str:
+    """A text with plain apostrophes and quotation marks."""
+    return text.translate(_STRAIGHT)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a text."""
+    return [part for part in _SENTENCE.split(text) if part and part.strip()]
+
+
+def without_quotes(text: str, names_emotion: Callable[[list[str]], bool]) -> str:
+    """A text without what stands in quotation marks. One or two words that name an emotion ('a "sad" look') stay."""
+    def replace(match: re.Match) -> str:
+        inside = words(match[1])
+        return match[1] if len(inside) <= 2 and names_emotion(inside) and match[1][-1:].isalpha() else " (...) "
+
+    return _SINGLE_QUOTE.sub(replace, _QUOTE.sub(replace, text))
+
+
+def conclusion_start(sentence: str) -> int | None:
+    """Where the conclusion of a sentence begins: its start ("Therefore ..."), or the verb behind its premises ("Based
+    on his tense face, we can infer that ..."). None for a sentence that concludes nothing."""
+    word, verb = _CONCLUSION.search(sentence), _INFERENCE.search(sentence)
+    if verb and not (word and word.start() < 4):
+        return verb.start()
+    return 0 if word else None
+
+
+def is_negated(tokens: list[str], start: int, end: int, places: set[int]) -> bool:
+    """True where a negation before the emotion reaches it.
+
+    It reaches to the end of its clause, at most `SCOPE_TOKENS` words, and over commas and "or" only from one emotion
+    to the next ("without any sadness, anger or fear"), with at most one other word between them.
+    """
+    distance, between, index = 0, 0, start - 1
+    while index >= 0 and distance < SCOPE_TOKENS:
+        token = tokens[index]
+        if tokens[max(0, index - 1) : index + 1] == ["anything", "but"]:
+            return True
+        if token in SCOPE_ENDS:
+            return False
+        if _negates(tokens, index):
+            # "Without a word she is angry": a negated noun says nothing of the clause behind it.
+            return token not in NOUN_NEGATIONS or not FINITE & set(tokens[index + 1 : start]) \
+                or tokens[index + 1] in ("one", "longer")
+        if token in (",", "and", "or"):
+            if index - 1 not in places and tokens[index - 1 : index] != [","] or between > 1:
+                return False
+        elif index in places:
+            between = 0
+        else:
+            between += 1 + (token in _CLAUSE) - (token in _DETERMINERS)
+            distance += 1
+        index -= 1
+    return False
+
+
+def _negates(tokens: list[str], index: int) -> bool:
+    token, after = tokens[index], tokens[index + 1 : index + 2]
+    if set(after) & NOT_NEGATING:
+        return False
+    if token in NEGATIONS or token.endswith("n't"):
+        return True
+    return any(tuple(tokens[index : index + len(phrase)]) == phrase for phrase in PHRASE_NEGATIONS)
+
+
+def _is_other(tokens: list[str], index: int) -> bool:
+    """True where the noun at `index` is somebody else."""
+    token = tokens[index].removesuffix("'s").removesuffix("'")
+    return token in OTHERS or token in PEOPLE and "other" in tokens[max(0, index - 2) : index] \
+        or token == "else" and tokens[max(0, index - 1)] in ("someone", "somebody", "anyone")
+
+
+def is_of_another(tokens: list[str], start: int, end: int) -> bool:
+    """True where the emotion is another person's."""
+    clause = start
+    while clause > 0 and tokens[clause - 1] not in SCOPE_ENDS and tokens[clause - 1] != ",":
+        clause -= 1
+    before = tokens[clause:start]
+    for index in range(clause, start):
+        if not _is_other(tokens, index):
+            continue
+        between = tokens[index + 1 : start]
+        if tokens[index].endswith("'") or tokens[index].endswith("'s"):
+            return len(between) <= 3
+        if set(tokens[clause:index]) & CAUSING and len(between) <= 4:
+            return True
+        if between and between[0] in LINKS and not set(before[: index - clause]) & _TAKES_OBJECT:
+            return True
+    calming = [index for index in range(clause, start) if tokens[index] in CALMING]
+    return bool(calming) and start - calming[-1] <= 4 and end < len(tokens) and _is_other(tokens, end)
+
+
+def is_of_topic(tokens: list[str], start: int, end: int, places: set[int]) -> bool:
+    """True where the emotion word describes a topic or a place: "a tense and difficult medical situation"."""
+    index = end
+    while index < len(tokens) and (index in places or tokens[index] in ("and", "or", ",")):
+        index += 1
+    if index + 1 < len(tokens) and tokens[index] not in _FUNCTION and tokens[index].isalpha() \
+            and tokens[index] not in _DESCRIBED:
+        index += 1
+    return index < len(tokens) and tokens[index] in _DESCRIBED
+
+
+def is_hedged(tokens: list[str], start: int) -> bool:
+    """True where the emotion only may be there."""
+    return bool(HEDGES & set(tokens[max(0, start - 8) : start]))
+
+
+def is_slight(tokens: list[str], start: int) -> bool:
+    """True where the emotion is weak."""
+    return bool(SLIGHT & set(tokens[max(0, start - 2) : start]))
+
+
+def verdict(positive: float, negative: float) -> str:
+    """The polarity with more votes; a tie is neutral."""
+    return "neutral" if positive == negative else "positive" if positive > negative else "negative"

@@ -1,0 +1,132 @@
+"""Answers that already are a list of labels, and what else an answer states outright: polarity and valence.
+
+    listed("The character's emotional state is worried, sad.")  ->  ["worried", "sad"]
+    listed("She smiles, so she seems happy.")                   ->  None: a description, for another extractor
+"""
+
+from __future__ import annotations
+
+import re
+
+from affectgpt.data.prompts import PUBLISHED_STOP
+from affectgpt.labels import POLARITIES
+from affectgpt.metrics.label_lists import parse_labels
+
+LONGEST_LIST = 20_000
+"""Characters; a longer answer is no list, whatever it looks like."""
+
+_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_THOUGHTS_END = re.compile(r"\A.*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
+_MARKUP = re.compile(r"\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)|^\s{0,3}#{1,6}\s+|`|"
+                     r"</?(?:b|i|em|strong|p|br|ul|ol|li|answer|subtitle)\s*/?>", re.MULTILINE | re.IGNORECASE)
+_SUBJECT = r"(?:emotions?|emotional (?:states?|labels?)|feelings?|moods?|labels?|answer)"
+_SENTENCE_LEAD = re.compile(rf"[\w', -]{{0,80}}?\b{_SUBJECT}\b[\w' -]{{0,40}}?\s(?:is|are|includes?|"
+                            r"would be|(?:can|may) be|(?:can be )?described as)\b:?\s*", re.IGNORECASE)
+_HEADING_LEAD = re.compile(rf"(?:\A|(?<=[.!?\n])\s{{0,4}})[\w' -]{{0,40}}\b{_SUBJECT}[ \w()]{{0,20}}:\s*(?=\S)",
+                           re.IGNORECASE)
+_BULLET_LINE = re.compile(r"\s*(?:[-*+\u2022]\s*|\(?\d{1,3}[.):]\s*)\w")
+_CLAUSE = re.compile(r"\b(?:because|since|which|who|while|when|where|although|though|but|due to|as if|so that|"
+                     r"therefore|he|she|they|i|you|we|is|are|was|were|am|seems?|appears?|feels?|"
+                     r"shows?|indicates?|suggests)\b")
+_NO_ANSWER = frozenset({"yes", "no", "ok", "okay", "true", "false", "unknown", "unclear", "thanks", "hello", "accept",
+                        "reject", "same", "a1", "a2", "answer", "emotions", "labels"})
+_POLARITY_STATED = re.compile(r"\b(?:polarity|sentiment)\b[\w' ]{0,30}?(?:\bis\b|:|\bas\b)\W{0,4}("
+                              + "|".join(POLARITIES) + r")\b", re.IGNORECASE)
+_POLARITY_ALONE = re.compile(r"\W*(?:[\w' ]{0,40}\blabel\b[\w' ]{0,20}\bis\s+)?(" + "|".join(POLARITIES) + r")\W*",
+                             re.IGNORECASE)
+_VALENCE_STATED = re.compile(r"\b(?:valence|sentiment|polarity|score)\b[^.\d+-]{0,40}"
+                             r"([-+]?(?:\d+\.?\d*|\.\d+))(?![\w%])", re.IGNORECASE)
+_NUMBER_ALONE = re.compile(r"\W*?([-+]?(?:\d+\.?\d*|\.\d+))\W*")
+
+
+def clean(text: str) -> str:
+    """An answer without what is no answer: thoughts, code fences, bold and heading marks, the published end mark.
+
+    A thought that never ends leaves nothing: the model was cut off before it answered.
+    """
+    text = text.replace("\u2212", "-").replace("\u2019", "'").replace("\u2018", "'")
+    text = _THOUGHTS.sub(" ", text)
+    if "</" in text:
+        text = _THOUGHTS_END.sub("", text)
+    text = text.split(PUBLISHED_STOP)[0] if not text.lstrip().startswith(PUBLISHED_STOP) else text
+    return _MARKUP.sub("", _FENCE.sub("", text)).strip()
+
+
+def shorten(text: str, limit: int) -> str:
+    """The first and the last half of `limit` characters of a longer text; its conclusion stands at one of the ends."""
+    return text if len(text) <= limit else f"{text[: limit // 2]}\n...\n{text[-(limit // 2):]}"
+
+
+def listed(text: str) -> list[str] | None:
+    """Labels of a cleaned answer that is a list; None for a description. An empty list stands for "[]" or "none".
+
+    A list is: brackets; bulleted or numbered lines; "Emotions: a, b." at the start of any sentence; one sentence
+    "... emotional state is a, b." alone; words between commas; one or two bare words.
+    """
+    if len(text) > LONGEST_LIST:
+        return None
+    text = text.strip()
+    if re.fullmatch(r"[\[{].*[\]}]\.?", text, re.DOTALL):
+        return _named(parse_labels(text))
+    heading = None
+    for heading in _HEADING_LEAD.finditer(text):
+        pass
+    if heading:
+        labels = _listed_lines(text[heading.end():]) or _short(re.split(r"\n|(?<=[.!?])\s", text[heading.end():])[0], 4)
+        if labels is not None:
+            return labels
+    labels = _listed_lines(text)
+    if labels is not None:
+        return labels
+    body = _without_polarity(text)
+    lead = _SENTENCE_LEAD.match(body)
+    if lead:
+        return _short(body[lead.end():], 8)
+    if not body:
+        return []
+    labels = _short(body, 4)
+    alone = labels is not None and len(labels) == 1 and not re.search(r"[,;\n]", body.rstrip(" ,;"))
+    return None if alone and len(labels[0].split()) > 2 else labels
+
+
+def stated_polarity(text: str) -> str | None:
+    """The polarity that an answer states ("Polarity: negative.", "sentiment state is positive"); the last one."""
+    found = _POLARITY_STATED.findall(text[-LONGEST_LIST:])
+    alone = _POLARITY_ALONE.fullmatch(text) if len(text) < 200 else None
+    return found[-1].lower() if found else alone[1].lower() if alone else None
+
+
+def stated_valence(text: str) -> float | None:
+    """The number that an answer states as valence ("The valence score is -1.20."), or that is all of it."""
+    found = _VALENCE_STATED.search(text[:LONGEST_LIST]) or (_NUMBER_ALONE.fullmatch(text) if len(text) < 100 else None)
+    return float(found[1]) if found else None
+
+
+def _named(labels: list[str]) -> list[str]:
+    return [label for label in labels if label not in _NO_ANSWER]
+
+
+def _short(text: str, words: int) -> list[str] | None:
+    """Labels of a text in which each is at most so many words and none is a clause; None for other text."""
+    labels = parse_labels(text)
+    if any(len(label.split()) > words or _CLAUSE.search(label) for label in labels):
+        return None
+    named = _named(labels)
+    return named if named or not any(map(str.isalnum, text)) or not labels else None
+
+
+def _listed_lines(text: str) -> list[str] | None:
+    """Labels of lines that all are bulleted or numbered, below at most one line that ends in a colon."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].rstrip().endswith(":"):
+        lines = lines[1:]
+    if not lines or not all(map(_BULLET_LINE.match, lines)):
+        return None
+    return _short("\n".join(lines), 4)
+
+
+def _without_polarity(text: str) -> str:
+    """A short answer without its sentence about polarity."""
+    kept = [part for part in re.split(r"(?<=[.!?])\s+|\n", text) if not _POLARITY_STATED.search(part)]
+    return "\n".join(part for part in kept if part.strip()).strip()
