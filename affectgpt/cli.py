@@ -22,6 +22,7 @@ VERBS = """\
   benchmark           clips a second, the published way against this one; MFU of a model of any size
   generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
   label FILE          answers -> emotion labels and sentiment
+  judge FILE          an LLM's ratings of descriptions beside human-checked ones (EMER)
   score FILE          labels -> scores, as published and strict, with intervals
   unibench            all sets of MER-UniBench in one table
   report RESULTS      scores -> a page to look at
@@ -34,8 +35,9 @@ VERBS = """\
 JOBS = {
     "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"), "benchmark": ("train.benchmark", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"), "evaluate": ("eval.accuracy", "main"),
-    "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "score": ("eval.score", "main"),
-    "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"), "wheels": ("eval.wheels", "main"),
+    "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
+    "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
+    "wheels": ("eval.wheels", "main"),
 }
 """Verb -> the module and function that do it."""
 

@@ -116,19 +116,20 @@ class Asker:
 
     def labels(self, texts: list[str]) -> list[list[str]]:
         """Labels of descriptions [N]; an answer that is no list gives none and is counted."""
-        found = [_labels_of(answer) for answer in self._ask(LABELS, [shorten(text, LONGEST_TEXT) for text in texts])]
+        found = [_labels_of(answer) for answer in self.ask(LABELS, [shorten(text, LONGEST_TEXT) for text in texts])]
         self.not_a_list += found.count(None)
         return [labels or [] for labels in found]
 
     def sentiments(self, lists: list[list[str]]) -> list[str]:
         """Sentiment of label lists [N]; an answer that names none is neutral and counted."""
         texts = [f"[{', '.join(labels)}]" for labels in lists]
-        answers = self._ask(SENTIMENT, [shorten(text, LONGEST_TEXT) for text in texts])
+        answers = self.ask(SENTIMENT, [shorten(text, LONGEST_TEXT) for text in texts])
         found = [_sentiment_of(answer) for answer in answers]
         self.no_polarity += found.count(None)
         return [sentiment or "neutral" for sentiment in found]
 
-    def _ask(self, question: Question, texts: list[str]) -> list[str]:
+    def ask(self, question: Question, texts: list[str]) -> list[str]:
+        """Answers to one question about each text [N], "" for one that was refused; the cache is asked first."""
         longest = self.decoding.max_tokens or question.max_tokens
         settings = asdict(self.decoding) | {"max_tokens": longest}
         keys = [answer_key(self.model.identity, question.version, settings, text) for text in texts]

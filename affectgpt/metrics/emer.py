@@ -1,8 +1,8 @@
 """EMER: how far a description's clues and labels overlap with those of a human-checked one.
 
 The published scores (Lian et al., Explainable Multimodal Emotion Reasoning, arXiv 2306.15401) are ratings from 0 to 10 by
-an LLM: of the overlap of clues, and of the overlap of summarised emotional states. `CLUE_QUESTION` and `LABEL_QUESTION`
-ask for them and `parse_rating` reads them; any judge may write them into rows as `clue_rating` and `label_rating`.
+an LLM: of the overlap of clues, and of the overlap of summarised emotional states. `affectgpt judge` asks for them
+(`extractors.judge`) and writes them into rows as `clue_rating` and `label_rating`; `parse_rating` reads an answer.
 The strict score needs no judge: the shared content words of the two descriptions.
 """
 
@@ -17,15 +17,6 @@ import numpy as np
 
 from affectgpt.metrics.rows import Prediction
 from affectgpt.metrics.stats import Columns, ratio
-
-CLUE_QUESTION = (
-    "Two descriptions of the same person follow. Compare only the clues that they give for an emotion: what is seen, heard "
-    "and said. Rate from 0 to 10 how much the clues of the second overlap with those of the first; 0 for nothing in "
-    "common, 10 for the same clues. Answer with the number alone.\nFirst: {reference}\nSecond: {prediction}\nRating:")
-LABEL_QUESTION = (
-    "Two descriptions of the same person follow. Summarise the emotional states that each names, and rate from 0 to 10 how "
-    "much those of the second overlap with those of the first; 0 for nothing in common, 10 for the same states. Answer "
-    "with the number alone.\nFirst: {reference}\nSecond: {prediction}\nRating:")
 
 _NUMBER = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10(?![\d]))?(?![\d])")
 # Words that say nothing about a clip: function words, and the frame of every description.
