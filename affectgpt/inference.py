@@ -68,11 +68,12 @@ class Describer:
     Args:
         folder: a model folder written by training.
         device: "auto", "cpu" or "cuda".
+        dtype: what the LLM computes in, "float32" or "bfloat16"; None for what it was trained in.
     Raises:
         ValueError: no such folder, or one that is half written.
     """
 
-    def __init__(self, folder: str | Path, device: str = "auto"):
+    def __init__(self, folder: str | Path, device: str = "auto", dtype: str | None = None):
         import torch
 
         from affectgpt.config import Recipe, load_recipe
@@ -84,11 +85,17 @@ class Describer:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = AffectGPTProcessor.from_pretrained(folder)
         config = self.processor.config
-        self.model = AffectGPTForConditionalGeneration.from_pretrained(folder, config=config, dtype=config.dtype)
-        stored = load_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else Recipe()
+        self.model = AffectGPTForConditionalGeneration.from_pretrained(folder, config=config,
+                                                                       dtype=dtype or config.dtype)
+        recipe = folder / "recipe.yaml"
+        if not recipe.is_file() and folder.resolve().parent.name == "checkpoints":  # that of the run
+            recipe = folder.resolve().parent.parent / "recipe.yaml"
+        stored = load_recipe(recipe) if recipe.is_file() else Recipe()
         self.transcribe = stored.data.transcribe
         self.trained_encoders = stored.model.train_encoders
         self.model.merge_lora()
+        if dtype is not None:  # a folder that holds its LLM is loaded in float32, whatever is asked
+            self.model.language_model.to(getattr(torch, dtype))
         self.model.to(device).eval()
 
     def check_streams(self, streams: list[str] | None) -> list[str]:
@@ -97,14 +104,7 @@ class Describer:
         Raises:
             ValueError: a stream that the model does not have.
         """
-        config = self.processor.config
-        have = config.streams
-        if "fusion" in (streams or []) and not {"audio", config.fusion_visual} <= set(streams):
-            raise ValueError(f"the fusion stream is made of audio and {config.fusion_visual}: name both beside it")
-        for stream in streams or []:
-            if stream not in have:
-                raise ValueError(f"this model does not look at {stream!r}: it has {', '.join(have)}")
-        return list(streams) if streams else list(have)
+        return check_streams(self.processor.config, streams)
 
     def answers(self, samples: list[dict], batch_size: int = 16, max_new_tokens: int = 160) -> Iterator[str]:
         """Texts for samples of `processor.inference_sample`, in their order."""
@@ -163,6 +163,21 @@ class Describer:
             yield Description(str(clip.media), answer.description, list(answer.labels), answer.polarity, shown,
                               round(seconds + share, 2), inputs.words, inputs.notes,
                               {**inputs.seconds, "encoders and LLM": share})
+
+
+def check_streams(config, streams: list[str] | None) -> list[str]:
+    """The streams that a model of this configuration is to look at; all that it has where None.
+
+    Raises:
+        ValueError: a stream that the model does not have.
+    """
+    have = config.streams
+    if "fusion" in (streams or []) and not {"audio", config.fusion_visual} <= set(streams):
+        raise ValueError(f"the fusion stream is made of audio and {config.fusion_visual}: name both beside it")
+    for stream in streams or []:
+        if stream not in have:
+            raise ValueError(f"this model does not look at {stream!r}: it has {', '.join(have)}")
+    return list(streams) if streams else list(have)
 
 
 def check_model_folder(folder: str | Path) -> Path:

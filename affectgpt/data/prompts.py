@@ -16,6 +16,8 @@ from affectgpt.labels import POLARITIES, SYNONYMS, basic_emotion, polarity_of
 QUESTIONS = {
     "description": "Describe the person's emotion with its evidence.",
     "labels": "List the person's emotions.",
+    "sentiment": "Name the polarity of the person's emotion: positive, neutral or negative.",
+    "valence": "Rate the valence of the person's emotion from {low} to {high}, where 0 is neutral.",
 }
 """Question kind -> question of the default (chat) style."""
 
@@ -24,8 +26,11 @@ PUBLISHED_QUESTIONS = {
     "labels": "Please recognize all possible emotional states of the character.",
     "sentiment": "Please select the most likely sentiment label that can best describe the person's emotional state: "
                  "positive, negative, neutral.",
+    "valence": "Please rate the overall polarity of the main character's emotional state with one floating-point "
+               "number from {low} to {high}: below 0 is negative, 0 is neutral, above 0 is positive.",
 }
-"""Question kind -> question of the published system (MERTools / AffectGPT, Lian et al. 2025)."""
+"""Question kind -> question of the published system (MERTools / AffectGPT, Lian et al. 2025); that of valence means the
+same in other words."""
 
 SYSTEM_MESSAGE = "You read emotions."
 """Short on purpose: it is in every sequence."""
@@ -60,12 +65,21 @@ class Stream:
 Piece = Text | Outside | Stream
 
 
-def question_of(kind: str, style: str) -> str:
-    """The question of a kind; a kind that no table knows is an error naming those that exist."""
+def question_of(kind: str, style: str, valence_range: tuple[float, float] = (-1.0, 1.0)) -> str:
+    """The question of a kind; a kind that no table knows is an error naming those that exist.
+
+    valence_range: the lowest and the highest number that the question of valence allows.
+    """
     table = PUBLISHED_QUESTIONS if style == "published" else QUESTIONS
     if kind not in table:
         raise ValueError(f"unknown question kind {kind!r}: use one of {', '.join(table)}")
-    return table[kind]
+    low, high = valence_range
+    return table[kind].format(low=f"{low:g}", high=f"{high:g}")
+
+
+def rival_text(words: str | None, question: str) -> str:
+    """What any other chat model is asked beside the pictures and the sound: the words of a clip, then the question."""
+    return question if words is None else f'The person in this clip says: "{words}"\n{question}'
 
 
 def chat_pieces(streams: list[str], words: str | None, question: str) -> list[Piece]:
@@ -152,10 +166,16 @@ def answer(targets: Targets, kind: str, visible: list[str], style: str = "chat")
             return f"The character's emotional state is {', '.join(labels)}."
         if kind == "sentiment" and targets.sentiment:
             return f"The character's sentiment state is {targets.sentiment}."
+        if kind == "valence" and targets.valence is not None:
+            return f"The valence score is {targets.valence:.2f}."
         return description(targets, visible) if kind == "description" else None
+    if kind == "valence":  # known of the whole clip alone, whatever is visible
+        return None if targets.valence is None else f"Valence: {targets.valence:.2f}."
     if not labels:
-        return None
+        return f"Polarity: {targets.sentiment}." if kind == "sentiment" and targets.sentiment else None
     polarity = targets.sentiment if not targets.cues and targets.sentiment else polarity_of(labels)
+    if kind == "sentiment":
+        return f"Polarity: {polarity}."
     summary = f"Emotions: {', '.join(labels)}. Polarity: {polarity}."
     if kind == "labels":
         return summary

@@ -1,0 +1,1 @@
+"""What `eval/generate.py` is made of: who answers, what is asked, and how answers are kept."""

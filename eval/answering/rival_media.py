@@ -1,0 +1,82 @@
+"""What other models are shown of a clip: sampled pictures, the sound and the words, each where it is there.
+
+The same frames and the same sound that AffectGPT's own processor reads, before its own resizing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from affectgpt import media
+from affectgpt.data.clip import Clip
+
+MAX_SIDE = 768
+"""Pixels; larger pictures are made smaller while they are decoded. Chat models resize to about half of it."""
+FACE_SIDE = 336
+
+
+@dataclass
+class RivalInputs:
+    """`pictures` uint8 [T, height, width, 3] RGB and `sound` float32 [N] of 16 kHz; None where there is none."""
+
+    pictures: np.ndarray | None = None
+    sound: np.ndarray | None = None
+    words: str | None = None
+    visual: str = "frame"
+    notes: list[str] = field(default_factory=list)
+
+    def shown(self, streams: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `streams` that are there."""
+        there = {"audio": self.sound is not None, self.visual: self.pictures is not None,
+                 "text": self.words is not None}
+        return tuple(stream for stream in streams if there.get(stream))
+
+
+def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
+    """The streams `needed` of a clip.
+
+    Args:
+        frames: how many pictures of a video, evenly spread.
+    Raises:
+        MediaError: a file that cannot be read.
+    """
+    inputs = RivalInputs(words=clip.words if "text" in needed else None, visual="face" if "face" in needed else "frame")
+    if not needed & {"audio", "face", "frame"}:
+        return inputs
+    info = media.probe(clip.media) if clip.media is not None else None
+    if "audio" in needed:
+        source = clip.audio or (clip.media if info and info.has_audio else None)
+        sound = media.read_audio(source) if source is not None else None
+        if sound is None or not len(sound):
+            inputs.notes.append("no sound in this clip")
+        else:
+            inputs.sound = sound
+    if needed & {"face", "frame"}:
+        if info is None or not info.has_video and info.kind != "image":
+            inputs.notes.append("no picture in this clip")
+        else:
+            _load_pictures(clip.media, inputs, frames, reader)
+    return inputs
+
+
+def _load_pictures(path: Path, inputs: RivalInputs, frames: int, reader: str) -> None:
+    found = media.read_frames(path, frames, backend=reader, max_side=MAX_SIDE)
+    if inputs.visual == "frame":
+        inputs.pictures = found.images
+        return
+    crops = media.face_crops(found.images, size=FACE_SIDE)
+    inputs.pictures = crops.images
+    if crops.images is None:
+        inputs.notes.append(crops.note)
+
+
+def check_streams(streams: list[str], able: list[str], model: str) -> None:
+    """Raise ValueError for streams that this model cannot be shown, or not together."""
+    for stream in streams:
+        if stream not in able:
+            raise ValueError(f"--streams {stream}: {model} takes {', '.join(able)}")
+    if {"face", "frame"} <= set(streams):
+        raise ValueError("--streams: another model is shown the face or the whole frame, not both; name one of them")

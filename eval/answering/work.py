@@ -1,0 +1,142 @@
+"""The asking itself: one process's clips, read ahead, asked in batches, written down group by group."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+from affectgpt.eval.answering.answerers import Answer, Job, Request, row_seed
+from affectgpt.eval.answering.asking import target_of, tokens_of, wanted_targets
+from affectgpt.eval.answering.parts import Key, Parts
+from affectgpt.media import MediaError
+
+
+class Work:
+    """What one process asks, and how fast."""
+
+    def __init__(self, job: Job, source, parts: Parts, questions: dict[str, str], subsets: list[list[str]],
+                 started: float):
+        self.job, self.source, self.parts, self.questions, self.subsets = job, source, parts, questions, subsets
+        self.batch_size = job.batch_size or source.default_batch
+        self.started, self.answering, self.rows, self.blind, self.cut_off = started, 0.0, 0, 0, 0
+        self.clips: set[str] = set()
+        self.prepared: dict[str, Any] = {}
+        self.wanted: dict[str, str | None] = {}
+        self.device = ""
+
+    def answer(self, checkpoint, clips: list, todo: list, answered: dict[Key, Any]) -> None:
+        """Ask a checkpoint everything that is unanswered about the clips `todo`, a chunk of clips at a time."""
+        from tqdm import tqdm
+
+        from affectgpt.data.extraction import read_ahead
+
+        self.wanted = wanted_targets(clips, self.job.target)
+        needed = set(itertools.chain.from_iterable(self.subsets))
+        store = Path(self.job.features) if self.job.features else self.parts.folder / "features"
+        answerer = self.source.open(checkpoint, clips, needed, store)
+        self.device = answerer.device
+        for name, value in answerer.prepared.items():
+            self.prepared[name] = self.prepared.get(name, 0) + value
+        begun = time.perf_counter()
+
+        def load(clip):
+            try:
+                return clip, answerer.load(clip)
+            except MediaError as error:
+                return clip, error
+
+        bar = tqdm(total=len(todo) * len(self.questions) * len(self.subsets), desc=f"answers of {checkpoint}",
+                   unit="row", disable=None if self.job.rank == 0 else True)
+        chunk: list[Request] = []
+        limit = self.source.chunk * self.batch_size
+        with bar:
+            for clip, inputs in read_ahead(todo, load, self.job.workers):
+                requests = self.requests(checkpoint, clip, inputs, answerer, answered)
+                chunk += requests
+                bar.update(len(self.questions) * len(self.subsets) - len(requests))
+                if len(chunk) >= limit:
+                    self.ask(checkpoint, answerer, chunk, bar, begun)
+                    chunk = []
+            self.ask(checkpoint, answerer, chunk, bar, begun)
+        self.answering += time.perf_counter() - begun
+
+    def requests(self, checkpoint, clip, inputs, answerer, answered: dict[Key, Any]) -> list[Request]:
+        """What is still to be asked about a clip; one that shows nothing at all is skipped."""
+        if isinstance(inputs, MediaError):
+            self.parts.skip(clip, str(inputs))
+            return []
+        shown = [answerer.shown(inputs, tuple(subset)) for subset in self.subsets]
+        if not any(shown):
+            notes = "; ".join(inputs.notes) or "it has none of these streams"
+            self.parts.skip(clip, f"{clip.media or clip.provenance}: nothing to show: {notes}")
+            return []
+        made = []
+        for (kind, question), (subset, there) in itertools.product(self.questions.items(),
+                                                                   zip(self.subsets, shown, strict=True)):
+            if (str(checkpoint), clip.key, kind, tuple(subset)) not in answered:
+                seed = row_seed(self.job.seed, clip.key, question, ",".join(subset))
+                made.append(Request(clip, inputs, kind, question, tuple(subset), there,
+                                    tokens_of(self.job, self.source.style, kind), seed))
+        return made
+
+    def ask(self, checkpoint, answerer, chunk: list[Request], bar, begun: float) -> None:
+        """Answer a chunk and write it down group by group."""
+        # Requests of like length share a batch, so that little of it is padding.
+        chunk = sorted(chunk, key=lambda request: (request.max_new_tokens, answerer.length(request)))
+        waiting, since = iter(chunk), time.perf_counter()
+        for group in answerer.answers(chunk, self.batch_size):
+            seconds = (time.perf_counter() - since) / len(group)
+            pairs = list(zip(itertools.islice(waiting, len(group)), group, strict=True))
+            rows = [self.row(checkpoint, request, answer, seconds)
+                    for request, answer in pairs if answer.refused is None]
+            self.rows += len(rows)
+            self.cut_off += sum(answer.cut_off for _, answer in pairs)
+            self.blind += sum(not row["shown"] for row in rows)
+            self.clips |= {request.clip.key for request, answer in pairs if answer.refused is None}
+            self.parts.append(rows, self.facts(time.perf_counter() - begun))
+            for request, answer in pairs:
+                if answer.refused is not None:
+                    self.refuse(request, answer.refused)
+            bar.update(len(group))
+            since = time.perf_counter()
+
+    def refuse(self, request: Request, reason: str) -> None:
+        if not self.job.skip_refused:
+            raise ValueError(f"clip {request.clip.key}: {reason}; other answers are kept. To list such clips as "
+                             "skipped, run the same command again with --skip-refused")
+        self.parts.skip(request.clip, reason, refused=True)
+
+    def row(self, checkpoint, request: Request, answer: Answer, seconds: float) -> dict[str, Any]:
+        """One line of the output."""
+        clip = request.clip
+        return {"checkpoint": checkpoint, "name": clip.id, "target": target_of(clip, self.wanted),
+                "response": answer.text, "corpus": clip.corpus, "split": clip.split, "question": request.kind,
+                "streams": list(request.streams), "shown": list(request.shown), "model": self.job.model,
+                "confidence": None if answer.confidence is None else round(answer.confidence, 6),
+                "media": str(clip.media) if clip.media else None, "seconds": round(seconds, 4)}
+
+    def facts(self, answering: float) -> dict[str, Any]:
+        """What this process did up to now."""
+        seconds = self.answering + answering
+        spent = seconds + self.prepared.get("features_seconds", 0.0)
+        return {"rank": self.job.rank, "ranks": self.job.world_size, "device": self.device,
+                "batch_size": self.batch_size, "clips": len(self.clips), "rows": self.rows, "cut_off": self.cut_off,
+                "nothing_shown": self.blind,
+                **self.prepared, "answer_seconds": round(seconds, 3),
+                "clips_per_second": round(len(self.clips) / spent, 3),
+                "seconds": round(time.perf_counter() - self.started, 3)}
+
+    def report(self) -> str:
+        facts = self.facts(0.0)
+        features = f" and {facts['features_seconds']:.1f} s for features" if "features_seconds" in facts else ""
+        lines = [f"{facts['rows']} answers about {facts['clips']} clips in {facts['answer_seconds']:.1f} s{features} "
+                 f"on {self.device}: {facts['clips_per_second']:.2f} clips/s, "
+                 f"{facts['rows'] / max(facts['answer_seconds'], 1e-9):.2f} answers/s"]
+        if self.cut_off:
+            lines.append(f"note: {self.cut_off} answers were ended by their length; see --max-new-tokens")
+        if self.blind:
+            lines.append(f"note: {self.blind} answers were given with nothing shown, because the clip lacks those "
+                         "streams (their rows have an empty 'shown')")
+        return "\n".join(lines)
