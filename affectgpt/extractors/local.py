@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from affectgpt import hub
 from affectgpt.errors import quiet_libraries
+from affectgpt.models.control_tokens import ControlTokens
 
 _HOLE = "\u2063{}\u2063"  # stands for a message while the chat template is rendered
 
@@ -37,9 +38,7 @@ class LocalChat:
             self.model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").to(device).eval()
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"--llm hf:{source}: no causal LM can be loaded from it ({error})") from error
-        self.controls = {token.content: index for index, token in self.tokenizer.added_tokens_decoder.items()}
-        names = sorted(self.controls, key=len, reverse=True)
-        self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")") if names else None
+        self.control_tokens = ControlTokens(self.tokenizer)
         eos = self.tokenizer.eos_token_id
         self.pad_id = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else eos or 0
         self.longest = getattr(self.model.config, "max_position_embeddings", None) or 1 << 30
@@ -54,13 +53,13 @@ class LocalChat:
             if part in contents:
                 text += contents[part]
                 continue
-            for piece in self._split.split(part) if self._split else [part]:
-                if piece in self.controls:
-                    ids += [*self._plain(text), self.controls[piece]]
+            for piece in self.control_tokens.split(part):
+                if piece in self.control_tokens.ids:
+                    ids += [*self.control_tokens.plain(text), self.control_tokens.ids[piece]]
                     text = ""
                 else:
                     text += piece  # neighbouring texts are joined first, so that words merge as in one string
-        return ids + self._plain(text)
+        return ids + self.control_tokens.plain(text)
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         import jinja2
@@ -75,18 +74,6 @@ class LocalChat:
             first, second, *rest = messages
             joined = second | {"content": f"{first['content']}\n\n{second['content']}"}
             return self.tokenizer.apply_chat_template([joined, *rest], **options)
-
-    def _plain(self, text: str) -> list[int]:
-        """Ids of text in which nothing is a control token, whatever it looks like."""
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids if text else []
-        if any(index in self.tokenizer.added_tokens_decoder for index in ids):
-            # Added tokens that a tokenizer does not call special are still matched whole: break their spelling.
-            ids = []
-            for part in self._split.split(text):
-                for piece in [part[:1], part[1:]] if part in self.controls else [part]:
-                    if piece:
-                        ids += self.tokenizer(piece, add_special_tokens=False, split_special_tokens=True).input_ids
-        return ids
 
     def answer(self, conversations: list[list[dict[str, str]]], max_tokens: int, decoding) -> list[str]:
         """Texts [B] for conversations [B]; the oldest tokens of one that is too long for the model are left out.

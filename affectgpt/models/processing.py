@@ -6,7 +6,6 @@ Shapes: B clips, T frames or sound windows, L samples, K tokens a stream, S sequ
 from __future__ import annotations
 
 import math
-import re
 import time
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from affectgpt.data.collate import collate
 from affectgpt.data.inputs import Inputs
 from affectgpt.data.prompts import Outside, Stream, Text
 from affectgpt.models.configuration import PLACEHOLDERS, PUBLISHED_PLACEHOLDER_ORDER, AffectGPTConfig
+from affectgpt.models.control_tokens import ControlTokens
 
 _HOLE = "\u2063{}\u2063"  # stands for outside text while a chat template is rendered
 
@@ -48,8 +48,8 @@ class AffectGPTProcessor(ProcessorMixin):
             tokenizer.add_tokens(missing, special_tokens=True)
         ids = {stream: tokenizer.convert_tokens_to_ids(token) for stream, token in PLACEHOLDERS.items()}
         self.config.placeholder_ids = ids
-        self.controls = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
-        self._split = re.compile("(" + "|".join(map(re.escape, sorted(self.controls, key=len, reverse=True))) + ")")
+        self.control_tokens = ControlTokens(tokenizer)
+        self.controls = self.control_tokens.ids
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if self.config.prompt_style == "published":
             # The published system sets its own: a turn's opening as beginning, its end as end and padding.
@@ -170,9 +170,7 @@ class AffectGPTProcessor(ProcessorMixin):
         before, after = rendered.split(_HOLE.format("message"))
         wrapped: list[prompts.Piece | int] = []
         for part, inner in ((before, pieces), (after, [])):
-            for text in self._split.split(part):
-                if text:
-                    wrapped.append(self.controls.get(text, Text(text)))
+            wrapped += [self.controls.get(text, Text(text)) for text in self.control_tokens.split(part)]
             wrapped += inner
         return wrapped
 
@@ -185,25 +183,12 @@ class AffectGPTProcessor(ProcessorMixin):
                 text += piece.text
                 continue
             if text:
-                ids += self._plain(text)
+                ids += self.control_tokens.plain(text)
                 text = ""
             if isinstance(piece, Stream):
                 ids += [self.config.placeholder_ids[piece.name]] * self.config.tokens_of(piece.name)
             elif isinstance(piece, int):
                 ids.append(piece)
-        return ids
-
-    def _plain(self, text: str) -> list[int]:
-        """Ids of text in which nothing is a control token, whatever it looks like."""
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
-        if any(index in self.tokenizer.added_tokens_decoder for index in ids):
-            # Added tokens that a tokenizer does not call special are still matched whole: break their spelling.
-            ids = []
-            for part in self._split.split(text):
-                pieces = [part[:1], part[1:]] if part in self.controls else [part]
-                for piece in pieces:
-                    if piece:
-                        ids += self.tokenizer(piece, add_special_tokens=False, split_special_tokens=True).input_ids
         return ids
 
     # ------------------------------------------------------------------ batches
