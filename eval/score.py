@@ -142,7 +142,7 @@ def score(files: list[str], name: str, kind: str, tables: dict, targets: str | N
         "problems": {}, "notes": [],
         "checkpoints": {key: scorer.score(found, key, names, counts) for key in found.checkpoints},
     }
-    results["spread"] = {mode: spread(results["checkpoints"], mode) for mode in scorer.modes}
+    results["spread"] = {} if found.mixed else {mode: spread(results["checkpoints"], mode) for mode in scorer.modes}
     results["problems"] = found.problems.as_dict()
     notes = results["notes"]
     notes += found.problems.lines()
@@ -230,14 +230,14 @@ def as_table(results: dict) -> str:
     for key, entry in results["checkpoints"].items():
         cells = [_cell(entry[mode]) for mode in modes]
         lines.append(f"| {key} | {entry['n']} | {' | '.join(cells)} |")
-    if len(results["checkpoints"]) > 1:
+    if len(results["checkpoints"]) > 1 and results["spread"]:
         cells = [f"{_number(row['mean'])}, deviation {_number(row['std'])}, {_number(row['min'])} to "
                  f"{_number(row['max'])}" for row in results["spread"].values()]
         lines.append(f"| mean of {len(results['checkpoints'])} | | {' | '.join(cells)} |")
     if results["chosen"]:
         chosen = results["chosen"]
         lines += ["", f"Chosen by {chosen['by']} scores of {chosen['candidates']} checkpoints: {chosen['checkpoint']}."]
-    elif len(results["checkpoints"]) > 1:
+    elif len(results["checkpoints"]) > 1 and results["spread"]:
         lines += ["", "No checkpoint is chosen: give --select-on with predictions of validation clips."]
     if "comparison" in results:
         row = results["comparison"]

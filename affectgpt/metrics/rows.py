@@ -82,12 +82,14 @@ class Predictions:
     Attributes:
         targets: name -> target as it is in the file, in the order of the file.
         checkpoints: checkpoint -> name -> prediction, in the order of the file.
+        mixed: whether these are told apart by question or streams too, so that they are not runs of one system.
     """
 
     targets: dict[str, Any]
     checkpoints: dict[str, dict[str, Prediction]]
     problems: Problems
     rows: int = 0
+    mixed: bool = False
 
 
 def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None = None,
@@ -127,6 +129,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
             raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name and "
                              "a response, as `affectgpt generate` writes them")
     found.checkpoints = _named(systems)
+    found.mixed = len({key[1:] for key in systems}) > 1
     return found
 
 

@@ -1,0 +1,189 @@
+"""The page and the Markdown of a report: the numbers of the results, nothing of the rows that could act, no network."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from affectgpt.cli import main
+from affectgpt.eval.reporting import facts, page, sections
+from affectgpt.eval.reporting.rows import Judge, read_rows
+from affectgpt.lexicon import load
+from affectgpt.metrics.benchmark import SETS
+
+ATTACK = "<script>alert(1)</script><img src=x onerror=y> [click](http://evil) | `x`"
+
+
+def row(name, target, labels, response=None, **more):
+    return {"checkpoint": 7, "name": name, "target": target, "labels_raw": labels,
+            "response": response or f"Emotions: {labels}.", "question": "labels", **more}
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(values) + "\n" for values in rows), encoding="utf-8")
+    return path
+
+
+def make(tmp_path, rows, kind="basic", name="mine", more=()):
+    """(HTML, Markdown, results) of a report on rows."""
+    labelled, results = write(tmp_path / "rows.jsonl", rows), tmp_path / "r.json"
+    assert main(["score", str(labelled), "--set", name, "--kind", kind, "--no-published", "--output", str(results)]) == 0
+    assert main(["report", str(results), "--predictions", str(labelled), "--output", str(tmp_path / "page.html"), *more]) == 0
+    return ((tmp_path / "page.html").read_text(encoding="utf-8"), (tmp_path / "page.md").read_text(encoding="utf-8"),
+            json.loads(results.read_text()))
+
+
+@pytest.fixture()
+def rows():
+    said = (("happy", "[joyful]", 0.9), ("happy", "[glad, calm]", 0.8), ("sad", "[angry]", 0.95), ("sad", "[unhappy]", 0.7),
+            ("neutral", "[neutral]", 0.6), ("angry", "[furious, happy, sad]", 0.5))
+    return [row(f"clip{place}", target, labels, confidence=sure, streams=["audio", "text"], model="runs/mine/model")
+            for place, (target, labels, sure) in enumerate(said)]
+
+
+def test_numbers_are_those_of_the_results_in_both_forms(tmp_path, rows):
+    html, markdown, results = make(tmp_path, rows)
+    entry = results["checkpoints"]["7"]["strict"]
+    for text in (html, markdown):
+        assert f"{entry['primary']:.2f}" in text and f"{entry['interval'][0]:.2f} to {entry['interval'][1]:.2f}" in text
+        assert f"{entry['per_wheel']['wheel3']['score']:.2f} (n = 6)" in text
+        for word in ("What is taken for what", "Wheel by wheel", "Examples", "Problems in the rows", "How this was made"):
+            assert word in text
+    numbers = re.findall(r"\d+\.\d+", re.sub(r"<style>.*?</style>|data:image/[^\"]*", "", html, flags=re.DOTALL))
+    assert set(numbers) - {"1.6", "1.0"} <= set(re.findall(r"\d+\.\d+", markdown.replace("\\", "")))
+
+
+def test_the_page_is_one_file_that_fetches_nothing(tmp_path, rows):
+    html, markdown, _ = make(tmp_path, rows)
+    assert html.count("data:image/png;base64,") >= 4 and "<script" not in html and "default-src 'none'" in html
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*", html) and "url(" not in html
+    pictures = set(re.findall(r"\]\((page_pictures/[^)]+)\)", markdown))
+    assert pictures and all((tmp_path / name).is_file() for name in pictures)
+
+
+def test_text_of_rows_cannot_act(tmp_path, rows):
+    rows += [row(ATTACK, ATTACK, f"[{ATTACK}]", ATTACK + "x" * 5000, model=ATTACK, streams=["audio", "text"], confidence=0.99)]
+    html, markdown, _ = make(tmp_path, rows)
+    assert "<script" not in html and "<img src=x" not in html and "&lt;script&gt;" in html
+    assert "<script" not in markdown and "<img" not in markdown and "[click](" not in markdown
+    assert "x" * 1000 not in html
+
+
+def test_media_outside_of_the_root_are_never_opened(tmp_path, rows, monkeypatch):
+    import shutil
+
+    from affectgpt.data.synthetic import plan_clip, render_clip, write_clip
+
+    talking_face = tmp_path / "elsewhere.mp4"
+    write_clip(talking_face, *render_clip(plan_clip(0, 0, 14)))
+
+    inside = tmp_path / "corpus" / "clip.mp4"
+    inside.parent.mkdir()
+    shutil.copyfile(talking_face, inside)
+    rows[0]["media"], rows[2]["media"] = str(inside), str(talking_face)
+    rows[4]["media"] = str(inside.parent / ".." / ".." / "x.mp4")
+    rows[5]["media"] = str(inside.parent / "gone.mp4")
+    opened = []
+    from affectgpt import media
+
+    real = media.read_frames
+    monkeypatch.setattr(media, "read_frames", lambda path, *rest, **more: opened.append(path) or real(path, *rest, **more))
+    html, _, _ = make(tmp_path, rows, more=["--media-root", str(inside.parent), "--examples", "9"])
+    assert {path.name for path in opened} == {"clip.mp4", "gone.mp4"} and html.count("image/jpeg") == 3
+    assert "not below --media-root" in html and "not shown: " in html
+
+
+def test_without_media_confidence_or_streams_the_report_says_so(tmp_path):
+    html, _, _ = make(tmp_path, [{"name": "a", "target": 1.0, "response": "x", "sentiment_raw": "positive"},
+                                 {"name": "b", "target": -1.0, "response": "x", "sentiment_raw": "mixed"}], "sentiment")
+    assert "the rows have no confidence" in html and "made with one set of streams" in html and "none of them" in html
+
+
+def test_subsets_of_the_inputs_are_compared(tmp_path, rows):
+    poor = [{**values, "streams": ["audio"], "labels_raw": "[neutral]"} for values in rows]
+    html, _, results = make(tmp_path, rows + poor)
+    assert set(results["checkpoints"]) == {"7 audio+text", "7 audio"}
+    best, worst = (results["checkpoints"][key]["strict"]["primary"] for key in ("7 audio+text", "7 audio"))
+    assert f"{best:.2f}" in html and f"{best - worst:.2f}" in html and "points lost" in html
+    assert "shown audio+text" in html
+
+
+def test_pre_fusion_goes_with_the_stream_that_it_is_made_of(rows):
+    def group(streams, right):
+        return {values["name"]: values | {"streams": streams, "labels_raw": f"[{values['target']}]" if right else "[x]"}
+                for values in rows}
+
+    from affectgpt.eval.reporting.rows import _row
+
+    groups = {streams: {name: _row(values) for name, values in group(list(streams), right).items()}
+              for streams, right in ((("audio", "face", "fusion"), True), (("audio",), True), (("face",), False))}
+    found = facts.subsets(groups, Judge("basic", load()))
+    assert found["drops"]["audio"]["difference"] == pytest.approx(100)
+    assert found["drops"]["face"]["difference"] == 0 and "fusion" not in found["drops"]
+
+
+def test_one_question_is_described_where_rows_answer_several(tmp_path, rows, capsys):
+    rows += [{**values, "question": "description", "labels_raw": "[disgusted]"} for values in rows]
+    html, _, results = make(tmp_path, rows)
+    assert "asked for labels" in html and f"{results['checkpoints']['7 labels']['strict']['primary']:.2f}" in html
+    assert "rows that answer another question" in html
+    html, _, _ = make(tmp_path, rows, more=["--question", "description"])
+    assert f"{results['checkpoints']['7 description']['strict']['primary']:.2f}" in html
+    assert main(["report", str(tmp_path / "r.json"), "--predictions", str(tmp_path / "rows.jsonl"), "--question", "valence",
+                 "--output", str(tmp_path / "x.html")]) == 2
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_calibration_by_hand(tmp_path):
+    labelled = write(tmp_path / "rows.jsonl", [row("a", "happy", "[glad]", confidence=0.95), row("b", "happy", "[sad]", confidence=0.91),
+                                               row("c", "sad", "[unhappy]", confidence=0.35)])
+    answers = read_rows([labelled], "basic")
+    found = facts.calibration(list(answers.checkpoints["7"][None].values()), Judge("basic", load()))
+    assert [count for count, *_ in found.bins] == [1, 2] and found.accuracy == pytest.approx(2 / 3)
+    assert found.error == pytest.approx((0.65 * 1 + abs(0.93 - 0.5) * 2) / 3)
+
+
+def test_confusion_and_said_labels_by_hand(tmp_path):
+    labelled = write(tmp_path / "rows.jsonl", [row("a", "happy", "[glad]"), row("b", "happy", "[furious, glad]"),
+                                               row("c", "angry", "[zorp]"), row("d", "neutral", "[]"), row("e", "sad", None)])
+    rows = list(read_rows([labelled], "basic").checkpoints["7"][None].values())
+    judge = Judge("basic", load())
+    found = facts.confusion(rows, judge)
+    assert sum(map(sum, found.counts)) == 5 and found.wheel is not None
+    at = {name: counts for name, counts in zip(found.rows, found.counts, strict=True)}
+    assert at["happy"][found.hits[found.rows.index("happy")]] == 1
+    assert at["angry"][found.columns.index("other words")] == 1 and at["sad"][found.columns.index("no answer")] == 1
+    assert at["neutral"][found.columns.index("neutral")] == 1
+    labels, totals = facts.said_labels(rows, judge)
+    assert [(label.label, label.clips, label.precision) for label in labels][0] == ("glad", 2, 1.0)
+    assert totals == {"labels": 4, "distinct": 3, "unknown": 1}
+    assert next(label for label in labels if label.label == "zorp").known is False
+
+
+def test_printed_scores_are_complete_and_add_up():
+    printed = sections.printed_scores()
+    assert len(printed["rows"]) == 19 and all(row["source"] and row["obtained"] in printed["obtained"]
+                                              for row in printed["rows"])
+    for values in printed["rows"]:
+        assert set(values["scores"]) == set(SETS)
+        assert sum(values["scores"].values()) / 9 == pytest.approx(values["mean"], abs=0.011), values["model"]
+
+
+def test_mistakes_are_named(tmp_path, rows, capsys):
+    make(tmp_path, rows)
+    results, labelled = str(tmp_path / "r.json"), str(tmp_path / "rows.jsonl")
+    for arguments, word in ((["--checkpoint", "9"], "no row has checkpoint 9"), (["--output", "x.pdf"], ".html"),
+                            (["--examples", "-1"], "--examples")):
+        assert main(["report", results, "--predictions", labelled, *arguments]) == 2
+        assert word in capsys.readouterr().err
+    (tmp_path / "other.json").write_text("[1]")
+    assert main(["report", str(tmp_path / "other.json"), "--predictions", labelled]) == 2
+    assert "neither a results.json" in capsys.readouterr().err
+    assert main(["report", results, "--predictions", str(tmp_path)]) == 0 or "predictions" in capsys.readouterr().err
+
+
+def test_markdown_escapes_what_would_be_markup():
+    assert page.escape("a|b <i> [x](y) `c` *d* \\ #e") == "a\\|b &lt;i&gt; \\[x\\](y) \\`c\\` \\*d\\* \\\\ \\#e"
+    assert page.clean("a\x1b[31m\u202eb\n c", 20) == "a [31m b c" and len(page.clean("x" * 999)) == page.LONGEST_CELL
