@@ -24,7 +24,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 
 from affectgpt import __version__
 from affectgpt.errors import run_cli
-from affectgpt.eval.reporting import page, sections
+from affectgpt.eval.reporting import others, page, sections
 from affectgpt.eval.reporting.rows import Answers, Judge, main_streams, read_rows
 from affectgpt.eval.unibench_scores import read_summary
 from affectgpt.files import atomic_folder, atomic_write_text
@@ -101,12 +101,12 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
     summary, found = read_results(results)
     sets = [open_set(name, values, predictions_of(name, values, predictions, len(found)), options)
             for name, values in found.items()]
-    title = "MER-UniBench report" if summary else f"Report on {', '.join(sections.title_of(entry.name) for entry in sets)}"
+    title = "MER-UniBench report" if summary else f"Report on {', '.join(others.title_of(entry.name) for entry in sets)}"
     pictures = picture_folder(output)
     with atomic_folder(pictures, overwrite=True) as folder:
         blocks = [page.heading(1, title)]
         if summary:
-            blocks += sections.overview(summary, sets, folder)
+            blocks += others.overview(summary, sets, folder)
         for entry in sets:
             blocks += sections.set_sections(entry, folder, options, len(sets) > 1)
         blocks += how_made(sets, results, command)

@@ -171,9 +171,10 @@ def test_printed_scores_are_complete_and_add_up():
         assert sum(values["scores"].values()) / 9 == pytest.approx(values["mean"], abs=0.011), values["model"]
 
 
-def test_mistakes_are_named(tmp_path, rows, capsys):
+def test_mistakes_are_named(tmp_path, rows, capsys, monkeypatch):
     make(tmp_path, rows)
     results, labelled = str(tmp_path / "r.json"), str(tmp_path / "rows.jsonl")
+    monkeypatch.chdir(tmp_path)
     for arguments, word in ((["--checkpoint", "9"], "no row has checkpoint 9"), (["--output", "x.pdf"], ".html"),
                             (["--examples", "-1"], "--examples")):
         assert main(["report", results, "--predictions", labelled, *arguments]) == 2
@@ -181,7 +182,9 @@ def test_mistakes_are_named(tmp_path, rows, capsys):
     (tmp_path / "other.json").write_text("[1]")
     assert main(["report", str(tmp_path / "other.json"), "--predictions", labelled]) == 2
     assert "neither a results.json" in capsys.readouterr().err
-    assert main(["report", results, "--predictions", str(tmp_path)]) == 0 or "predictions" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["report", results, "--predictions", str(tmp_path / "empty")]) == 2
+    assert "the predictions of mine" in capsys.readouterr().err
 
 
 def test_markdown_escapes_what_would_be_markup():

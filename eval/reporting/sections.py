@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import re
 from pathlib import Path
 
 from affectgpt.eval.reporting import facts, page, plots
+from affectgpt.eval.reporting.others import beside_others, figure, interval, number, standing, title_of, with_interval
 from affectgpt.eval.reporting.rows import examples as drawn_examples
-from affectgpt.metrics.benchmark import SETS, TITLES
+from affectgpt.metrics.benchmark import TITLES
 from affectgpt.metrics.rows import EXPLAINED
 
 MEANING_OF_KIND = {
@@ -32,27 +31,6 @@ MEANING_OF_KIND = {
 """Kind -> way of counting -> what its primary score says, in plain words."""
 
 
-def title_of(name: str) -> str:
-    """How a set is called."""
-    return SETS[name].title if name in SETS else page.clean(name)
-
-
-@functools.cache
-def printed_scores() -> dict:
-    """The scores of other systems as printed, with their sources."""
-    return json.loads(Path(__file__).with_name("published_scores.json").read_text(encoding="utf-8"))
-
-
-def number(value: float | None) -> str:
-    """Two decimals, or "none"."""
-    return "none" if value is None else f"{value:.2f}"
-
-
-def interval(ends: list) -> str:
-    """"low to high"."""
-    return "no interval" if None in ends else f"{ends[0]:.2f} to {ends[1]:.2f}"
-
-
 def result_key(entry, checkpoint: str) -> str:
     """Key under which the results have a checkpoint of the rows: with question and streams where those differ.
 
@@ -69,51 +47,14 @@ def result_key(entry, checkpoint: str) -> str:
                      "predictions again")
 
 
-def overview(summary: dict, sets: list, folder: Path) -> list[dict]:
-    """The mean over sets and every set in one table and one picture."""
-    described = sets[0].described if sets else None
-    row = summary["checkpoints"].get(described, {})
-    cards = [{"title": f"{summary['mean_label']}, {mode}", "value": number(cell["primary"]),
-              "detail": f"95 % interval {interval(cell['interval'])}, checkpoint {described}",
-              "text": "Plain mean of the primary scores of the sets."}
-             for mode in summary["modes"] if (cell := row.get(mode, {}).get("mean"))]
-    blocks = [{"kind": "cards", "cards": cards}] if cards else []
-    blocks += [{"kind": "warning", "text": page.clean(note, 600)} for note in summary["notes"]
-               if "do not compare" in note or "not in the mean" in note]
-    rows = [[title_of(entry.name), f"{entry.entry['n']}", *(f"{number(entry.entry[mode]['primary'])} "
-             f"({interval(entry.entry[mode]['interval'])})" if mode in entry.entry else "" for mode in summary["modes"])]
-            for entry in sets]
-    blocks += [page.heading(2, "All sets", "sets"),
-               page.table(["set", "clips", *summary["modes"]], rows, caption="Percent, with 95 % bootstrap intervals."),
-               *standing(sets, folder)]
-    return blocks
-
-
-def standing(sets: list, folder: Path) -> list[dict]:
-    """Published scores over the printed ones of others, for the sets of the benchmark."""
-    there = [entry for entry in sets if entry.name in SETS and "published" in entry.entry]
-    if not there:
-        return []
-    plots.standing([{"title": title_of(entry.name), "score": entry.entry["published"]["primary"],
-                     "interval": entry.entry["published"]["interval"],
-                     "others": [row["scores"][entry.name] for row in printed_scores()["rows"]]} for entry in there],
-                   folder / "standing.png")
-    return [figure("standing.png", "Published scores of this model over the printed ones of other systems",
-                   f"Others as printed: {printed_scores()['source']}.")]
-
-
-def figure(file: str, alt: str, caption: str = "") -> dict:
-    """A picture with the text that stands for it."""
-    return {"kind": "figure", "file": file, "alt": alt, "caption": caption}
-
-
 def set_sections(entry, folder: Path, options, several: bool) -> list[dict]:
     """Everything about one set."""
     prefix = re.sub(r"\W", "_", entry.name)
     blocks = [page.heading(2, title_of(entry.name), prefix), *headline(entry)]
     if not several:
         blocks += standing([entry], folder)
-    blocks += beside_others(entry) + over_checkpoints(entry, folder, prefix) + wheels(entry, folder, prefix)
+    blocks += beside_others(entry) + comparison(entry) + over_checkpoints(entry, folder, prefix)
+    blocks += wheels(entry, folder, prefix) + all_scores(entry)
     if entry.rows:
         blocks += confusion(entry, folder, prefix) + said(entry, folder, prefix) + inputs(entry, folder, prefix)
         blocks += calibration(entry, folder, prefix) + shown_examples(entry, folder, prefix, options)
@@ -130,31 +71,36 @@ def headline(entry) -> list[dict]:
               "text": MEANING_OF_KIND[entry.results["kind"]][mode]} for mode in entry.results["metric"]]
     blocks = [{"kind": "text", "text": f"Model: {models}{streams}{question}. Checkpoint {page.clean(entry.described)}: "
                                        f"{entry.why}."},
-              {"kind": "cards", "cards": cards}]
+              {"kind": "cards", "cards": cards},
+              {"kind": "text", "text": f"Scores are in percent. An interval holds 95 % of the scores of "
+                                       f"{entry.results.get('resamples', 1000):,} samples of these clips, drawn with "
+                                       "replacement: it says how much the choice of clips matters, and nothing of another "
+                                       "training run or corpus."}]
     if (entry.results.get("chosen") or {}).get("by") == "test":
         blocks.append({"kind": "warning", "text": "This checkpoint was chosen by the very clips that it is scored on. Such a "
                                                   "number is too high; do not compare it with one that validation clips chose."})
-    return blocks
+    doubt = disagreement(entry)
+    return [*blocks, {"kind": "warning", "text": doubt}] if doubt else blocks
 
 
-def beside_others(entry) -> list[dict]:
-    """This model's published score among the printed ones."""
-    if entry.name not in SETS or "published" not in entry.entry:
-        return []
-    printed = printed_scores()
-    rows = [(row["scores"][entry.name], [row["model"], row["streams"] or "", number(row["scores"][entry.name]),
-                                         row["obtained"].replace("_", " ")]) for row in printed["rows"]]
-    own = entry.entry["published"]["primary"]
-    by = (entry.results.get("chosen") or {}).get("by")
-    obtained = {"validation": "chosen by validation clips", "test": "best on test"}.get(by, "one checkpoint, not chosen")
-    rows.append((own if own is not None else -1.0, ["this model", "+".join(entry.streams or ()), number(own), obtained]))
-    rows.sort(key=lambda row: -row[0])
-    cells = [cell for _, cell in rows]
-    marked = {place for place, cell in enumerate(cells) if cell[0] == "this model"}
-    return [page.heading(3, "Beside other systems"),
-            page.table(["model", "streams", TITLES[entry.results["kind"], "published"], "how it was obtained"], cells,
-                       numbers={2}, marked=marked, caption=f"Others as printed in {printed['source']}. "
-                       f"Best on test: {printed['obtained']['best_on_test']}")]
+def disagreement(entry) -> str:
+    """What speaks against results and rows belonging together, or "" where the strict score is the same again."""
+    if entry.results.get("wheels", {}).get("strict") not in (None, entry.judge.lexicon.version):
+        return ""  # counted with other tables than a report has
+    targets: dict = {}
+    for groups in entry.answers.checkpoints.values():
+        for name, row in (pair for rows in groups.values() for pair in rows.items()):
+            if entry.judge.usable(row.target):
+                targets.setdefault(name, row.target)
+    if len(targets) != entry.results["n_clips"]:
+        return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a target: pictures, "
+                "labels and examples below are of those in the rows.")
+    rows = entry.answers.checkpoints[entry.described][entry.streams]
+    again, said = facts.strict_score(rows, targets, entry.judge), entry.entry["strict"]["primary"]
+    if again is not None and said is not None and abs(again - said) < 0.005:
+        return ""
+    return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong together. Score "
+            "the predictions again with `affectgpt score`.")
 
 
 def over_checkpoints(entry, folder: Path, prefix: str) -> list[dict]:
@@ -166,10 +112,39 @@ def over_checkpoints(entry, folder: Path, prefix: str) -> list[dict]:
     modes = list(entry.results["metric"])
     lines = {mode: [(row[mode]["primary"], *row[mode]["interval"]) for row in found.values()] for mode in modes}
     plots.checkpoint_lines(keys, lines, entry.described, folder / f"{prefix}_checkpoints.png")
-    rows = [[page.clean(key), *(f"{number(row[mode]['primary'])} ({interval(row[mode]['interval'])})" for mode in modes)]
-            for key, row in found.items()]
+    rows = [[page.clean(key), *(with_interval(row[mode]) for mode in modes)] for key, row in found.items()]
+    if len(keys) == len(entry.results["checkpoints"]):
+        rows.append(["mean and deviation", *(f"{number(row['mean'])}, {number(row['std'])}"
+                                             for row in entry.results["spread"].values())])
     return [page.heading(3, "Checkpoints"), figure(f"{prefix}_checkpoints.png", "Primary scores of all checkpoints"),
             page.table(["checkpoint", *modes], rows, marked={keys.index(entry.described)})]
+
+
+def all_scores(entry) -> list[dict]:
+    """Everything that was scored, beyond the primary scores."""
+    rows = []
+    for mode in entry.results["metric"]:
+        for name, ends in entry.entry[mode].get("intervals", {}).items():
+            rows.append([mode, page.clean(name.replace("_", " ")), number(entry.entry[mode].get(name)), interval(ends)])
+        for name, value in entry.entry[mode].get("first_label", {}).items():
+            rows.append([mode, f"{page.clean(name.replace('_', ' '))} of the first label", number(value), ""])
+        valence = entry.entry[mode].get("valence", {})
+        for name, ends in valence.get("intervals", {}).items():
+            rows.append([mode, f"valence: {page.clean(name)} (not percent)", number(valence.get(name)), interval(ends)])
+    return [page.heading(3, "All scores"), page.table(["counting", "score", "value", "95 % interval"], rows,
+                                                      numbers={2, 3})] if rows else []
+
+
+def comparison(entry) -> list[dict]:
+    """The paired comparison with another system, where the results have one."""
+    found = entry.results.get("comparison")
+    if not found:
+        return []
+    rows = [[mode, number(found[mode]["difference"]), interval(found[mode]["interval"]), f"{found[mode]['p']:.3g}"]
+            for mode in entry.results["metric"] if mode in found]
+    return [page.heading(3, "Against another system"),
+            page.table(["counting", "difference", "95 % interval", "p"], rows, caption=page.clean(
+                f"Checkpoint {found['checkpoint']} less {found['against']} of {Path(found['file']).name}, paired by clip.", 300))]
 
 
 def wheels(entry, folder: Path, prefix: str) -> list[dict]:
@@ -229,11 +204,26 @@ def inputs(entry, folder: Path, prefix: str) -> list[dict]:
                page.table(["shown", "strict score", "95 % interval"], rows,
                           caption=f"{found['clips']} clips that were asked about with every subset.")]
     if found["drops"]:
+        blocks.insert(1, {"kind": "text", "text": uses(found["drops"])})
         rows = [[page.clean(stream), number(row["difference"]), interval(row["interval"]), f"{row['p']:.3g}"]
                 for stream, row in found["drops"].items()]
         blocks.append(page.table(["without", "points lost", "95 % interval", "p"], rows,
                                  caption="Strict score with all streams less that without one, paired by clip."))
     return blocks
+
+
+def uses(drops: dict[str, dict]) -> str:
+    """In words, which streams the model uses: those without which it loses more than chance would."""
+    used = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] > 0]
+    hurt = [page.clean(stream) for stream, row in drops.items() if row["interval"][1] < 0]
+    unclear = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] <= 0 <= row["interval"][1]]
+    parts = [f"Without {' or without '.join(used)} it loses points, so it uses {'it' if len(used) == 1 else 'them'}."
+             if used else "No stream is certain to be of use: it answers as well without any one of them."]
+    if unclear:
+        parts.append(f"Whether it uses {' or '.join(unclear)} cannot be said from these clips.")
+    if hurt:
+        parts.append(f"It is better without {' or without '.join(hurt)}.")
+    return " ".join(parts)
 
 
 def calibration(entry, folder: Path, prefix: str) -> list[dict]:
@@ -284,16 +274,23 @@ def frames(media: str | None, folder: Path, name: str, root: Path | None, count:
     from PIL import Image
 
     from affectgpt import media as reader
+    from affectgpt.inference import MEDIA_SUFFIXES
 
     if not media:
         return [], ""
-    path = Path(media)
-    if root is None or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        path = Path(media).resolve()
+        inside, there = root is not None and path.is_relative_to(root.resolve()), path.is_file()
+    except (OSError, ValueError, RuntimeError):  # what no file can be called
+        return [], "not shown: that is no path of a file"
+    if not inside:
         return [], "not shown: the file is not below --media-root"
+    if not there or path.suffix.lower() not in MEDIA_SUFFIXES:
+        return [], "not shown: there is no such media file"
     try:
         images = reader.read_frames(path, count, max_side=320).images
     except reader.MediaError as error:
-        return [], page.clean(f"not shown: {error}", 200)
+        return [], page.clean(f"not shown: {str(error).replace(str(path), path.name)}", 200)
     files = []
     for place, image in enumerate(images):
         files.append(f"{name}_{place}.jpg")
