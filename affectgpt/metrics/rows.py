@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 EXAMPLES = 5
 LONG_ANSWER = 100_000
@@ -64,8 +64,7 @@ EXPLAINED = {
 }
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What scoring needs of one row."""
 
     labels_raw: str | list | None = None
@@ -139,10 +138,13 @@ def _named(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> dict[s
     return {" ".join([key[0], *(key[place] or "(none)" for place in differ)]): rows for key, rows in systems.items()}
 
 
+_UNRATED = (None, None)
+
+
 def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix: str, closed: bool, keep_responses: bool,
              question: str | None, streams: set[str] | None) -> None:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode())
         name = row["name"]
         if not isinstance(name, str) or not name:
             raise TypeError
@@ -162,13 +164,14 @@ def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix:
     elif target is not None and not closed and not _equal(target, found.targets[name]):
         found.problems.add("target_differs", f"{name} in {place}")
     response, labels = row.get("response"), row.get("labels_raw")
-    if any(isinstance(text, str) and len(text) > LONG_ANSWER for text in (response, labels)):
+    if len(line) > LONG_ANSWER and any(isinstance(text, str) and len(text) > LONG_ANSWER for text in (response, labels)):
         found.problems.add("long_answer", f"{name} in {place}")
     prediction = Prediction(labels if isinstance(labels, str | list) else None,
                             row["sentiment_raw"] if isinstance(row.get("sentiment_raw"), str) else None,
-                            _valence(row, found.problems, place),
+                            _valence(row, found.problems, place) if "valence" in row else None,
                             response if keep_responses and isinstance(response, str) else None,
-                            (_rating(row, "clue_rating"), _rating(row, "label_rating")))
+                            (_rating(row, "clue_rating"), _rating(row, "label_rating"))
+                            if "clue_rating" in row or "label_rating" in row else _UNRATED)
     key = (f"{prefix}{row.get('checkpoint', 'only')}", str(row.get("question") or ""),
            "+".join(map(str, row["streams"])) if isinstance(row.get("streams"), list) else "")
     checkpoint = systems.setdefault(key, {})

@@ -41,10 +41,10 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def resample_counts(clips: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-    """How often each clip is drawn in each bootstrap resample, [resamples, clips] as float32."""
+    """How often each clip is drawn in each bootstrap resample, [resamples, clips] as float64 for matrix products."""
     draws = np.random.default_rng(seed).integers(0, clips, (resamples, clips), dtype=np.int32)
     draws += np.arange(resamples, dtype=np.int32)[:, None] * clips
-    return np.bincount(draws.ravel(), minlength=resamples * clips).reshape(resamples, clips).astype(np.float32)
+    return np.bincount(draws.ravel(), minlength=resamples * clips).reshape(resamples, clips).astype(np.float64)
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, level: float = 0.95) -> dict[str, tuple[float, float]]:
@@ -54,7 +54,7 @@ def bootstrap(columns: Columns, counts: np.ndarray, level: float = 0.95) -> dict
         counts: `resample_counts` of this number of clips; the same ones for systems that are to be compared.
     """
     tails = [50 * (1 - level), 50 * (1 + level)]
-    scores = columns.finish(counts.astype(np.float64) @ columns.values)
+    scores = columns.finish(counts @ columns.values)
     return {name: _percentiles(values, tails) for name, values in scores.items()}
 
 
@@ -75,8 +75,7 @@ def compare(first: Columns, second: Columns, name: str, counts: np.ndarray, seed
     if first.values.shape != second.values.shape:
         raise ValueError(f"two systems on {len(first.values)} and {len(second.values)} clips cannot be paired: score "
                          "both on the same clips")
-    weights = counts.astype(np.float64)
-    differences = second.finish(weights @ second.values)[name] - first.finish(weights @ first.values)[name]
+    differences = second.finish(counts @ second.values)[name] - first.finish(counts @ first.values)[name]
     gap = second.values - first.values
     swapped = (np.random.default_rng(seed).random((len(counts), len(gap))) < 0.5) @ gap
     worlds = (second.finish(second.values.sum(0) - swapped)[name] - first.finish(first.values.sum(0) + swapped)[name])
