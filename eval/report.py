@@ -27,7 +27,7 @@ from affectgpt.errors import run_cli
 from affectgpt.eval.reporting import others, page, sections
 from affectgpt.eval.reporting.rows import Answers, Judge, main_streams, read_rows
 from affectgpt.eval.unibench_scores import read_summary
-from affectgpt.files import atomic_folder, atomic_write_text
+from affectgpt.files import atomic_folder, atomic_write_text, is_done
 
 
 @dataclass
@@ -103,6 +103,9 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
             for name, values in found.items()]
     title = "MER-UniBench report" if summary else f"Report on {', '.join(others.title_of(entry.name) for entry in sets)}"
     pictures = picture_folder(output)
+    if pictures.exists() and not is_done(pictures):
+        raise ValueError(f"{pictures}: is not a folder of an earlier report, and pictures are to be written there; choose "
+                         "another --output")
     with atomic_folder(pictures, overwrite=True) as folder:
         blocks = [page.heading(1, title)]
         if summary:

@@ -32,7 +32,7 @@ from affectgpt.files import atomic_write_json, atomic_write_text
 from affectgpt.metrics import stats
 from affectgpt.metrics.benchmark import KINDS, SETS
 
-FORWARDED = {"generate": ("batch_size", "checkpoints", "limit", "split", "question", "features"),
+FORWARDED = {"generate": ("batch_size", "checkpoints", "limit", "split", "question", "streams", "features"),
              "label": ("extractor", "llm", "sentiment")}
 """Job -> options that are handed on to it as they are; both also get --device."""
 
@@ -56,9 +56,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--strict-wheels", metavar="DIR", help="official tables for the strict scores too")
     parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
     parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
+    parser.add_argument("--question", help="score answers to this question alone (labels or description); with --model "
+                        "also what is asked (default: labels)")
+    parser.add_argument("--streams", help="score answers from exactly these streams, for example audio,face,text; with "
+                        "--model also what is shown")
     parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
     group = parser.add_argument_group("with --model, handed on to `affectgpt generate` and `affectgpt label`")
-    group.add_argument("--question", choices=("labels", "description"), help="what is asked (default: labels)")
     for name in ("batch-size", "checkpoints", "limit", "split", "features", "extractor", "llm", "sentiment", "device"):
         group.add_argument(f"--{name}", metavar=name.split("-")[-1].upper())
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -70,7 +73,8 @@ def main(arguments: list[str]) -> int:
         files, kinds, wheels=options.wheels, strict_wheels=options.strict_wheels, any_version=options.any_wheels,
         no_published=options.no_published, checkpoint=options.checkpoint, resamples=options.resamples,
         validation=labelled_files(options.select_on, {})[0] if options.select_on else None,
-        select_on_test=options.select_on_test)
+        select_on_test=options.select_on_test, question=options.question,
+        streams=options.streams.split(",") if options.streams else None)
     summary["command"] = ["affectgpt", "unibench", *arguments]
     summary["select_on"] = options.select_on
     for note in summary["notes"]:
@@ -95,11 +99,14 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError("give either --predictions FOLDER of labelled files, or --model MODEL with --corpora FOLDER")
     if options.model and not (options.corpora or options.extra):
         raise ValueError("--model: say with --corpora FOLDER where the prepared corpora are")
-    given = [name for names in FORWARDED.values() for name in (*names, "device", "corpora") if getattr(options, name, None)]
+    names = {*FORWARDED["generate"], *FORWARDED["label"], "device", "corpora"} - {"question", "streams"}
+    given = sorted(name for name in names if getattr(options, name))
     if options.predictions and given:
         raise ValueError(f"--{given[0].replace('_', '-')} goes with --model; --predictions are scored as they are")
     if sum(map(bool, (options.checkpoint, options.select_on, options.select_on_test))) > 1:
         raise ValueError("--checkpoint, --select-on and --select-on-test: use one of them")
+    if options.model and options.question not in (None, "labels", "description"):
+        raise ValueError(f"--question {options.question}: a model is asked for labels or description")
     if options.resamples < 10:
         raise ValueError(f"--resamples is {options.resamples}: use 10 or more")
     if options.model and int(os.environ.get("WORLD_SIZE", "1")) > 1:

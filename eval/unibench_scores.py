@@ -28,12 +28,14 @@ Samples = dict[tuple[str, str], np.ndarray]
 def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | None = None, strict_wheels: str | None = None,
               any_version: bool = False, no_published: bool = False, checkpoint: str | None = None,
               validation: dict[str, Path] | None = None, select_on_test: bool = False,
-              resamples: int = stats.RESAMPLES) -> tuple[dict, dict[str, dict]]:
+              resamples: int = stats.RESAMPLES, question: str | None = None,
+              streams: list[str] | None = None) -> tuple[dict, dict[str, dict]]:
     """Score every set; the sets of MER-UniBench among them make the mean.
 
     Args:
         files: set -> file of labelled predictions; kinds: set -> kind.
         validation: set -> file of predictions of other clips, that choose the checkpoint.
+        question, streams: score answers to this question, from exactly these streams, alone.
     Returns:
         The summary, and set -> results as `affectgpt score` writes them.
     Raises:
@@ -41,12 +43,14 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     """
     mapped = any(kind in ("basic", "openset") for kind in kinds.values())
     tables = load_wheels("basic", wheels, strict_wheels, any_version, no_published) if mapped else {}
+    which = {"question": question, "streams": streams}
     results, samples = {}, {}
     for place, (name, path) in enumerate(files.items(), start=1):
         used = tables if kinds[name] in ("basic", "openset") else {}
         try:
-            results[name] = score([str(path)], name, kinds[name], used, checkpoint=checkpoint, resamples=resamples)
-            samples[name] = bootstrap_samples(path, kinds[name], used, list(results[name]["checkpoints"]), resamples, place)
+            results[name] = score([str(path)], name, kinds[name], used, checkpoint=checkpoint, resamples=resamples, **which)
+            samples[name] = bootstrap_samples(path, kinds[name], used, list(results[name]["checkpoints"]), resamples, place,
+                                              which)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     inside = [name for name in results if name in SETS]
@@ -60,7 +64,7 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     summary["spread"] = {mode: {name: over_checkpoints(summary["checkpoints"], name, mode) for name in [*results, MEAN]}
                          for mode in modes}
     summary["notes"] = notes_of(summary, results)
-    summary["chosen"] = choose(summary, results, tables, files, validation, select_on_test)
+    summary["chosen"] = choose(summary, tables, files, validation, select_on_test, which)
     if checkpoint is not None:
         summary["chosen"] = {"checkpoint": checkpoint, "by": "name", "file": None, "candidates": 1}
     for row in results.values():
@@ -72,9 +76,10 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     return summary, results
 
 
-def bootstrap_samples(path: Path, kind: str, tables: dict, checkpoints: list[str], resamples: int, seed: int) -> Samples:
+def bootstrap_samples(path: Path, kind: str, tables: dict, checkpoints: list[str], resamples: int, seed: int,
+                      which: dict) -> Samples:
     """Primary scores of bootstrap resamples; another seed a set, since sets are independent of each other."""
-    found, scorer = read_predictions([path], keep_responses=kind == "description"), Scorer(kind, tables)
+    found, scorer = read_predictions([path], keep_responses=kind == "description", **which), Scorer(kind, tables)
     names = scorer.clips(found)
     counts = stats.resample_counts(len(names), resamples, seed).astype(np.float64)
     made = {}
@@ -131,8 +136,8 @@ def notes_of(summary: dict, results: dict[str, dict]) -> list[str]:
     return notes + [f"{name}: {line}" for name, row in results.items() for line in row["notes"]]
 
 
-def choose(summary: dict, results: dict[str, dict], tables: dict, files: dict[str, Path],
-           validation: dict[str, Path] | None, select_on_test: bool) -> dict | None:
+def choose(summary: dict, tables: dict, files: dict[str, Path], validation: dict[str, Path] | None, select_on_test: bool,
+           which: dict) -> dict | None:
     """One checkpoint for all sets, by validation clips or, where asked for, by the clips that are scored.
 
     Raises:
@@ -150,7 +155,7 @@ def choose(summary: dict, results: dict[str, dict], tables: dict, files: dict[st
             kind = SETS[name].kind
             if kind in ("basic", "openset") and not used:
                 used = load_wheels(kind, no_published=True)
-            judged[name] = score([str(path)], name, kind, used if kind in ("basic", "openset") else {}, resamples=10)
+            judged[name] = score([str(path)], name, kind, used if kind in ("basic", "openset") else {}, resamples=10, **which)
         means = {key: float(np.mean([row["checkpoints"][key]["strict"]["primary"] for row in judged.values()]))
                  for key in candidates if all(key in row["checkpoints"] for row in judged.values())}
         if not means:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from affectgpt.cli import main
-from affectgpt.eval.reporting import facts, page, sections
+from affectgpt.eval.reporting import facts, others, page, sections
 from affectgpt.eval.reporting.rows import Judge, read_rows
 from affectgpt.lexicon import load
 from affectgpt.metrics.benchmark import SETS
@@ -91,8 +91,10 @@ def test_media_outside_of_the_root_are_never_opened(tmp_path, rows, monkeypatch)
     real = media.read_frames
     monkeypatch.setattr(media, "read_frames", lambda path, *rest, **more: opened.append(path) or real(path, *rest, **more))
     html, _, _ = make(tmp_path, rows, more=["--media-root", str(inside.parent), "--examples", "9"])
-    assert {path.name for path in opened} == {"clip.mp4", "gone.mp4"} and html.count("image/jpeg") == 3
-    assert "not below --media-root" in html and "not shown: " in html
+    assert {path.name for path in opened} == {"clip.mp4"} and html.count("image/jpeg") == 3
+    assert "not below --media-root" in html and "there is no such media file" in html
+    assert sorted(path.name for path in inside.parent.iterdir()) == ["clip.mp4"], "media are only read"
+    assert inside.read_bytes() == talking_face.read_bytes()
 
 
 def test_without_media_confidence_or_streams_the_report_says_so(tmp_path):
@@ -163,7 +165,7 @@ def test_confusion_and_said_labels_by_hand(tmp_path):
 
 
 def test_printed_scores_are_complete_and_add_up():
-    printed = sections.printed_scores()
+    printed = others.printed_scores()
     assert len(printed["rows"]) == 19 and all(row["source"] and row["obtained"] in printed["obtained"]
                                               for row in printed["rows"])
     for values in printed["rows"]:
@@ -190,3 +192,67 @@ def test_mistakes_are_named(tmp_path, rows, capsys, monkeypatch):
 def test_markdown_escapes_what_would_be_markup():
     assert page.escape("a|b <i> [x](y) `c` *d* \\ #e") == "a\\|b &lt;i&gt; \\[x\\](y) \\`c\\` \\*d\\* \\\\ \\#e"
     assert page.clean("a\x1b[31m\u202eb\n c", 20) == "a [31m b c" and len(page.clean("x" * 999)) == page.LONGEST_CELL
+
+
+def test_results_of_other_rows_are_doubted(tmp_path, rows):
+    html, _, results = make(tmp_path, rows)
+    assert "do not belong together" not in html
+    labelled = write(tmp_path / "rows.jsonl", [{**values, "labels_raw": "[happy]"} for values in rows])
+    arguments = ["report", str(tmp_path / "r.json"), "--predictions", str(labelled), "--output", str(tmp_path / "page.html")]
+    assert main(arguments) == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"The results say {results['checkpoints']['7']['strict']['primary']:.2f}" in html and "do not belong together" in html
+    write(labelled, rows[:4])
+    assert main(arguments) == 0
+    assert "The results count 6 clips and the rows have 4" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_no_picture_folder_is_left_alone(tmp_path, rows, capsys):
+    keep = tmp_path / "page_pictures" / "mine.txt"
+    keep.parent.mkdir()
+    keep.write_text("precious")
+    with pytest.raises(AssertionError):
+        make(tmp_path, rows)
+    assert "is not a folder of an earlier report" in capsys.readouterr().err
+    assert keep.read_text() == "precious" and not (tmp_path / "page.html").exists()
+
+
+def test_words_that_no_font_or_markup_language_likes_are_drawn(tmp_path):
+    rows = [row(str(place), "$\\frac{", "[$x^$, \u9ad8\u5174, " + "y" * 60 + "]") for place in range(3)]
+    html, _, _ = make(tmp_path, rows)
+    assert "$\\frac{" in html and "\u9ad8\u5174" in html
+
+
+def test_streams_in_use_are_named():
+    def drop(low, high):
+        return {"difference": (low + high) / 2, "interval": [low, high], "p": 0.5}
+
+    said = sections.uses({"audio": drop(3, 9), "face": drop(-1, 4), "text": drop(-8, -2)})
+    assert said == ("It loses points where audio is taken away, so it uses it. Whether it uses face cannot be said from these "
+                    "clips. It is better without text.")
+    assert sections.uses({"face": drop(-1, 1)}).startswith("No stream is certain to be of use")
+
+
+def test_the_printed_scores_stand_beside_with_their_source_and_a_warning(shared_data, tmp_path):
+    wheels, folder = str(shared_data / "wheels" / "mer2025"), tmp_path / "some"
+    folder.mkdir()
+    for name, clips in (("mer2023", 411), ("sims", 20)):
+        lines = (shared_data / "unibench" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / f"{name}.jsonl").write_text("".join(line for key in ("30", "50") for line in
+                                                      [x for x in lines if f'"checkpoint": {key},' in x][:clips]))
+    output = tmp_path / "bench"
+    assert main(["unibench", "--predictions", str(folder), "--wheels", wheels, "--output", str(output), "--resamples", "50",
+                 "--select-on-test"]) == 0
+    assert main(["report", str(output / "unibench.json"), "--predictions", str(folder), "--output", str(output / "r.html"),
+                 "--examples", "0"]) == 0
+    markdown = (output / "r.md").read_text(encoding="utf-8").replace("\\", "")
+    summary = json.loads((output / "unibench.json").read_text(encoding="utf-8"))
+    own = summary["checkpoints"][summary["chosen"]["checkpoint"]]["published"]
+    lines = [line for line in markdown.splitlines() if "**this model**" in line]
+    assert len(lines) == 3 and f"**{own['mean']['primary']:.2f}**" in lines[0] and f"**{own['mer2023']['primary']:.2f}**" in lines[0]
+    assert "| AffectGPT | A,V,T | 78.54 | 88.49 | 83.52 | [1], best on test |" in markdown, "the mean of the same two sets"
+    assert "74.77" not in markdown, "the mean of nine stands only beside a mean of nine"
+    assert "mean of 2 of 9 sets, the same ones" in markdown and "arXiv 2501.16566" in markdown
+    assert markdown.count("at a disadvantage") == 3 and "the very test clips" in markdown, "over all sets and each one"
+    assert "has 457 clips of this set and here there are 20" in markdown
+    assert (output / "r_pictures" / "standing.png").is_file() and (output / "r_pictures" / "mean_checkpoints.png").is_file()

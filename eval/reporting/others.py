@@ -53,9 +53,25 @@ def chosen_how(results: dict) -> str:
         by, "one checkpoint, not chosen")
 
 
+def result_key(entry, checkpoint: str) -> str:
+    """Key under which the results have a checkpoint of the rows: with question and streams where those differ.
+
+    Raises:
+        ValueError: the results are of other rows.
+    """
+    streams, keys = "+".join(entry.streams or ()), list(entry.results["checkpoints"])
+    fitting = [key for key in keys if key == checkpoint or key.startswith(f"{checkpoint} ")]
+    for parts in ((entry.answers.question, streams), (streams,), (entry.answers.question,), ()):
+        key = " ".join([checkpoint, *filter(None, parts)])
+        if key in fitting:
+            return key
+    raise ValueError(f"{entry.name}: the results have no checkpoint {checkpoint}, so they were made of other rows; score the "
+                     "predictions again")
+
+
 def overview(summary: dict, sets: list, folder: Path) -> list[dict]:
     """The mean over sets, every set in one table and one picture, and the printed scores of others."""
-    described = sets[0].described if sets else None
+    described = result_key(sets[0], sets[0].described)
     row = summary["checkpoints"].get(described, {})
     cards = [{"title": f"{summary['mean_label']}, {mode}", "value": number(cell["primary"]),
               "detail": f"95 % interval {interval(cell['interval'])}, checkpoint {page.clean(described)}",

@@ -61,7 +61,7 @@ def as_markdown(blocks: list[dict], pictures: str) -> str:
 
 def escape(text: object) -> str:
     """Text that Markdown, and the HTML in it, takes as it is."""
-    safe = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("://", ":&#8203;//")
+    safe = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#!~$])", r"\\\1", " ".join(safe.split()))
 
 

@@ -99,7 +99,8 @@ def confusion_picture(found: Confusion, path: Path) -> None:
                           color="white" if shares[row, column] > 0.55 else INK)
         for row, column in enumerate(found.hits):
             if column is not None:
-                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2))
+                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2,
+                                         clip_on=False))
         axes.set_xticks(range(len(found.columns)), found.columns, rotation=35, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(found.rows)), [f"{word(name) or f'target {place + 1}'} ({int(total)})" for place,
                         (name, total) in enumerate(zip(found.rows, counts.sum(1), strict=True))])

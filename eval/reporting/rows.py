@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,18 +179,3 @@ def polarity_class(target: Any) -> str:
     """Negative, neutral or positive."""
     value = sentiment.target_value(target)
     return "neutral" if not value else "positive" if value > 0 else "negative"
-
-
-def examples(rows: Sequence[Row], judge: Judge, count: int) -> dict[str, list[Row]]:
-    """Title -> rows: drawn by a fixed seed, not chosen by hand, and the wrong ones with the greatest confidence."""
-    if judge.kind == "description":
-        order = sorted(rows, key=lambda row: (-judge.score(row), row.name))
-        return {"Most overlap": order[:count], "Least overlap": order[::-1][:count]}
-    right = [row for row in rows if judge.right(row)]
-    wrong = [row for row in rows if not judge.right(row)]
-    drawn = {"Right": right, "Wrong": wrong}
-    found = {title: random.Random(0).sample(group, min(count, len(group))) for title, group in drawn.items()}
-    sure = sorted((row for row in wrong if row.confidence is not None), key=lambda row: (-row.confidence, row.name))
-    if sure:
-        found["Wrong and most confident"] = sure[:count]
-    return found

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from affectgpt.eval.reporting import facts, page, plots
-from affectgpt.eval.reporting.others import beside_others, figure, interval, number, standing, title_of, with_interval
-from affectgpt.eval.reporting.rows import examples as drawn_examples
+from affectgpt.eval.reporting.examples import shown_examples
+from affectgpt.eval.reporting.others import (beside_others, figure, interval, number, result_key, standing, title_of,
+                                             with_interval)
 from affectgpt.metrics.benchmark import TITLES
 from affectgpt.metrics.rows import EXPLAINED
 
@@ -31,20 +32,14 @@ MEANING_OF_KIND = {
 """Kind -> way of counting -> what its primary score says, in plain words."""
 
 
-def result_key(entry, checkpoint: str) -> str:
-    """Key under which the results have a checkpoint of the rows: with question and streams where those differ.
+SCORE_NAMES = {"f": "F of mean precision and mean recall", "sample_f": "F1, mean over clips", "waf": "weighted F1",
+               "hit_rate": "hit rate", "mscore": "hits over emotions named", "macro_f1": "macro F1",
+               "weighted_f1": "weighted F1", "polar_accuracy": "accuracy without neutral clips"}
+"""What tables call a score, where its name in the results says too little."""
 
-    Raises:
-        ValueError: the results are of other rows.
-    """
-    streams, keys = "+".join(entry.streams or ()), list(entry.results["checkpoints"])
-    fitting = [key for key in keys if key == checkpoint or key.startswith(f"{checkpoint} ")]
-    for parts in ((entry.answers.question, streams), (streams,), (entry.answers.question,), ()):
-        key = " ".join([checkpoint, *filter(None, parts)])
-        if key in fitting:
-            return key
-    raise ValueError(f"{entry.name}: the results have no checkpoint {checkpoint}, so they were made of other rows; score the "
-                     "predictions again")
+RIGHT = {True: "An answer is right where it names the target's class.",
+         False: "An answer is right where its first label has the target's place on at least three of the five wheels."}
+"""Sentiment or not -> when an answer is called right."""
 
 
 def set_sections(entry, folder: Path, options, several: bool) -> list[dict]:
@@ -125,9 +120,9 @@ def all_scores(entry) -> list[dict]:
     rows = []
     for mode in entry.results["metric"]:
         for name, ends in entry.entry[mode].get("intervals", {}).items():
-            rows.append([mode, page.clean(name.replace("_", " ")), number(entry.entry[mode].get(name)), interval(ends)])
+            rows.append([mode, SCORE_NAMES.get(name, page.clean(name.replace("_", " "))), number(entry.entry[mode].get(name)), interval(ends)])
         for name, value in entry.entry[mode].get("first_label", {}).items():
-            rows.append([mode, f"{page.clean(name.replace('_', ' '))} of the first label", number(value), ""])
+            rows.append([mode, f"{SCORE_NAMES.get(name, page.clean(name))} of the first label", number(value), ""])
         valence = entry.entry[mode].get("valence", {})
         for name, ends in valence.get("intervals", {}).items():
             rows.append([mode, f"valence: {page.clean(name)} (not percent)", number(valence.get(name)), interval(ends)])
@@ -217,8 +212,8 @@ def uses(drops: dict[str, dict]) -> str:
     used = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] > 0]
     hurt = [page.clean(stream) for stream, row in drops.items() if row["interval"][1] < 0]
     unclear = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] <= 0 <= row["interval"][1]]
-    parts = [f"Without {' or without '.join(used)} it loses points, so it uses {'it' if len(used) == 1 else 'them'}."
-             if used else "No stream is certain to be of use: it answers as well without any one of them."]
+    parts = [f"It loses points where {' or '.join(used)} is taken away, so it uses {'it' if len(used) == 1 else 'them'}."
+             if used else "No stream is certain to be of use: it may answer as well without any one of them."]
     if unclear:
         parts.append(f"Whether it uses {' or '.join(unclear)} cannot be said from these clips.")
     if hurt:
@@ -238,64 +233,9 @@ def calibration(entry, folder: Path, prefix: str) -> list[dict]:
     return [*blocks,
             {"kind": "text", "text": f"Expected calibration error {found.error:.3f} on {found.clips} clips: mean confidence "
              f"{found.confidence:.2f}, share of right answers {found.accuracy:.2f}. Confidence is the mean probability of an "
-             "answer's words; an answer is right where its first label, or its polarity, is."},
+             f"answer's tokens. {RIGHT[entry.results['kind'] == 'sentiment']}"},
             figure(f"{prefix}_calibration.png", "Share of right answers over confidence"),
             page.table(["clips", "mean confidence", "share right", "95 % interval"], rows, numbers={0, 1, 2, 3})]
-
-
-def shown_examples(entry, folder: Path, prefix: str, options) -> list[dict]:
-    """Clips with their frames, where they can be shown."""
-    if not options.examples:
-        return []
-    blocks = [page.heading(3, "Examples")]
-    for title, rows in drawn_examples(entry.rows, entry.judge, options.examples).items():
-        if rows:
-            name = re.sub(r"\W+", "_", f"{prefix}_{title}".lower())
-            blocks.append({"kind": "examples", "title": title,
-                           "rows": [_example(row, entry, folder, f"{name}_{place}", options)
-                                    for place, row in enumerate(rows)]})
-    return blocks
-
-
-def _example(row, entry, folder: Path, name: str, options) -> dict:
-    pictures, note = frames(row.media, folder, name, options.media_root)
-    lines = [("clip", page.clean(row.name)), ("target", page.clean(row.target, 300)),
-             ("answer", page.clean(row.response, page.LONGEST_TEXT)), ("labels", page.clean(row.labels, 300))]
-    if row.sentiment is not None:
-        lines.append(("polarity", page.clean(row.sentiment)))
-    lines.append(("strict score", f"{entry.judge.score(row):.2f}"))
-    if row.confidence is not None:
-        lines.append(("confidence", f"{row.confidence:.2f}"))
-    return {"pictures": pictures, "facts": lines + ([("frames", note)] if note else [])}
-
-
-def frames(media: str | None, folder: Path, name: str, root: Path | None, count: int = 3) -> tuple[list[str], str]:
-    """(files of small frames in `folder`, why there are none). Only files below `root` are opened."""
-    from PIL import Image
-
-    from affectgpt import media as reader
-    from affectgpt.inference import MEDIA_SUFFIXES
-
-    if not media:
-        return [], ""
-    try:
-        path = Path(media).resolve()
-        inside, there = root is not None and path.is_relative_to(root.resolve()), path.is_file()
-    except (OSError, ValueError, RuntimeError):  # what no file can be called
-        return [], "not shown: that is no path of a file"
-    if not inside:
-        return [], "not shown: the file is not below --media-root"
-    if not there or path.suffix.lower() not in MEDIA_SUFFIXES:
-        return [], "not shown: there is no such media file"
-    try:
-        images = reader.read_frames(path, count, max_side=320).images
-    except reader.MediaError as error:
-        return [], page.clean(f"not shown: {str(error).replace(str(path), path.name)}", 200)
-    files = []
-    for place, image in enumerate(images):
-        files.append(f"{name}_{place}.jpg")
-        Image.fromarray(image).save(folder / files[-1], quality=82)
-    return files, ""
 
 
 def problems(entry) -> list[dict]:
