@@ -73,6 +73,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--examples", type=int, default=3, help="clips of each kind to show (default: 3)")
     parser.add_argument("--media-root", default=".", metavar="DIR", help="show frames of clips below this folder "
                         "(default: where you are)")
+    parser.add_argument("--no-frames", action="store_true", help="show no frames, so that no face is in the page")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
     if options.examples < 0:
@@ -81,7 +82,8 @@ def main(arguments: list[str]) -> int:
     if output.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output {output}: name a .html file")
     report(options.results, options.predictions, output, Options(
-        options.checkpoint, options.question, options.examples, Path(options.media_root)), ["affectgpt", "report", *arguments])
+        options.checkpoint, options.question, options.examples,
+        None if options.no_frames else Path(options.media_root)), ["affectgpt", "report", *arguments])
     print(f"page:     {output}\nmarkdown: {output.with_suffix('.md')} (pictures in {picture_folder(output)})\n"
           f"next:     open {output} in a browser")
     return 0

@@ -121,9 +121,11 @@ def fetched_wheels(version: str = "mer2025") -> Path:
 def score(files: list[str], name: str, kind: str, tables: dict, targets: str | None = None, checkpoint: str | None = None,
           select_on: str | None = None, select_on_test: bool = False, against: str | None = None,
           against_checkpoint: str | None = None, resamples: int = stats.RESAMPLES, question: str | None = None,
-          streams: list[str] | None = None) -> dict:
+          streams: list[str] | None = None, keep: dict | None = None) -> dict:
     """Scores of every checkpoint in the files, as the results that are written.
 
+    Args:
+        keep: is filled with (checkpoint, way of counting) -> columns of the primary score, for further resampling.
     Raises:
         ValueError: files without usable rows, an unknown checkpoint, or systems that cannot be paired.
     """
@@ -142,6 +144,8 @@ def score(files: list[str], name: str, kind: str, tables: dict, targets: str | N
         "problems": {}, "notes": [],
         "checkpoints": {key: scorer.score(found, key, names, counts) for key in found.checkpoints},
     }
+    if keep is not None:
+        keep.update(scorer.made)
     results["spread"] = {} if found.mixed else {mode: spread(results["checkpoints"], mode) for mode in scorer.modes}
     results["problems"] = found.problems.as_dict()
     notes = results["notes"]

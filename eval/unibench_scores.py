@@ -15,7 +15,7 @@ import numpy as np
 from affectgpt import __version__
 from affectgpt.eval.score import load_wheels, score
 from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY, SETS, Scorer, percent
+from affectgpt.metrics.benchmark import PRIMARY, SETS, percent
 from affectgpt.metrics.rows import read_predictions
 
 MEAN = "mean"
@@ -48,9 +48,10 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     for place, (name, path) in enumerate(files.items(), start=1):
         used = tables if kinds[name] in ("basic", "openset") else {}
         try:
-            results[name] = score([str(path)], name, kinds[name], used, checkpoint=checkpoint, resamples=resamples, **which)
-            samples[name] = bootstrap_samples(path, kinds[name], used, list(results[name]["checkpoints"]), resamples, place,
-                                              which)
+            columns: dict[tuple[str, str], stats.Columns] = {}
+            results[name] = score([str(path)], name, kinds[name], used, checkpoint=checkpoint, resamples=resamples,
+                                  keep=columns, **which)
+            samples[name] = bootstrap_samples(columns, kinds[name], resamples, place)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     inside = [name for name in results if name in SETS]
@@ -76,18 +77,10 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     return summary, results
 
 
-def bootstrap_samples(path: Path, kind: str, tables: dict, checkpoints: list[str], resamples: int, seed: int,
-                      which: dict) -> Samples:
+def bootstrap_samples(columns: dict[tuple[str, str], stats.Columns], kind: str, resamples: int, seed: int) -> Samples:
     """Primary scores of bootstrap resamples; another seed a set, since sets are independent of each other."""
-    found, scorer = read_predictions([path], keep_responses=kind == "description", **which), Scorer(kind, tables)
-    names = scorer.clips(found)
-    counts = stats.resample_counts(len(names), resamples, seed).astype(np.float64)
-    made = {}
-    for key in checkpoints:
-        for mode in scorer.modes:
-            columns = scorer.columns(found, key, names, mode)[""]
-            made[key, mode] = columns.finish(counts @ columns.values)[PRIMARY[kind, mode]]
-    return made
+    counts = stats.resample_counts(len(next(iter(columns.values())).values), resamples, seed)
+    return {(key, mode): found.finish(counts @ found.values)[PRIMARY[kind, mode]] for (key, mode), found in columns.items()}
 
 
 def all_scores(results: dict[str, dict], samples: dict[str, Samples], inside: list[str], modes: list[str]) -> dict:

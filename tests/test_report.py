@@ -92,6 +92,8 @@ def test_media_outside_of_the_root_are_never_opened(tmp_path, rows, monkeypatch)
     monkeypatch.setattr(media, "read_frames", lambda path, *rest, **more: opened.append(path) or real(path, *rest, **more))
     html, _, _ = make(tmp_path, rows, more=["--media-root", str(inside.parent), "--examples", "9"])
     assert {path.name for path in opened} == {"clip.mp4"} and html.count("image/jpeg") == 3
+    without, _, _ = make(tmp_path, rows, more=["--media-root", str(inside.parent), "--no-frames"])
+    assert "image/jpeg" not in without and len(opened) == 1
     assert "not below --media-root" in html and "there is no such media file" in html
     assert sorted(path.name for path in inside.parent.iterdir()) == ["clip.mp4"], "media are only read"
     assert inside.read_bytes() == talking_face.read_bytes()
@@ -256,3 +258,20 @@ def test_the_printed_scores_stand_beside_with_their_source_and_a_warning(shared_
     assert markdown.count("at a disadvantage") == 3 and "the very test clips" in markdown, "over all sets and each one"
     assert "has 457 clips of this set and here there are 20" in markdown
     assert (output / "r_pictures" / "standing.png").is_file() and (output / "r_pictures" / "mean_checkpoints.png").is_file()
+
+
+def test_the_mean_over_sets_is_that_of_the_described_streams(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, wrong in (("sims", 1), ("cmumosi", 3)):
+        write(folder / f"{name}.jsonl", [
+            {"checkpoint": 2, "name": f"{name}{place}", "target": 1 - place % 2 * 2, "response": "x", "streams": streams,
+             "sentiment_raw": ("positive", "negative")[(place + (place < more)) % 2]}
+            for streams, more in ((["audio"], 9), (["audio", "text"], wrong)) for place in range(20)])
+    assert main(["unibench", "--predictions", str(folder), "--output", str(tmp_path / "out")]) == 0
+    assert main(["report", str(tmp_path / "out" / "unibench.json"), "--predictions", str(folder), "--output",
+                 str(tmp_path / "r.html"), "--examples", "0"]) == 0
+    summary = json.loads((tmp_path / "out" / "unibench.json").read_text(encoding="utf-8"))
+    mean = summary["checkpoints"]["2 audio+text"]["strict"]["mean"]["primary"]
+    assert mean > summary["checkpoints"]["2 audio"]["strict"]["mean"]["primary"] + 10
+    assert f'<div class="value">{mean:.2f}</div>' in (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -85,10 +85,14 @@ class Scorer:
         kind: one of `KINDS`.
         tables: way of counting -> tables with `root(label, wheel, level)`, for basic and open-vocabulary sets. Without
             "published" tables those scores are left out.
+
+    Attributes:
+        made: (checkpoint, way of counting) -> columns of the primary score, of what `score` has scored.
     """
 
     def __init__(self, kind: str, tables: Mapping[str, Any]):
         self.kind, self.modes = kind, [mode for mode in MODES if mode in tables or kind in ("sentiment", "description")]
+        self.made: dict[tuple[str, str], stats.Columns] = {}
         self.placers = {(mode, level): labelsets.Placer(tables[mode], mode == "strict", level)
                         for mode in tables for level in ("level1", "level2")}
 
@@ -151,6 +155,7 @@ class Scorer:
     def _score_mode(self, found: Predictions, checkpoint: str, names: list[str], mode: str, counts: np.ndarray) -> dict:
         made = self.columns(found, checkpoint, names, mode)
         primary = PRIMARY[self.kind, mode]
+        self.made[checkpoint, mode] = made[""]
         values, intervals = made[""].scores(), stats.bootstrap(made[""], counts)
         result: dict[str, Any] = {"primary": percent(values[primary]), "metric": TITLES[self.kind, mode],
                                   "interval": [percent(end) for end in intervals[primary]]}

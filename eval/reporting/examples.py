@@ -38,17 +38,17 @@ def _example(row, entry, folder: Path, name: str, options) -> dict:
 
 
 def frames(media: str | None, folder: Path, name: str, root: Path | None, count: int = 3) -> tuple[list[str], str]:
-    """(files of small frames in `folder`, why there are none). Only files below `root` are opened."""
+    """(files of small frames in `folder`, why there are none). Only files below `root` are opened, none where it is None."""
     from PIL import Image
 
     from affectgpt import media as reader
     from affectgpt.inference import MEDIA_SUFFIXES
 
-    if not media:
+    if not media or root is None:
         return [], ""
     try:
         path = Path(media).resolve()
-        inside, there = root is not None and path.is_relative_to(root.resolve()), path.is_file()
+        inside, there = path.is_relative_to(root.resolve()), path.is_file()
     except (OSError, ValueError, RuntimeError):  # what no file can be called
         return [], "not shown: that is no path of a file"
     if not inside:

@@ -37,6 +37,9 @@ SCORE_NAMES = {"f": "F of mean precision and mean recall", "sample_f": "F1, mean
                "weighted_f1": "weighted F1", "polar_accuracy": "accuracy without neutral clips"}
 """What tables call a score, where its name in the results says too little."""
 
+CHOSEN_ON_TEST = ("This checkpoint was chosen by the very clips that it is scored on. Such a number is too high; do not "
+                  "compare it with one that validation clips chose.")
+
 RIGHT = {True: "An answer is right where it names the target's class.",
          False: "An answer is right where its first label has the target's place on at least three of the five wheels."}
 """Sentiment or not -> when an answer is called right."""
@@ -72,8 +75,7 @@ def headline(entry) -> list[dict]:
                                        "replacement: it says how much the choice of clips matters, and nothing of another "
                                        "training run or corpus."}]
     if (entry.results.get("chosen") or {}).get("by") == "test":
-        blocks.append({"kind": "warning", "text": "This checkpoint was chosen by the very clips that it is scored on. Such a "
-                                                  "number is too high; do not compare it with one that validation clips chose."})
+        blocks.append({"kind": "warning", "text": CHOSEN_ON_TEST})
     doubt = disagreement(entry)
     return [*blocks, {"kind": "warning", "text": doubt}] if doubt else blocks
 
@@ -88,14 +90,14 @@ def disagreement(entry) -> str:
             if entry.judge.usable(row.target):
                 targets.setdefault(name, row.target)
     if len(targets) != entry.results["n_clips"]:
-        return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a target: pictures, "
-                "labels and examples below are of those in the rows.")
+        return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a target: "
+                "pictures, labels and examples below are of those in the rows.")
     rows = entry.answers.checkpoints[entry.described][entry.streams]
     again, said = facts.strict_score(rows, targets, entry.judge), entry.entry["strict"]["primary"]
     if again is not None and said is not None and abs(again - said) < 0.005:
         return ""
-    return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong together. Score "
-            "the predictions again with `affectgpt score`.")
+    return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong together. "
+            "Score the predictions again with `affectgpt score`.")
 
 
 def over_checkpoints(entry, folder: Path, prefix: str) -> list[dict]:
@@ -120,7 +122,8 @@ def all_scores(entry) -> list[dict]:
     rows = []
     for mode in entry.results["metric"]:
         for name, ends in entry.entry[mode].get("intervals", {}).items():
-            rows.append([mode, SCORE_NAMES.get(name, page.clean(name.replace("_", " "))), number(entry.entry[mode].get(name)), interval(ends)])
+            title = SCORE_NAMES.get(name, page.clean(name.replace("_", " ")))
+            rows.append([mode, title, number(entry.entry[mode].get(name)), interval(ends)])
         for name, value in entry.entry[mode].get("first_label", {}).items():
             rows.append([mode, f"{SCORE_NAMES.get(name, page.clean(name))} of the first label", number(value), ""])
         valence = entry.entry[mode].get("valence", {})
@@ -139,7 +142,8 @@ def comparison(entry) -> list[dict]:
             for mode in entry.results["metric"] if mode in found]
     return [page.heading(3, "Against another system"),
             page.table(["counting", "difference", "95 % interval", "p"], rows, caption=page.clean(
-                f"Checkpoint {found['checkpoint']} less {found['against']} of {Path(found['file']).name}, paired by clip.", 300))]
+                f"Checkpoint {found['checkpoint']} less {found['against']} of {Path(found['file']).name}, paired by clip.",
+                300))]
 
 
 def wheels(entry, folder: Path, prefix: str) -> list[dict]:
