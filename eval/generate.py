@@ -27,6 +27,7 @@ from typing import Any
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from affectgpt.environment import package_versions, process_place
 from affectgpt.errors import run_cli
 from affectgpt.eval.answering import asking
 from affectgpt.eval.answering.answerers import Job, open_source
@@ -95,8 +96,6 @@ def run(job: Job) -> Path:
     Raises:
         ValueError: a setting that cannot be, other settings than those of earlier answers, or too many lost clips.
     """
-    from affectgpt.train.extract_features import process_place
-
     started = time.perf_counter()
     rank, world_size = process_place()
     job = replace(job, rank=rank, world_size=world_size)
@@ -201,13 +200,6 @@ def read_json(path: Path) -> dict[str, Any]:
     from affectgpt.data.feature_key import parse_json
 
     return parse_json(path.read_text(encoding="utf-8"), path)
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that answers depend on."""
-    from affectgpt.train.facts import package_versions as versions
-
-    return versions()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.config import Recipe, load_recipe
+from affectgpt.environment import process_place
 from affectgpt.errors import quiet_libraries, run_cli
 
 TOLERANCE = 0.01
@@ -114,18 +115,6 @@ def read_clips(recipe: Recipe, splits: list[str] | None) -> list:
             raise ValueError(f"--splits {name}: no clip has this split; the manifests have "
                              f"{', '.join(sorted(split or '(none)' for split in known))}")
     return clips if splits is None else [clip for clip in clips if clip.split in splits]
-
-
-def process_place() -> tuple[int, int]:
-    """(rank, number of processes) from RANK and WORLD_SIZE, as torchrun and Slurm scripts set them."""
-    text = [os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))]
-    try:
-        rank, world_size = map(int, text)
-        if 0 <= rank < world_size:
-            return rank, world_size
-    except ValueError:
-        pass  # said below
-    raise ValueError(f"RANK={text[0]} and WORLD_SIZE={text[1]}: they must be whole numbers with RANK below WORLD_SIZE")
 
 
 def choose_device(recipe: Recipe) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import platform
 import subprocess
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("affectgpt", "torch", "transformers", "peft", "accelerate", "safetensors", "deepspeed", "flash-attn",
-            "bitsandbytes", "av", "numpy")
+from affectgpt.environment import package_versions
 
 
 def run_facts(engine, world) -> dict:
@@ -20,17 +18,6 @@ def run_facts(engine, world) -> dict:
     return {"packages": package_versions(), "python": platform.python_version(), "commit": commit(),
             "hardware": hardware(world.device), "ranks": world.size, "engine": engine.describe(),
             "peak_memory_gib": round(engine.peak_memory() / 1024**3, 3)}
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that a run's numbers depend on, of those that are installed."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def hardware(device: torch.device) -> str:
