@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"--resamples is {options.resamples}: use 10 or more")
     if options.select_on and options.select_on_test:
         raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, not by both")
+    options.name = options.name.lower() if options.name.lower() in SETS else options.name
     kind = kind_of(options.name, options.kind)
     tables = load_wheels(kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
     results = score(options.files, options.name, kind, tables, options.targets, options.checkpoint, options.select_on,

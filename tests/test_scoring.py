@@ -309,8 +309,8 @@ def test_two_systems_are_compared_on_the_same_clips(tmp_path, capsys):
 
 def test_several_files_are_several_seeds(tmp_path, capsys):
     files = [seeds(tmp_path, (share,), f"seed{index}.jsonl", checkpoints=(1,)) for index, share in enumerate((0.5, 0.7, 0.9))]
-    results, _ = run_json(capsys, *files, "--set", "cmumosi")
-    assert list(results["checkpoints"]) == ["seed0:1", "seed1:1", "seed2:1"]
+    results, _ = run_json(capsys, *files, "--set", "CMUMOSI")
+    assert results["set"] == "cmumosi" and list(results["checkpoints"]) == ["seed0:1", "seed1:1", "seed2:1"]
     scores = [entry["strict"]["primary"] for entry in results["checkpoints"].values()]
     assert results["spread"]["strict"]["mean"] == pytest.approx(sum(scores) / 3, abs=1e-3)
     assert results["spread"]["strict"]["min"] == min(scores) and results["spread"]["strict"]["std"] > 5

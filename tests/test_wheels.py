@@ -60,6 +60,13 @@ def test_the_two_forms_of_the_newer_tables_are_equal(shared_data, tmp_path):
             assert files.root(word, wheel, "level2") == archive.root(word, wheel, "level2")
 
 
+def test_a_folder_of_versions_stands_for_that_of_the_published_numbers(shared_data, tmp_path):
+    assert load_tables(shared_data / "wheels").version == "mer2025"
+    (tmp_path / "mer2025").mkdir()
+    with pytest.raises(ValueError, match="mer2025: format.csv.*are missing"):
+        load_tables(tmp_path)
+
+
 def test_altered_tables_are_refused_unless_asked_for(shared_data, tmp_path):
     folder = tmp_path / "wheels"
     shutil.copytree(shared_data / "wheels" / "mer2025", folder, copy_function=shutil.copyfile)

@@ -87,6 +87,8 @@ class WheelTables:
 def load_tables(folder: str | Path, any_version: bool = False) -> WheelTables:
     """Tables from a folder of xlsx and csv files, or of `wheel_mapping.npz` where those are not all there.
 
+    A folder that has neither, but folders named by version, stands for the one of mer2025, as the published numbers do.
+
     Args:
         any_version: also take files whose hashes are not pinned; scores from them compare with nobody's.
     Raises:
@@ -109,6 +111,8 @@ def load_tables(folder: str | Path, any_version: bool = False) -> WheelTables:
         if version is None:
             _check_version(folder, [NPZ], any_version)
         return _from_npz(folder / NPZ, version or "unpinned")
+    if len(missing) == len(names) and (folder / "mer2025").is_dir():
+        return load_tables(folder / "mer2025", any_version)
     raise ValueError(f"{folder}: {', '.join(missing)} and {NPZ} are missing; get the tables with "
                      "`affectgpt wheels fetch`")
 
