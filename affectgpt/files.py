@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 DONE_MARK = "done"
 """Name of the empty file that makes a folder a finished one; without it the folder is never read."""
@@ -25,26 +25,54 @@ def _temporary_sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
-def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8 with its line ends as they are; the folder is made where it is missing.
+@contextmanager
+def _whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A text file that appears under its name when the body ends well, and not at all otherwise.
 
-    A symbolic link stays a link: the file that it points to is replaced.
+    The folder is made where it is missing. A symbolic link stays a link: the file that it points to is replaced.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(target)
     try:
         with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
+            yield file
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
+def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8 with its line ends as they are; the folder is made where it is missing.
+
+    A symbolic link stays a link: the file that it points to is replaced.
+    """
+    with _whole_file(path) as file:
+        file.write(text)
+
+
 def atomic_write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
     """Write `value` as JSON. Raises ValueError for NaN and infinity, which are not JSON."""
     atomic_write_text(path, _to_json(value, str(path), indent) + "\n")
+
+
+def create_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `value` as JSON unless the file is there: of several processes that do so at once, the first one's stays."""
+    target = Path(path)
+    if target.is_file():
+        return
+    private = _temporary_sibling(target)
+    atomic_write_json(private, value)
+    try:
+        os.link(private, target)  # unlike a rename it never replaces what another process wrote meanwhile
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        if not target.is_file():
+            os.replace(private, target)
+    finally:
+        private.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -178,14 +206,16 @@ def _parse_object(text: str, where: str) -> dict[str, Any]:
 def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], append: bool = False) -> int:
     """Write one JSON object a line and return how many were written.
 
-    Without `append` the file appears whole, or not at all. With `append` each row goes out at once, as one
+    Without `append` the file appears whole, or not at all; rows are written as they come, so memory does not grow. With `append` each row goes out at once, as one
     write of a complete line, so that an interrupted job keeps its finished rows; a last line that an
     earlier interruption cut off is removed first, because no reader could use it.
     """
     if not append:
-        lines = [_to_json(row, f"{path}:{number}") + "\n" for number, row in enumerate(rows, start=1)]
-        atomic_write_text(path, "".join(lines))
-        return len(lines)
+        count = 0
+        with _whole_file(path) as whole:
+            for count, row in enumerate(rows, start=1):
+                whole.write(_to_json(row, f"{path}:{count}") + "\n")
+        return count
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with open(path, "ab+", buffering=0) as file:

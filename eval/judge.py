@@ -11,7 +11,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from itertools import islice
@@ -68,21 +67,16 @@ def judge_file(source: Path, output: Path, llm_name: str, cache: str | None = No
     model = llm.open_model(llm_name, batch_size, device)
     asker, counts = llm.Asker(model, AnswerCache(cache or default_folder())), Counter()
     rows = (row for _, row in read_jsonl(source))
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
 
     def judged():
         with tqdm(desc="ratings", unit="row", disable=None) as progress:
             while chunk := list(islice(rows, CHUNK)):
                 yield from _rated(chunk, asker, model.name, counts)
                 progress.update(len(chunk))
-
-    try:
-        write_jsonl(temporary, judged(), append=True)
-        if counts["rows"] == counts["unusable"]:
+        if counts["rows"] == counts["unusable"]:  # raised here, so that nothing is written
             raise ValueError(f"{source}: none of its {counts['rows']} rows has both a response and a description as target")
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_jsonl(output, judged())
     return counts
 
 

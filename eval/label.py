@@ -13,7 +13,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections import Counter
@@ -111,18 +110,8 @@ def label_file(source: Path, output: Path, extractor: str = "auto", sentiment: s
     counts: Counter = Counter()
     total = _count_lines(source)
     labeller = Labeller(extractor, sentiment, asker, counts)
-    target = Path(os.path.realpath(output))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)  # of an earlier process of this number
-    try:
-        with tqdm(total=total, desc="labels", unit="row", disable=None) as progress:
-            write_jsonl(temporary, _labelled(read_jsonl(source), labeller, progress), append=True)
-        if counts["rows"] == counts["no response"]:
-            raise ValueError(f"{source}: none of its {counts['rows']} rows has an answer; each needs a \"response\" "
-                             "that is text, as `affectgpt generate` writes it")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with tqdm(total=total, desc="labels", unit="row", disable=None) as progress:
+        write_jsonl(output, _labelled(source, labeller, progress))
     if asker is not None:
         counts.update({"llm asked": asker.asked, "llm from cache": asker.hits, "llm no list": asker.not_a_list,
                        "llm no polarity": asker.no_polarity, "llm refused": asker.refused})
@@ -137,10 +126,14 @@ def _count_lines(source: Path) -> int | None:
         return None  # read_jsonl says what is wrong
 
 
-def _labelled(rows: Iterator[tuple[int, dict]], labeller: Labeller, progress) -> Iterator[dict]:
+def _labelled(source: Path, labeller: Labeller, progress) -> Iterator[dict]:
+    rows, counts = read_jsonl(source), labeller.counts
     while chunk := [row for _, row in islice(rows, CHUNK)]:
         yield from labeller.label(chunk)
         progress.update(len(chunk))
+    if counts["rows"] == counts["no response"]:  # raised here, so that nothing is written
+        raise ValueError(f"{source}: none of its {counts['rows']} rows has an answer; each needs a \"response\" "
+                         "that is text, as `affectgpt generate` writes it")
 
 
 class Labeller:

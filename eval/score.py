@@ -24,7 +24,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json
 from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import MODES, PRIMARY, SETS, Scorer, kind_of, percent
+from affectgpt.metrics.benchmark import PRIMARY, SETS, Scorer, kind_of, percent
 from affectgpt.metrics.rows import Predictions, read_predictions, read_targets
 
 

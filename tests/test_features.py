@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny import parts  # noqa: F401  a fixture
 
-from affectgpt import media
+from affectgpt import files, media
 from affectgpt.data import feature_key, feature_shards
 from affectgpt.data.clip import Clip
 from affectgpt.data.extraction import encode_inputs, extract, load_all, read_ahead, survey, verify
@@ -343,7 +343,7 @@ def test_leftovers_of_other_ranks_that_may_run_are_left(tmp_path):
 
 
 def test_a_process_that_starts_at_the_same_time_is_not_overwritten(tiny_model, corpus, tmp_path, monkeypatch):
-    write, meanwhile = feature_key.atomic_write_json, []
+    write, meanwhile = files.atomic_write_json, []
 
     def slow_write(path, value):
         write(path, value)
@@ -351,7 +351,7 @@ def test_a_process_that_starts_at_the_same_time_is_not_overwritten(tiny_model, c
             meanwhile.append(True)
             run(tiny_model, corpus[:1], tmp_path / "s", dtype="float16")
 
-    monkeypatch.setattr(feature_key, "atomic_write_json", slow_write)
+    monkeypatch.setattr(files, "atomic_write_json", slow_write)
     with pytest.raises(ValueError, match="has dtype='float16'"):
         run(tiny_model, corpus, tmp_path / "s")
     meanwhile.clear()

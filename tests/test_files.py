@@ -165,3 +165,36 @@ def test_jsonl_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match="a.jsonl:2"):
         files.write_jsonl(path, [{"new": 1}, {"new": float("inf")}])
     assert path.read_text() == '{"old": 1}\n' and os.listdir(tmp_path) == ["a.jsonl"]
+
+
+def test_of_two_first_writers_one_stays(tmp_path):
+    files.create_json(tmp_path / "settings.json", {"a": 1})
+    files.create_json(tmp_path / "settings.json", {"a": 2})
+    assert json.loads((tmp_path / "settings.json").read_text()) == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_writer_that_comes_between_look_and_write_is_not_replaced(tmp_path, monkeypatch):
+    path, link = tmp_path / "settings.json", os.link
+
+    def late(source, target):
+        path.write_text('{"a": "other process"}')
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    files.create_json(path, {"a": 1})
+    assert json.loads(path.read_text()) == {"a": "other process"} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_rows_that_end_in_an_error_leave_the_earlier_file(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    files.write_jsonl(path, [{"a": 1}])
+
+    def rows():
+        yield {"a": 2}
+        assert len(list(tmp_path.iterdir())) == 2  # written as they come, under another name
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        files.write_jsonl(path, rows())
+    assert path.read_text() == '{"a": 1}\n' and len(list(tmp_path.iterdir())) == 1

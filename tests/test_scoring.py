@@ -229,13 +229,13 @@ def test_bad_rows_are_counted_and_never_dropped_in_silence(tmp_path, capsys, toy
             labelled("curly", "sad", "[can\u2019t cope, **sad**]"), {"name": "bare", "target": "sad", "response": "x"}]
     file = write(tmp_path / "p.jsonl", rows)
     with file.open("a", encoding="utf-8") as out:
-        out.write('{"name": "torn", "tar\n[1, 2]\n{"target": "sad"}\n\n')
+        out.write('{"name": "torn", "tar\n[1, 2]\n{"target": "sad"}\n\n{"name": 7, "target": "sad"}\n')
     targets = write(tmp_path / "t.jsonl", [{"name": name, "target": "sad"} for name in
                                            ("a", "b", "gone", "long", "curly", "bare")])
     results, error = run_json(capsys, file, "--set", "mer2023", "--targets", targets)
     counts = {kind: problem["count"] for kind, problem in results["problems"].items()}
     # "bare" has no checkpoint of its own ("only"), where all others are missing
-    assert counts["unreadable_row"] == 3 and counts["duplicate"] == 2 and counts["duplicate_differs"] == 1
+    assert counts["unreadable_row"] == 4 and counts["duplicate"] == 2 and counts["duplicate_differs"] == 1
     assert counts["unknown_name"] == 1 and counts["long_answer"] == 1 and counts["no_labels"] == 1
     assert results["problems"]["duplicate_differs"]["examples"] == ["a in p.jsonl:3"]
     for word in ("occur again", "the targets do not have", "no JSON object", "without a prediction"):

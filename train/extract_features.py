@@ -12,7 +12,6 @@ of processes, it computes only what is missing.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.config import Recipe, load_recipe
-from affectgpt.environment import process_place
+from affectgpt.environment import process_device, process_place
 from affectgpt.errors import quiet_libraries, run_cli
 
 TOLERANCE = 0.01
@@ -70,7 +69,7 @@ def run(recipe: Recipe, folder: Path, splits: list[str] | None = None, verify_cl
     quiet_libraries()
     clips = read_clips(recipe, splits)
     sft.limit_threads(recipe)
-    device = choose_device(recipe)
+    device = process_device(recipe.train.device, "train.device=")
     encoders, processor = load_encoders(recipe, device)
     shared = {"reader": data.reader, "workers": data.workers, "max_skip_ratio": data.max_skip_ratio,
               "dtype": data.store_dtype, "transcribe": data.transcribe, "rank": rank, "world_size": world_size,
@@ -115,23 +114,6 @@ def read_clips(recipe: Recipe, splits: list[str] | None) -> list:
             raise ValueError(f"--splits {name}: no clip has this split; the manifests have "
                              f"{', '.join(sorted(split or '(none)' for split in known))}")
     return clips if splits is None else [clip for clip in clips if clip.split in splits]
-
-
-def choose_device(recipe: Recipe) -> str:
-    """"cpu", or the GPU of this process.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    if recipe.train.device == "cpu" or recipe.train.device == "auto" and not torch.cuda.is_available():
-        return "cpu"
-    count = torch.cuda.device_count()
-    if not count:
-        raise ValueError("train.device=cuda, but torch sees no GPU: set train.device=auto or install a CUDA torch")
-    # Several processes may share a GPU: extraction waits for decoders more than for encoders.
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}"
 
 
 class Encoders:

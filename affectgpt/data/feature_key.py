@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from functools import lru_cache
 from pathlib import Path
 
 from affectgpt import hub
 from affectgpt.data.clip import Clip
-from affectgpt.files import atomic_write_json
+from affectgpt.files import create_json
 
 FORMAT = 1
 PREPROCESSING = 1
@@ -176,18 +175,7 @@ def open_folder(folder: Path, settings: dict) -> dict:
     folder = Path(folder)
     (folder / "shards").mkdir(parents=True, exist_ok=True)
     path = folder / "store.json"
-    if not path.is_file():
-        private = folder / f".store.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-        atomic_write_json(private, settings)
-        try:
-            os.link(private, path)  # unlike a rename it never replaces what another process wrote meanwhile
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
-            if not path.is_file():
-                os.replace(private, path)
-        finally:
-            private.unlink(missing_ok=True)
+    create_json(path, settings)
     stored = read_settings(folder)
     check_settings(folder, stored, settings, exact=True)
     return stored

@@ -6,7 +6,6 @@ character's emotion. Every rule is a switch of `Rules`, so that its worth can be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 

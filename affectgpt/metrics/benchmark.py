@@ -78,6 +78,19 @@ def kind_of(name: str, kind: str | None = None) -> str:
     return kind
 
 
+def target_problem(kind: str, target: Any) -> str | None:
+    """Why a set of this kind cannot be scored by a target, as `rows.EXPLAINED` names it; None where it can."""
+    if target is None or target == "" or target == []:
+        return "no_target"
+    if kind == "sentiment":
+        value = sentiment.target_value(target)
+        return "bad_target" if value is None else "nan_target" if math.isnan(value) else None
+    if isinstance(target, float) and math.isnan(target):
+        return "nan_target"
+    listed = isinstance(target, list) and all(isinstance(label, str) for label in target)
+    return None if isinstance(target, str) or listed else "bad_target"
+
+
 class Scorer:
     """Scores of one kind of set.
 
@@ -100,7 +113,7 @@ class Scorer:
         """Names of the clips that can be scored; the others are counted in `found.problems`."""
         names = []
         for name, target in found.targets.items():
-            problem = self._target_problem(target)
+            problem = target_problem(self.kind, target)
             if problem:
                 found.problems.add(problem, name)
             else:
@@ -109,17 +122,6 @@ class Scorer:
             raise ValueError(f"no clip has a target that a set of kind {self.kind} can be scored by: "
                              + "; ".join(found.problems.lines()))
         return names
-
-    def _target_problem(self, target: Any) -> str | None:
-        if target is None or target == "" or target == []:
-            return "no_target"
-        if self.kind == "sentiment":
-            value = sentiment.target_value(target)
-            return "bad_target" if value is None else "nan_target" if math.isnan(value) else None
-        if isinstance(target, float) and math.isnan(target):
-            return "nan_target"
-        listed = isinstance(target, list) and all(isinstance(label, str) for label in target)
-        return None if isinstance(target, str) or listed else "bad_target"
 
     def columns(self, found: Predictions, checkpoint: str, names: list[str], mode: str) -> dict[str, stats.Columns]:
         """Columns of one checkpoint: "" for the scores themselves, other keys for further ones of that prefix."""

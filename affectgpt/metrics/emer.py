@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from affectgpt.metrics.openset import harmonic_mean
 from affectgpt.metrics.rows import Prediction
 from affectgpt.metrics.stats import Columns, ratio
 
@@ -68,7 +69,6 @@ def columns(targets: Sequence[str], rows: Sequence[Prediction | None], mode: str
     values = np.ones((len(targets), 4))
     for index, (target, row) in enumerate(zip(targets, rows, strict=True)):
         precision, recall = clue_overlap(str(target), row.response if row and row.response else "")
-        both = precision + recall
-        values[index, 1:] = precision, recall, 2 * precision * recall / both if both else 0.0
+        values[index, 1:] = precision, recall, harmonic_mean(precision, recall)
     return Columns(values, lambda sums: {name: ratio(sums[..., column], sums[..., 0]) for column, name in
                                          ((1, "clue_precision"), (2, "clue_recall"), (3, "clue_f"))})

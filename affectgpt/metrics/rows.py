@@ -138,19 +138,25 @@ def _named(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> dict[s
     return {" ".join([key[0], *(key[place] or "(none)" for place in differ)]): rows for key, rows in systems.items()}
 
 
+def parse_row(line: bytes) -> dict[str, Any] | None:
+    """A line of predictions; None where it is no JSON object with a name."""
+    try:
+        row = json.loads(line.decode())
+        return row if isinstance(row["name"], str) and row["name"] else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 _UNRATED = (None, None)
 
 
 def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix: str, closed: bool, keep_responses: bool,
              question: str | None, streams: set[str] | None) -> None:
-    try:
-        row = json.loads(line.decode())
-        name = row["name"]
-        if not isinstance(name, str) or not name:
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
+    row = parse_row(line)
+    if row is None:
         found.problems.add("unreadable_row", place)
         return
+    name = row["name"]
     if question is not None and row.get("question") != question or \
             streams is not None and streams != set(row.get("streams") or ()):
         return

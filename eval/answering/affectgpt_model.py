@@ -14,8 +14,9 @@ from typing import Any
 
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
+from affectgpt.environment import process_device
 from affectgpt.eval.answering.answerers import (
-    Answer, Job, Request, batches, checkpoint_name, torch_device, weights_fingerprint,
+    Answer, Job, Request, batches, checkpoint_name, weights_fingerprint,
 )
 from affectgpt.inference import check_model_folder, check_streams
 from affectgpt.media import MediaError
@@ -75,7 +76,7 @@ class AffectGPTAnswerer:
         from affectgpt.models.processing import AffectGPTProcessor
 
         job = source.job
-        describer = Describer(folder, torch_device(job.device), None if job.dtype == "auto" else job.dtype)
+        describer = Describer(folder, process_device(job.device, "--device "), None if job.dtype == "auto" else job.dtype)
         self.job, self.model, self.processor = job, describer.model, describer.processor
         self.device = str(self.model.device)
         config = self.processor.config

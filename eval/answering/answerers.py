@@ -7,7 +7,6 @@ loads one of its checkpoints as an `Answerer`.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,22 +155,6 @@ def weights_fingerprint(folder: str | Path) -> str:
 def row_seed(seed: int, *names: str) -> int:
     """The seed of one answer: of the job's seed and of what is asked about which clip."""
     return int.from_bytes(hashlib.sha256("\0".join([str(seed), *names]).encode()).digest()[:8]) % 2**63
-
-
-def torch_device(asked: str) -> str:
-    """"cpu", or the GPU of this process.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    count = torch.cuda.device_count()
-    if asked == "cpu" or asked == "auto" and not count:
-        return "cpu"
-    if not count:
-        raise ValueError("--device cuda, but torch sees no GPU: use --device auto or install a CUDA torch")
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}"
 
 
 def batches(requests: list[Request], size: int, alike) -> Iterator[list[Request]]:

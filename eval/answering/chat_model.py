@@ -9,9 +9,10 @@ from typing import Any
 from affectgpt import hub
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
+from affectgpt.environment import process_device
 from affectgpt.eval.answering import rival_media
 from affectgpt.eval.answering.answerers import (
-    Answer, Job, Request, batches, checkpoint_name, torch_device, weights_fingerprint,
+    Answer, Job, Request, batches, checkpoint_name, weights_fingerprint,
 )
 from affectgpt.eval.answering.rival_media import RivalInputs
 from affectgpt.media import SAMPLE_RATE
@@ -125,7 +126,7 @@ class ChatAnswerer:
         self.takes_media = source.streams != ["text"]
         self.pictures_as_video = getattr(source.processor, "image_processor", None) is None
         self.model = load_model(source.path, source.name, self.job.trust_remote_code, self.job.dtype)
-        self.model.to(torch_device(source.job.device)).eval()
+        self.model.to(process_device(source.job.device, "--device ")).eval()
         self.device = str(self.model.device)
         ends = self.model.generation_config.eos_token_id
         ends = ends if ends is not None else self.tokenizer.eos_token_id

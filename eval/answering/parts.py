@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.data.clip import Clip
-from affectgpt.files import atomic_write_json, remove_folder, write_jsonl
+from affectgpt.files import atomic_write_json, create_json, remove_folder, write_jsonl
 
 Key = tuple[str, str, str, tuple[str, ...]]
 """Checkpoint, clip key, kind of question, streams: what tells one answer from another."""
@@ -71,26 +71,12 @@ class Parts:
         self._process = self.folder / f"process-{place}-{time.time_ns()}.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))  # tuples become the lists that a file gives back
-        stored = self._store_settings(settings)
+        create_json(self.folder / "settings.json", settings)
+        stored = json.loads((self.folder / "settings.json").read_text(encoding="utf-8"))
         check_settings(self.folder, stored, settings)
         self._lock = self._lock_own()
         self.torn = int(_cut_torn_line(self.own)) + int(_cut_torn_line(self._own_skips))
         self.repeated = 0
-
-    def _store_settings(self, settings: dict) -> dict:
-        path = self.folder / "settings.json"
-        if not path.is_file():
-            private = self.folder / f".settings.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-            atomic_write_json(private, settings)
-            try:
-                os.link(private, path)  # unlike a rename it never replaces what another process wrote meanwhile
-            except FileExistsError:
-                pass
-            except OSError:  # a file system without hard links
-                os.replace(private, path)
-            finally:
-                private.unlink(missing_ok=True)
-        return json.loads(path.read_text(encoding="utf-8"))
 
     def _lock_own(self):
         """The part file of this process, locked for as long as it lives; freed by a kill too."""

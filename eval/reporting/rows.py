@@ -6,16 +6,16 @@ nothing else. Every value in a row is untrusted.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from affectgpt.metrics import emer, sentiment
+from affectgpt.metrics.benchmark import target_problem
 from affectgpt.metrics.labelsets import Placer
-from affectgpt.metrics.rows import Prediction
+from affectgpt.metrics.openset import harmonic_mean
+from affectgpt.metrics.rows import Prediction, parse_row
 from affectgpt.metrics.wheels import WHEELS
 
 Streams = tuple[str, ...] | None
@@ -80,11 +80,8 @@ def read_rows(paths: Sequence[Path], kind: str, known: Sequence[str] = (), quest
         except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
         for line in filter(bytes.strip, lines):
-            try:
-                values = json.loads(line)
-                if not isinstance(values["name"], str) or not values["name"]:
-                    raise TypeError
-            except (ValueError, KeyError, TypeError, RecursionError):
+            values = parse_row(line)
+            if values is None:
                 found.unreadable += 1
                 continue
             found.rows += 1
@@ -147,11 +144,7 @@ class Judge:
 
     def usable(self, target: Any) -> bool:
         """True where a target is of this kind."""
-        if self.kind == "sentiment":
-            value = sentiment.target_value(target)
-            return value is not None and not math.isnan(value)
-        listed = isinstance(target, list) and bool(target) and all(isinstance(label, str) for label in target)
-        return listed or isinstance(target, str) and bool(target)
+        return target_problem(self.kind, target) is None
 
     def right(self, row: Row) -> bool | None:
         """None for descriptions."""
@@ -167,8 +160,7 @@ class Judge:
     def score(self, row: Row) -> float:
         """Strict score of one clip, 0 to 1."""
         if self.kind == "description":
-            precision, recall = emer.clue_overlap(str(row.target), row.response)
-            return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+            return harmonic_mean(*emer.clue_overlap(str(row.target), row.response))
         if self.kind == "sentiment" or row.labels is None:
             return float(bool(self.right(row)))
         pairs = zip(self.placer.roots(row.target), self.placer.roots(row.labels), strict=True)
