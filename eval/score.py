@@ -36,11 +36,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--set", required=True, dest="name", metavar="NAME", help=f"one of {', '.join(SETS)}, or any "
                         "other name together with --kind")
     parser.add_argument("--kind", help="basic, sentiment, openset or description: kind of a set of your own")
-    parser.add_argument("--wheels", help="folder of the official emotion wheels (default: the fetched ones of mer2025)")
-    parser.add_argument("--strict-wheels", metavar="DIR", help="official tables for the strict scores too (default: the "
-                        "project's own table)")
-    parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
-    parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
     parser.add_argument("--targets", metavar="FILE", help="JSON Lines or CSV with the name and target of every clip of "
                         "the set; then missing and unknown names are known")
     parser.add_argument("--checkpoint", help="score this one alone")
@@ -54,11 +49,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--against-checkpoint", metavar="NAME", help="its checkpoint (default: --checkpoint)")
     parser.add_argument("--output", help="where to write results (default: FILE with .results.json; with --json nothing)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
+    add_counting_options(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
-    if options.resamples < 10:
-        raise ValueError(f"--resamples is {options.resamples}: use 10 or more")
+    check_resamples(options.resamples)
     if options.select_on and options.select_on_test:
         raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, not by both")
     options.name = options.name.lower() if options.name.lower() in SETS else options.name
@@ -83,6 +77,22 @@ def main(arguments: list[str]) -> int:
         print(as_table(results))
         print(f"\nresults: {output}\nnext:    affectgpt report {output} --predictions {options.files[0]}")
     return 0
+
+
+def add_counting_options(parser: argparse.ArgumentParser) -> None:
+    """Which tables and how many resamples; the same for one set and for the whole benchmark."""
+    parser.add_argument("--wheels", metavar="DIR", help="folder of the official emotion wheels (default: the fetched ones of mer2025)")
+    parser.add_argument("--strict-wheels", metavar="DIR", help="official tables for the strict scores too (default: the "
+                        "project's own table)")
+    parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
+    parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
+    parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
+
+
+def check_resamples(resamples: int) -> None:
+    """Raise ValueError for too few to tell an interval."""
+    if resamples < 10:
+        raise ValueError(f"--resamples is {resamples}: use 10 or more")
 
 
 def load_wheels(kind: str, folder: str | None = None, strict_folder: str | None = None, any_version: bool = False,

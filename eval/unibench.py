@@ -27,9 +27,9 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.errors import run_cli
+from affectgpt.eval.score import add_counting_options, check_resamples
 from affectgpt.eval.unibench_scores import as_markdown, benchmark
 from affectgpt.files import atomic_write_json, atomic_write_text
-from affectgpt.metrics import stats
 from affectgpt.metrics.benchmark import KINDS, SETS
 
 FORWARDED = {"generate": ("batch_size", "checkpoints", "limit", "split", "question", "streams", "features"),
@@ -52,15 +52,11 @@ def main(arguments: list[str]) -> int:
                         "labelled predictions of validation clips, one file a set")
     parser.add_argument("--select-on-test", action="store_true", help="choose by the clips that are scored, one checkpoint "
                         "for all sets and one a set, as the published table did: optimistic numbers")
-    parser.add_argument("--wheels", metavar="DIR", help="official emotion wheels (default: the fetched ones of mer2025)")
-    parser.add_argument("--strict-wheels", metavar="DIR", help="official tables for the strict scores too")
-    parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
-    parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
     parser.add_argument("--question", help="score answers to this question alone (labels or description); with --model "
                         "also what is asked (default: labels)")
     parser.add_argument("--streams", help="score answers from exactly these streams, for example audio,face,text; with "
                         "--model also what is shown")
-    parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
+    add_counting_options(parser)
     group = parser.add_argument_group("with --model, handed on to `affectgpt generate` and `affectgpt label`")
     for name in ("batch-size", "checkpoints", "limit", "split", "features", "extractor", "llm", "sentiment", "device"):
         group.add_argument(f"--{name}", metavar=name.split("-")[-1].upper())
@@ -107,8 +103,7 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError("--checkpoint, --select-on and --select-on-test: use one of them")
     if options.model and options.question not in (None, "labels", "description"):
         raise ValueError(f"--question {options.question}: a model is asked for labels or description")
-    if options.resamples < 10:
-        raise ValueError(f"--resamples is {options.resamples}: use 10 or more")
+    check_resamples(options.resamples)
     if options.model and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("unibench is one process: ask the model with `torchrun ... affectgpt generate` and `affectgpt "
                          "label`, then use --predictions")
