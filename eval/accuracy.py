@@ -21,7 +21,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.data import prompts
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json, atomic_write_text, write_jsonl
-from affectgpt.labels import basic_emotion
+from affectgpt.words.basic import basic_emotion
 from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
 from affectgpt.metrics.stats import fisher_greater, wilson_interval
 

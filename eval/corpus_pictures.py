@@ -8,7 +8,7 @@ import numpy as np
 
 from affectgpt import media
 from affectgpt.eval.plots import pyplot
-from affectgpt.labels import BASIC_EMOTIONS
+from affectgpt.words.basic import BASIC_EMOTIONS
 
 
 def face_sheet(clips: list, path: Path, identities: int = 6, size: int = 150) -> None:

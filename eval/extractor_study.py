@@ -26,7 +26,7 @@ from pathlib import Path
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from affectgpt import lexicon
+from affectgpt.words import lexicon
 from affectgpt.errors import run_cli
 from affectgpt.eval.label import Labeller
 from affectgpt.extractors.rules import NO_RULES, RuleExtractor, Rules, vote

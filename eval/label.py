@@ -27,7 +27,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.errors import run_cli
 from affectgpt.extractors import lists, rules
 from affectgpt.files import read_jsonl, write_jsonl
-from affectgpt.labels import POLARITIES
+from affectgpt.words.basic import POLARITIES
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.rows import LONG_ANSWER
 
@@ -145,7 +145,7 @@ class Labeller:
     """
 
     def __init__(self, extractor: str, sentiment: str, asker, counts: Counter):
-        from affectgpt import lexicon
+        from affectgpt.words import lexicon
 
         self.extractor, self.sentiment, self.asker, self.counts = extractor, sentiment, asker, counts
         self.lexicon = lexicon.load()

@@ -158,7 +158,7 @@ def open_set(name: str, results: dict, files: list[Path], options: Options) -> S
     Raises:
         ValueError: a checkpoint that the rows do not have.
     """
-    from affectgpt import lexicon
+    from affectgpt.words import lexicon
 
     judge = Judge(results["kind"], lexicon.load())
     answers = read_rows(files, results["kind"], list(results["checkpoints"]), options.question)

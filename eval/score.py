@@ -104,7 +104,7 @@ def load_wheels(kind: str, folder: str | None = None, strict_folder: str | None 
     """
     if kind not in ("basic", "openset"):
         return {}
-    from affectgpt import lexicon
+    from affectgpt.words import lexicon
     from affectgpt.metrics.wheels import load_tables
 
     tables: dict = {}

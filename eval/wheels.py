@@ -107,7 +107,7 @@ def _content(place: str, name: str) -> bytes:
 
 def show(words: list[str], folder: str | None) -> None:
     """A table of words and their roots on the five wheels, official and own."""
-    from affectgpt import lexicon
+    from affectgpt.words import lexicon
     from affectgpt.eval.score import fetched_wheels
 
     tables = [load_tables(folder or fetched_wheels()), lexicon.load()]

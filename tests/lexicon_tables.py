@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from affectgpt.lexicon import FOLDER, WHEELS, load
+from affectgpt.words.lexicon import FOLDER, WHEELS, load
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("mer2023", "iemocapfour", "cmumosi", "sims")

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from affectgpt.labels import POLARITY, SYNONYMS
-from affectgpt.lexicon import FOLDER, NEUTRAL, WHEELS, load
-from affectgpt.word_forms import lemma
+from affectgpt.words.basic import POLARITY, SYNONYMS
+from affectgpt.words.lexicon import FOLDER, NEUTRAL, WHEELS, load
+from affectgpt.words.forms import lemma
 from lexicon_tables import (ROOT, WORDS, coverage, coverage_table, exception_table, family_table, official_places,
                             places, unseen_words)
 
@@ -183,7 +183,7 @@ def test_an_unknown_wheel_or_level_is_an_error():
 
 
 def test_libraries_are_imported_by_the_first_word_that_needs_them():
-    code = ("import sys; from affectgpt.lexicon import load; find = load().family\n"
+    code = ("import sys; from affectgpt.words.lexicon import load; find = load().family\n"
             "for label in ('not happy', 'Very sad', 'joyousness', 'angriest'):\n"
             "    find(label); print(sorted({'simplemma', 'snowballstemmer', 'numpy', 'torch'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -352,7 +352,7 @@ def test_results_go_to_a_file_and_a_table_to_people(tmp_path, capsys):
 
 def test_metrics_need_neither_torch_nor_other_heavy_libraries():
     code = ("import sys; import affectgpt.metrics.benchmark, affectgpt.metrics.openset, affectgpt.metrics.wheels, "
-            "affectgpt.metrics.emer, affectgpt.metrics.stats, affectgpt.metrics.rows, affectgpt.metrics.basic, affectgpt.lexicon\n"
+            "affectgpt.metrics.emer, affectgpt.metrics.stats, affectgpt.metrics.rows, affectgpt.metrics.basic, affectgpt.words.lexicon\n"
             "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'openpyxl'} & set(sys.modules)\n"
             "sys.exit(f'{heavy}' if heavy else 0)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectgpt import hub, labels
+from affectgpt import hub
+from affectgpt.words import basic as labels
 
 
 @pytest.fixture()

@@ -16,7 +16,7 @@ from affectgpt.data.synthetic import CUES, FPS, make_corpus, make_speaker, plan_
 from affectgpt.data.synthetic_face import EXPRESSIONS, FacePainter
 from affectgpt.data.synthetic_phonemes import phonemes
 from affectgpt.data.synthetic_voice import SAMPLE_RATE, VoiceBody, synthesise, voice_style
-from affectgpt.labels import BASIC_EMOTIONS, basic_emotion, polarity_of
+from affectgpt.words.basic import BASIC_EMOTIONS, basic_emotion, polarity_of
 
 # A word in the evidence of a voice, the parameter that it speaks about, and which way that must go.
 VOICE_CLAIMS = (("loud", "gain", 1), ("quiet", "gain", -1), ("fast", "rate", 1), ("slow", "rate", -1),

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
-from affectgpt.labels import basic_emotion
+from affectgpt.words.basic import basic_emotion
 
 MEDIA_STREAMS = ("audio", "face", "frame")
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from affectgpt.data.clip import Targets
-from affectgpt.labels import POLARITIES, SYNONYMS, basic_emotion, polarity_of
+from affectgpt.words.basic import POLARITIES, SYNONYMS, basic_emotion, polarity_of
 
 QUESTIONS = {
     "description": "Describe the person's emotion with its evidence.",
@@ -223,7 +223,7 @@ _WORDS = re.compile(r"\b(" + "|".join(sorted((word for words in SYNONYMS.values(
 def parse_answer(text: str) -> Answer:
     """Split a model's text into description, labels and polarity.
 
-    A text without a list of labels is searched for the words of `labels.SYNONYMS`; a missing polarity is the
+    A text without a list of labels is searched for the words of `words.basic.SYNONYMS`; a missing polarity is the
     polarity of the labels.
     """
     text = text.split(PUBLISHED_STOP)[0].strip()

@@ -28,7 +28,7 @@ from affectgpt.data.synthetic_face import EXPRESSIONS, SIZE, FacePainter, Look, 
 from affectgpt.data.synthetic_speaker import Speaker, make_speaker
 from affectgpt.data.synthetic_voice import HOP, SAMPLE_RATE, VoiceStyle, synthesise, voice_style
 from affectgpt.files import atomic_write_text
-from affectgpt.labels import BASIC_EMOTIONS, SYNONYMS, polarity_of
+from affectgpt.words.basic import BASIC_EMOTIONS, SYNONYMS, polarity_of
 
 VERSION = 1
 """Raised whenever the same parameters would give another corpus."""

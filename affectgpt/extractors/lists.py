@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from affectgpt.data.prompts import PUBLISHED_STOP
-from affectgpt.labels import POLARITIES
+from affectgpt.words.basic import POLARITIES
 from affectgpt.metrics.label_lists import parse_labels
 
 LONGEST_LIST = 20_000

@@ -16,7 +16,7 @@ from typing import Protocol
 from affectgpt.endpoint import Endpoint, Refused
 from affectgpt.extractors.cache import AnswerCache, answer_key
 from affectgpt.extractors.lists import clean, listed, shorten
-from affectgpt.labels import POLARITIES
+from affectgpt.words.basic import POLARITIES
 
 LONGEST_TEXT = 8_000
 """Characters; of a longer description the first and the last half of this many are shown to the LLM."""

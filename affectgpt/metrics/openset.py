@@ -1,7 +1,7 @@
 """Sets of open-vocabulary labels against sets: precision, recall and F on emotion wheels, and hit rates.
 
 `tables` is anything with `root(label, wheel, level) -> str | None`: the official `metrics.wheels.WheelTables` or the
-project's own `affectgpt.lexicon.Lexicon`. Two ways of counting, never mixed:
+project's own `affectgpt.words.lexicon.Lexicon`. Two ways of counting, never mixed:
 
 published: as the code of AffectGPT (Lian et al., arXiv 2501.16566; set metrics from OV-MER, arXiv 2410.01495) counts:
     labels that are on no wheel are dropped, of the target and of the prediction alike, and clips without a mapped
@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from affectgpt.lexicon import NEUTRAL
+from affectgpt.words.lexicon import NEUTRAL
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.wheels import WHEELS
 

@@ -3,7 +3,7 @@
 Three steps lead from a surface form to a root (Lian et al., AffectGPT, arXiv 2501.16566, and OV-MER, arXiv 2410.01495):
 forms F (surface form -> base words), synonyms S (base word -> words of the wheels) and wheels W (word -> root). Ties are
 broken by the alphabet, as in the official code. The tables are not part of this project: `affectgpt wheels fetch`.
-The project's own table, without those ties, is `affectgpt.lexicon`; both answer `root(label, wheel, level)`.
+The project's own table, without those ties, is `affectgpt.words.lexicon`; both answer `root(label, wheel, level)`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from affectgpt.lexicon import LEVELS, WHEELS
+from affectgpt.words.lexicon import LEVELS, WHEELS
 
 _SHARED = {
     "synonym.xlsx": "23f81f9ab1d2418aaf96775304fb5dc52c62bb5d5ef652a97471d045fc9d2e29",

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig, CONFIG_MAPPING, PretrainedConfig
 
-from affectgpt.labels import STREAMS
+from affectgpt.words.basic import STREAMS
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.projectors import PROJECTORS
 

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 EXPRESSION_LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
-"""Order of the network's outputs: fixed by its weights, and the order of `labels.BASIC_EMOTIONS` too."""
+"""Order of the network's outputs: fixed by its weights, and the order of `words.basic.BASIC_EMOTIONS` too."""
 
 
 class FaceExpressionConfig(PreTrainedConfig):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from affectgpt.eval.reporting.rows import Judge, Row, Streams, main_streams, polarity_class
-from affectgpt.lexicon import NEUTRAL
+from affectgpt.words.lexicon import NEUTRAL
 from affectgpt.metrics import sentiment, stats
 from affectgpt.metrics.benchmark import PRIMARY, Scorer, percent
 from affectgpt.metrics.label_lists import parse_labels

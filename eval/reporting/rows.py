@@ -1,6 +1,6 @@
 """Rows of predictions as a report reads them, and which answers are right.
 
-Judged strictly, with the project's own table of emotion words (`affectgpt.lexicon`), so that a report needs the rows and
+Judged strictly, with the project's own table of emotion words (`affectgpt.words.lexicon`), so that a report needs the rows and
 nothing else. Every value in a row is untrusted.
 """
 

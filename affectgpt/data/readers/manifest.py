@@ -7,7 +7,7 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.files import read_jsonl, safe_join
-from affectgpt.labels import POLARITIES, STREAMS, SYNONYMS
+from affectgpt.words.basic import POLARITIES, STREAMS, SYNONYMS
 
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
 CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")

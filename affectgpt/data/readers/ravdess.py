@@ -11,7 +11,7 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.files import safe_join
-from affectgpt.labels import POLARITY, RAVDESS_EMOTIONS, basic_emotion
+from affectgpt.words.basic import POLARITY, RAVDESS_EMOTIONS, basic_emotion
 
 TRAIN_ACTORS = range(1, 17)
 VALIDATION_ACTORS = range(17, 19)

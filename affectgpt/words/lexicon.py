@@ -1,6 +1,6 @@
 """The project's own emotion-word table, `affectgpt-1`: a label in any form -> family, wheel root, polarity.
 
-The words lie in `emotion_words/families.json`, the five wheels in `wheels.json` and the words around a state ("very",
+The words lie in `families.json`, the five wheels in `wheels.json` and the words around a state ("very",
 "not") in `label_grammar.json` beside it. How they were chosen, and where the table differs from the published one:
 docs/emotion_words.md. `load()` reads JSON only; stemmer and lemmatiser are imported by the first label that needs them.
 """
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from affectgpt.labels import POLARITIES
-from affectgpt.word_forms import WordForms, normalise, stem
+from affectgpt.words.basic import POLARITIES
+from affectgpt.words.forms import WordForms, normalise, stem
 
 WHEELS = ("wheel1", "wheel2", "wheel3", "wheel4", "wheel5")
 LEVELS = ("level1", "level2")
 NEUTRAL = "neutral"
 """A root that every wheel has beside its own ones; the wheels themselves name no neutral state."""
 
-FOLDER = Path(__file__).parent / "emotion_words"
+FOLDER = Path(__file__).parent
 LONGEST_LABEL = 8
 """Words in a label. What is longer is a sentence, whose words may be about several people."""
 
