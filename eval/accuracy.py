@@ -107,9 +107,9 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
 
 def stored_features(describer, clips, folder: Path, weights: str | None, max_skip_ratio: float, title: str):
     """The encoder features of clips; a folder below `folder` for each encoder and preprocessing keeps them."""
-    from affectgpt.data.extraction import extract
-    from affectgpt.data.feature_key import settings_key, store_settings
-    from affectgpt.data.features import FeatureStore
+    from affectgpt.features.extract import extract
+    from affectgpt.features.key import settings_key, store_settings
+    from affectgpt.features.store import FeatureStore
 
     config = describer.processor.config
     options = {"transcribe": describer.transcribe, "weights": weights}

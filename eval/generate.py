@@ -197,7 +197,7 @@ def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that this job wrote."""
-    from affectgpt.data.feature_key import parse_json
+    from affectgpt.features.key import parse_json
 
     return parse_json(path.read_text(encoding="utf-8"), path)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-import affectgpt.data.extraction
+import affectgpt.features.extract
 import affectgpt.models.modeling  # noqa: F401
 import affectgpt.train.trainer  # noqa: F401
 from affectgpt import cli

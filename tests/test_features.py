@@ -22,10 +22,11 @@ from safetensors.torch import save_file
 from tiny import parts  # noqa: F401  a fixture
 
 from affectgpt import files, media
-from affectgpt.data import feature_key, feature_shards
+from affectgpt.features import key as feature_key
+from affectgpt.features import shards as feature_shards
 from affectgpt.data.clip import Clip
-from affectgpt.data.extraction import encode_inputs, extract, load_all, read_ahead, survey, verify
-from affectgpt.data.features import FeatureStore, RawClips
+from affectgpt.features.extract import encode_inputs, extract, load_all, read_ahead, survey, verify
+from affectgpt.features.store import FeatureStore, RawClips
 from affectgpt.data.readers import read_corpus
 from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.train import extract_features
@@ -235,7 +236,7 @@ def test_memory_holds_one_shard_and_a_bounded_read_ahead(tiny_model, corpus, tmp
 
 WORKER = """
 import os, sys, time
-from affectgpt.data import feature_shards
+from affectgpt.features import shards as feature_shards
 from affectgpt.models.processing import AffectGPTProcessor
 place, number = os.environ["STALL"].split()
 count, load, replace = 0, AffectGPTProcessor.load, os.replace

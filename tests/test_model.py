@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny import parts  # noqa: F401  a fixture
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
-from affectgpt.data.extraction import encode_inputs
+from affectgpt.features.extract import encode_inputs
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor

@@ -58,8 +58,8 @@ def main(arguments: list[str]) -> int:
 def run(recipe: Recipe, folder: Path, splits: list[str] | None = None, verify_clips: int = 0,
         shard_clips: int = 256) -> None:
     """Compute this process's share of what the store lacks, and print what came of it."""
-    from affectgpt.data.extraction import extract, verify
-    from affectgpt.data.features import FeatureStore
+    from affectgpt.features.extract import extract, verify
+    from affectgpt.features.store import FeatureStore
     from affectgpt.train import sft
 
     data, (rank, world_size) = recipe.data, process_place()

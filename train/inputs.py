@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from affectgpt.config import Recipe
-from affectgpt.data.extraction import encode_inputs, extract, survey
-from affectgpt.data.features import FeatureStore, RawClips
+from affectgpt.features.extract import encode_inputs, extract, survey
+from affectgpt.features.store import FeatureStore, RawClips
 
 NORM_CLIPS = 1000
 """Training clips whose features standardise the others, spread evenly over the split: enough for a mean."""

@@ -172,7 +172,7 @@ class LocalModel:
     """
 
     def __init__(self, name: str, batch_size: int = 8, device: str = "auto"):
-        from affectgpt.data.feature_key import encoder_revision
+        from affectgpt.features.key import encoder_revision
 
         self.name, self.batch_size, self.device = Path(name).name, batch_size, device
         self._source, self._loaded = name, None

@@ -69,9 +69,9 @@ class AffectGPTAnswerer:
     """An AffectGPT model that reads features from a store: each clip is read and encoded once, whatever is asked."""
 
     def __init__(self, source: AffectGPTSource, folder: Path, clips: list[Clip], needed: set[str], store: Path):
-        from affectgpt.data.extraction import extract
-        from affectgpt.data.feature_key import settings_key, store_settings
-        from affectgpt.data.features import FeatureStore
+        from affectgpt.features.extract import extract
+        from affectgpt.features.key import settings_key, store_settings
+        from affectgpt.features.store import FeatureStore
         from affectgpt.inference import Describer
         from affectgpt.models.processing import AffectGPTProcessor
 

@@ -106,7 +106,7 @@ class Parts:
 
     def skip(self, clip: Clip, reason: str, refused: bool = False) -> None:
         """Record a clip that cannot be answered; a refused one stays so, an unreadable one while its files do."""
-        from affectgpt.data.feature_key import media_facts
+        from affectgpt.features.key import media_facts
 
         _append(self._own_skips, [{
             "name": clip.id, "corpus": clip.corpus, "file": str(clip.media or clip.audio or ""), "row": clip.provenance,
@@ -127,7 +127,7 @@ class Parts:
 
     def skipped(self, clips: Iterable[Clip], with_refused: bool) -> dict[str, dict[str, Any]]:
         """Clip key -> record, of the clips that could not be read and whose files are what they were then."""
-        from affectgpt.data.feature_key import changed_file
+        from affectgpt.features.key import changed_file
 
         known, found = {clip.key: clip for clip in clips}, {}
         for path in sorted(self.folder.glob(f"{_literal(self.output.name)}.skipped-*.jsonl")):

@@ -30,7 +30,7 @@ class Work:
         """Ask a checkpoint everything that is unanswered about the clips `todo`, a chunk of clips at a time."""
         from tqdm import tqdm
 
-        from affectgpt.data.extraction import read_ahead
+        from affectgpt.features.extract import read_ahead
 
         self.wanted = wanted_targets(clips, self.job.target)
         needed = set(itertools.chain.from_iterable(self.subsets))

@@ -21,9 +21,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from affectgpt.data.clip import Clip
-from affectgpt.data.feature_key import media_facts, open_folder, store_settings
-from affectgpt.data.feature_shards import Index, Row, ShardWriter, log_skip, read_index, read_skips, remove_leftovers
-from affectgpt.data.features import FeatureStore, find_all, find_rows
+from affectgpt.features.key import media_facts, open_folder, store_settings
+from affectgpt.features.shards import Index, Row, ShardWriter, log_skip, read_index, read_skips, remove_leftovers
+from affectgpt.features.store import FeatureStore, find_all, find_rows
 from affectgpt.media import MediaError
 
 

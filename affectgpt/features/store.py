@@ -4,7 +4,7 @@
     store[clip.key]        -> Inputs with features [P, D]
     store.facts(clip.key)  -> streams and positions, without reading a tensor
 
-`affectgpt.data.extraction` fills a store, `feature_key` says what keys it, `feature_shards` how it lies on disk.
+`affectgpt.features.extract` fills a store, `feature_key` says what keys it, `feature_shards` how it lies on disk.
 
 Shapes: P time positions, D encoder width.
 """
@@ -23,8 +23,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from affectgpt.data.clip import Clip
-from affectgpt.data.feature_key import STREAMS, changed_file, check_settings, store_settings
-from affectgpt.data.feature_shards import Index, Row, read_index
+from affectgpt.features.key import STREAMS, changed_file, check_settings, store_settings
+from affectgpt.features.shards import Index, Row, read_index
 from affectgpt.data.inputs import Inputs
 
 CHECKING_THREADS = 8

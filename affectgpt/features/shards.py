@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from affectgpt.data.feature_key import DTYPES, is_whole, only_keys, parse_json, read_settings, settings_key
+from affectgpt.features.key import DTYPES, is_whole, only_keys, parse_json, read_settings, settings_key
 from affectgpt.files import write_jsonl
 
 SHARD_BYTES = 128 * 1024**2

@@ -1,0 +1,1 @@
+"""Features of frozen encoders: what keys them, how they are stored, read and computed."""
