@@ -103,7 +103,7 @@ def test_pictures_keep_their_aspect_or_are_stretched(tmp_path, keep_aspect):
 
 @pytest.fixture(scope="module")
 def talking_face(tmp_path_factory):
-    from affectgpt.data.synthetic import plan_clip, render_clip, write_clip
+    from affectgpt.synthetic.corpus import plan_clip, render_clip, write_clip
 
     path = tmp_path_factory.mktemp("face") / "face.mp4"
     frames, waveform = render_clip(plan_clip(0, 0, 3))

@@ -74,7 +74,7 @@ def test_text_of_rows_cannot_act(tmp_path, rows):
 def test_media_outside_of_the_root_are_never_opened(tmp_path, rows, monkeypatch):
     import shutil
 
-    from affectgpt.data.synthetic import plan_clip, render_clip, write_clip
+    from affectgpt.synthetic.corpus import plan_clip, render_clip, write_clip
 
     talking_face = tmp_path / "elsewhere.mp4"
     write_clip(talking_face, *render_clip(plan_clip(0, 0, 14)))

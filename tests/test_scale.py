@@ -19,7 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from affectgpt import cli
 from affectgpt.data.dataset import InstructionDataset
-from affectgpt.data.synthetic import make_corpus
+from affectgpt.synthetic.corpus import make_corpus
 from affectgpt.files import is_done
 
 ROOT = Path(__file__).resolve().parent.parent

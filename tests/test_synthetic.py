@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from affectgpt.data import synthetic_words as wording
-from affectgpt.data.synthetic import CUES, FPS, make_corpus, make_speaker, plan_clip, render_clip, write_clip
-from affectgpt.data.synthetic_face import EXPRESSIONS, FacePainter
-from affectgpt.data.synthetic_phonemes import phonemes
-from affectgpt.data.synthetic_voice import SAMPLE_RATE, VoiceBody, synthesise, voice_style
+from affectgpt.synthetic import words as wording
+from affectgpt.synthetic.corpus import CUES, FPS, make_corpus, make_speaker, plan_clip, render_clip, write_clip
+from affectgpt.synthetic.face import EXPRESSIONS, FacePainter
+from affectgpt.synthetic.phonemes import phonemes
+from affectgpt.synthetic.voice import SAMPLE_RATE, VoiceBody, synthesise, voice_style
 from affectgpt.words.basic import BASIC_EMOTIONS, basic_emotion, polarity_of
 
 # A word in the evidence of a voice, the parameter that it speaks about, and which way that must go.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from affectgpt.data.synthetic import make_corpus
+from affectgpt.synthetic.corpus import make_corpus
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.parts import load_tokenizer

@@ -44,7 +44,7 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     from affectgpt.cli import main as cli
     from affectgpt.errors import quiet_libraries
     from affectgpt.data.readers import read_corpus
-    from affectgpt.data.synthetic import make_corpus
+    from affectgpt.synthetic.corpus import make_corpus
     from affectgpt.eval import corpus_pictures, plots
     from affectgpt.eval.accuracy import evaluate
     from affectgpt.train import sft
@@ -92,7 +92,7 @@ def corpus_main(arguments: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
-    from affectgpt.data.synthetic import make_corpus
+    from affectgpt.synthetic.corpus import make_corpus
 
     manifest = make_corpus(options.folder, clips=options.clips, seed=options.seed, workers=options.workers)
     print(f"manifest: {manifest}\nnext:     affectgpt train starter data.manifests={manifest}")

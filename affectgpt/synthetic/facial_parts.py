@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from affectgpt.data.synthetic_face import FacePainter
+    from affectgpt.synthetic.face import FacePainter
 
 SIZE = 224
 """Width and height of a picture in pixels."""

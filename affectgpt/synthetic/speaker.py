@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affectgpt.data.synthetic_face import Look
-from affectgpt.data.synthetic_voice import VoiceBody
+from affectgpt.synthetic.face import Look
+from affectgpt.synthetic.voice import VoiceBody
 
 
 @dataclass(frozen=True)

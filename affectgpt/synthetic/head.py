@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from affectgpt.data.synthetic_features import CENTRE, UNIT, tint
+from affectgpt.synthetic.facial_parts import CENTRE, UNIT, tint
 
 if TYPE_CHECKING:
-    from affectgpt.data.synthetic_face import FacePainter
+    from affectgpt.synthetic.face import FacePainter
 
 
 def outline(text: str) -> np.ndarray:

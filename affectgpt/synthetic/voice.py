@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter, resample_poly
 
-from affectgpt.data.synthetic_phonemes import segments
+from affectgpt.synthetic.phonemes import segments
 
 SAMPLE_RATE = 16000
 HOP = 80

@@ -23,10 +23,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from affectgpt.data import synthetic_words as wording
-from affectgpt.data.synthetic_face import EXPRESSIONS, SIZE, FacePainter, Look, Pose
-from affectgpt.data.synthetic_speaker import Speaker, make_speaker
-from affectgpt.data.synthetic_voice import HOP, SAMPLE_RATE, VoiceStyle, synthesise, voice_style
+from affectgpt.synthetic import words as wording
+from affectgpt.synthetic.face import EXPRESSIONS, SIZE, FacePainter, Look, Pose
+from affectgpt.synthetic.speaker import Speaker, make_speaker
+from affectgpt.synthetic.voice import HOP, SAMPLE_RATE, VoiceStyle, synthesise, voice_style
 from affectgpt.files import atomic_write_text
 from affectgpt.words.basic import BASIC_EMOTIONS, SYNONYMS, polarity_of
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from affectgpt.data.synthetic_features import (
+from affectgpt.synthetic.facial_parts import (
     CENTRE,
     SIZE,
     UNIT,
@@ -23,7 +23,7 @@ from affectgpt.data.synthetic_features import (
     draw_nose,
     tint,
 )
-from affectgpt.data.synthetic_head import draw_front_hair, draw_glasses, draw_head
+from affectgpt.synthetic.head import draw_front_hair, draw_glasses, draw_head
 
 # Two ways to show each emotion, after the prototypes of Ekman & Friesen's FACS investigator's guide.
 EXPRESSIONS: dict[str, tuple[dict[int, float], ...]] = {

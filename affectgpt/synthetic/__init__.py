@@ -1,0 +1,1 @@
+"""The starter corpus: drawn faces, a synthetic voice and written words."""
