@@ -16,7 +16,7 @@ from affectgpt.data import prompts
 from affectgpt.data.prompts import Outside, Stream, Text, published_pieces
 from affectgpt.models import parts as model_parts
 from affectgpt.models.configuration import AffectGPTConfig
-from affectgpt.models.convert import (
+from affectgpt.convert import (
     load_official_checkpoint,
     official_config,
     official_name,

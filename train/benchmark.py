@@ -143,7 +143,7 @@ def shape_row(options) -> list[dict]:
     import torch
 
     from affectgpt.data.collate import collate_packed
-    from affectgpt.models.flops import StepCost, peak_operations
+    from affectgpt.train.flops import StepCost, peak_operations
     from affectgpt.train import distributed
     from affectgpt.train.deepspeed_engine import DeepSpeedEngine
     from affectgpt.train.engine_settings import EngineSettings

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from affectgpt.data.packing import Batching, rows_of_epoch, steps_of_epoch
-from affectgpt.models.flops import StepCost, peak_operations
+from affectgpt.train.flops import StepCost, peak_operations
 from affectgpt.train.alignment import aligned_loss, target_tensors
 from affectgpt.train.batches import BatchMaker, prefetch
 from affectgpt.train.checkpoints import Checkpoints, State

@@ -203,7 +203,7 @@ def _configuration(value):
     value = dict(value)
     model_type = value.pop("model_type", None)
     if model_type == "face_expression":
-        import affectgpt.models.expression  # noqa: F401  registers the class
+        import affectgpt.starter.expression  # noqa: F401  registers the class
     if model_type not in CONFIG_MAPPING:
         raise ValueError(f"unknown model_type {model_type!r} in a part's configuration: "
                          "it must be a model type that transformers knows")

@@ -104,7 +104,7 @@ def describe_parts(config: AffectGPTConfig) -> AffectGPTConfig:
 
 
 def _auto_config(path: str):
-    import affectgpt.models.expression  # noqa: F401  registers the starter's network with the Auto classes
+    import affectgpt.starter.expression  # noqa: F401  registers the starter's network with the Auto classes
 
     return AutoConfig.from_pretrained(path)
 
