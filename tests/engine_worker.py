@@ -17,8 +17,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent))
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from affectgpt.train import deepspeed_engine, distributed, engines  # noqa: E402
-from affectgpt.train.engine_settings import EngineSettings  # noqa: E402
+from affectgpt.train import distributed  # noqa: E402
+from affectgpt.train.engines import deepspeed_engine  # noqa: E402
+from affectgpt.train.engines.settings import EngineSettings  # noqa: E402
+from affectgpt.train.engines.torch_engine import TorchEngine  # noqa: E402
 
 KEPT = deepspeed_engine.KEPT_GRADIENTS
 RATES = (2e-2, 5e-2)
@@ -126,7 +128,7 @@ def run(world: distributed.World, engine: str = "torch", settings: dict | None =
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     deepspeed_engine.KEPT_GRADIENTS = KEPT if kept is None else kept
-    kind = {"torch": engines.TorchEngine, "deepspeed": deepspeed_engine.DeepSpeedEngine}[engine]
+    kind = {"torch": TorchEngine, "deepspeed": deepspeed_engine.DeepSpeedEngine}[engine]
     made = kind(model, groups_of(model), EngineSettings(**(settings or {})))
     if resume:
         made.load_optimizer(state["moments"], first)

@@ -20,9 +20,9 @@ from tiny import parts  # noqa: F401  fixture
 
 from affectgpt.train import distributed
 from affectgpt.train.distributed import World
-from affectgpt.train.deepspeed_engine import DeepSpeedEngine
-from affectgpt.train.engine_settings import EngineSettings
-from affectgpt.train.engines import TorchEngine
+from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
+from affectgpt.train.engines.settings import EngineSettings
+from affectgpt.train.engines.torch_engine import TorchEngine
 
 needs_deepspeed = pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
 ALONE = World(0, 1, 0, torch.device("cpu"))

@@ -145,9 +145,9 @@ def shape_row(options) -> list[dict]:
     from affectgpt.data.collate import collate_packed
     from affectgpt.train.flops import StepCost, peak_operations
     from affectgpt.train import distributed
-    from affectgpt.train.deepspeed_engine import DeepSpeedEngine
-    from affectgpt.train.engine_settings import EngineSettings
-    from affectgpt.train.engines import TorchEngine
+    from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
+    from affectgpt.train.engines.settings import EngineSettings
+    from affectgpt.train.engines.torch_engine import TorchEngine
     from affectgpt.train.rates import parameter_groups
     from affectgpt.train.trainer import Meter
 

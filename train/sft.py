@@ -213,9 +213,9 @@ def make_engine(model, groups: list[dict], recipe: Recipe):
     """The engine that `train.engine` names."""
     import json
 
-    from affectgpt.train.deepspeed_engine import DeepSpeedEngine
-    from affectgpt.train.engine_settings import EngineSettings
-    from affectgpt.train.engines import TorchEngine
+    from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
+    from affectgpt.train.engines.settings import EngineSettings
+    from affectgpt.train.engines.torch_engine import TorchEngine
 
     train, more = recipe.train, None
     if train.deepspeed_config is not None:
