@@ -21,9 +21,10 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.data import prompts
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json, atomic_write_text, write_jsonl
-from affectgpt.words.basic import basic_emotion
 from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
 from affectgpt.metrics.stats import fisher_greater, wilson_interval
+from affectgpt.models.streams import MEDIA_STREAMS
+from affectgpt.words.basic import basic_emotion
 
 
 def main(arguments: list[str]) -> int:
@@ -51,8 +52,8 @@ def main(arguments: list[str]) -> int:
 def evaluate(model: str, corpus: str, split: str = "test", output: str | None = None, batch_size: int = 32,
              limit: int | None = None, probe: bool = False, max_skip_ratio: float = 0.005) -> dict:
     """Score a model folder on a split; write results.json, answers.jsonl, results.md and results.png."""
-    from affectgpt.errors import quiet_libraries
     from affectgpt.data.readers import read_corpora
+    from affectgpt.errors import quiet_libraries
     from affectgpt.eval import plots
     from affectgpt.inference import Describer
 
@@ -129,7 +130,7 @@ def target_of(clip) -> str | None:
 def stream_subsets(describer, clips, inputs) -> list[list[str]]:
     """All subsets of audio, face, frame and words that the model looks at and the corpus has."""
     config = describer.processor.config
-    there = [stream for stream in ("audio", "face", "frame") if stream in config.streams
+    there = [stream for stream in MEDIA_STREAMS if stream in config.streams
              and any(getattr(inputs[clip.key], stream) is not None for clip in clips)]
     if "text" in config.streams and any(clip.words is not None for clip in clips):
         there.append("text")
@@ -141,7 +142,7 @@ def ask(describer, clips, inputs, visible: list[str], kind: str, batch_size: int
     from tqdm import tqdm
 
     question = prompts.question_of(kind, describer.processor.config.prompt_style)
-    hidden = tuple(stream for stream in ("audio", "face", "frame", "text") if stream not in visible)
+    hidden = tuple(stream for stream in (*MEDIA_STREAMS, "text") if stream not in visible)
     samples = [describer.processor.inference_sample(inputs[clip.key], question, hidden) for clip in clips]
     # Clips of like length share a batch, so that little of it is padding; the order is restored afterwards.
     order = sorted(range(len(samples)), key=lambda index: len(samples[index]["input_ids"]))

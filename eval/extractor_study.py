@@ -26,7 +26,6 @@ from pathlib import Path
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from affectgpt.words import lexicon
 from affectgpt.errors import run_cli
 from affectgpt.eval.label import Labeller
 from affectgpt.extractors.rules import NO_RULES, RuleExtractor, Rules, vote
@@ -37,6 +36,7 @@ from affectgpt.metrics.labelsets import Placer, hit_columns, set_columns
 from affectgpt.metrics.rows import read_predictions, read_targets
 from affectgpt.metrics.stats import Columns, bootstrap, compare, resample_counts
 from affectgpt.metrics.wheels import load_tables
+from affectgpt.words import lexicon
 
 ABLATIONS: dict[str, Rules] = {
     "without negation": replace(Rules(), negation=False),

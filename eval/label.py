@@ -27,9 +27,9 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.errors import run_cli
 from affectgpt.extractors import lists, rules
 from affectgpt.files import read_jsonl, write_jsonl
-from affectgpt.words.basic import POLARITIES
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.rows import LONG_ANSWER
+from affectgpt.words.basic import POLARITIES
 
 EXTRACTORS = ("auto", "list", "rules", "llm")
 SENTIMENTS = ("answer", "rules", "llm")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from affectgpt.metrics.basic import accuracy, macro_f1
+from affectgpt.models.streams import MEDIA_STREAMS
 
 
 def linear_probe(describer, corpus_clips, test_clips, test_inputs, folder: Path,
@@ -27,7 +28,7 @@ def linear_probe(describer, corpus_clips, test_clips, test_inputs, folder: Path,
         raise ValueError("--probe needs clips of a split named train, and the corpus has none")
     train_inputs = stored_features(describer, train_clips, folder / "features", weights, 0.005, "features of train")
     scores = {}
-    for stream in ("audio", "face", "frame"):
+    for stream in MEDIA_STREAMS:
         split = []
         for clips, inputs in ((train_clips, train_inputs), (test_clips, test_inputs)):
             usable = [clip for clip in clips if target_of(clip) and clip.key in inputs

@@ -104,8 +104,8 @@ def load_wheels(kind: str, folder: str | None = None, strict_folder: str | None 
     """
     if kind not in ("basic", "openset"):
         return {}
-    from affectgpt.words import lexicon
     from affectgpt.metrics.wheels import load_tables
+    from affectgpt.words import lexicon
 
     tables: dict = {}
     if not no_published:

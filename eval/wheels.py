@@ -107,8 +107,8 @@ def _content(place: str, name: str) -> bytes:
 
 def show(words: list[str], folder: str | None) -> None:
     """A table of words and their roots on the five wheels, official and own."""
-    from affectgpt.words import lexicon
     from affectgpt.eval.score import fetched_wheels
+    from affectgpt.words import lexicon
 
     tables = [load_tables(folder or fetched_wheels()), lexicon.load()]
     width = max(len(word) for word in words) + 2

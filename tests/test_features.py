@@ -22,12 +22,12 @@ from safetensors.torch import save_file
 from tiny import parts  # noqa: F401  a fixture
 
 from affectgpt import files, media
+from affectgpt.data.clip import Clip
+from affectgpt.data.readers import read_corpus
 from affectgpt.features import key as feature_key
 from affectgpt.features import shards as feature_shards
-from affectgpt.data.clip import Clip
 from affectgpt.features.extract import encode_inputs, extract, load_all, read_ahead, survey, verify
 from affectgpt.features.store import FeatureStore, RawClips
-from affectgpt.data.readers import read_corpus
 from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.train import extract_features
 

@@ -8,12 +8,21 @@ import subprocess
 import sys
 
 import pytest
+from lexicon_tables import (
+    ROOT,
+    WORDS,
+    coverage,
+    coverage_table,
+    exception_table,
+    family_table,
+    official_places,
+    places,
+    unseen_words,
+)
 
 from affectgpt.words.basic import POLARITY, SYNONYMS
-from affectgpt.words.lexicon import FOLDER, NEUTRAL, WHEELS, load
 from affectgpt.words.forms import lemma
-from lexicon_tables import (ROOT, WORDS, coverage, coverage_table, exception_table, family_table, official_places,
-                            places, unseen_words)
+from affectgpt.words.lexicon import FOLDER, NEUTRAL, WHEELS, load
 
 DOCS = ROOT / "docs" / "emotion_words.md"
 TABLE = json.loads((FOLDER / "families.json").read_text("utf-8"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from statistics import NormalDist
 
 import pytest
 from scipy.stats import fisher_exact
 from sklearn.metrics import accuracy_score, f1_score
-from statistics import NormalDist
 
 from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
 from affectgpt.metrics.stats import fisher_greater, wilson_interval

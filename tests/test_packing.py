@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from affectgpt.data.collate import collate_packed
 from affectgpt.data.packing import WINDOW, Batching, best_fit, rows_of_epoch, share, steps_of_epoch
 from affectgpt.models.attention import BY_CLIP, clip_bounds, grouped_attention, looped_attention
-from affectgpt.train.flops import StepCost, peak_operations
 from affectgpt.models.lora import with_lora
 from affectgpt.models.loss import labelled_loss
+from affectgpt.train.flops import StepCost, peak_operations
 
 ANSWERS = ["happy", "The voice is loud: angry.", "sad and happy", "List the emotions: sad", "neutral", "angry", "happy"]
 

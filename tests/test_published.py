@@ -12,16 +12,16 @@ from tiny import parts  # noqa: F401  a fixture
 from torch.nn import functional
 
 from affectgpt import media
-from affectgpt.data import prompts
-from affectgpt.data.prompts import Outside, Stream, Text, published_pieces
-from affectgpt.models import parts as model_parts
-from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.convert import (
     load_official_checkpoint,
     official_config,
     official_name,
     read_official_checkpoint,
 )
+from affectgpt.data import prompts
+from affectgpt.data.prompts import Outside, Stream, Text, published_pieces
+from affectgpt.models import parts as model_parts
+from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor, Inputs
 

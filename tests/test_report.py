@@ -10,8 +10,8 @@ import pytest
 from affectgpt.cli import main
 from affectgpt.eval.reporting import facts, others, page, sections
 from affectgpt.eval.reporting.rows import Judge, read_rows
-from affectgpt.words.lexicon import load
 from affectgpt.metrics.benchmark import SETS
+from affectgpt.words.lexicon import load
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=y> [click](http://evil) | `x`"
 

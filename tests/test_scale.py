@@ -19,8 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from affectgpt import cli
 from affectgpt.data.dataset import InstructionDataset
-from affectgpt.synthetic.corpus import make_corpus
 from affectgpt.files import is_done
+from affectgpt.synthetic.corpus import make_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 6

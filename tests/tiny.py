@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from affectgpt.synthetic.corpus import make_corpus
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.parts import load_tokenizer
 from affectgpt.models.processing import AffectGPTProcessor, Inputs
+from affectgpt.synthetic.corpus import make_corpus
 
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nDefault.<|im_end|>\n{% endif %}"

@@ -44,7 +44,10 @@ def write_seeing(folder: Path) -> Path:
 def write_hearing(folder: Path) -> Path:
     """Qwen2-Audio: a two-layer Whisper encoder in a two-layer Qwen2."""
     from transformers import (
-        Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor, WhisperFeatureExtractor,
+        Qwen2AudioConfig,
+        Qwen2AudioForConditionalGeneration,
+        Qwen2AudioProcessor,
+        WhisperFeatureExtractor,
     )
 
     tokenizer = _tokenizer(HEARS)

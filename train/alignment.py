@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import torch
 from tqdm import tqdm
 
-from affectgpt.data.dataset import MEDIA_STREAMS, alignment_targets
+from affectgpt.data.dataset import alignment_targets
 from affectgpt.models.alignment import alignment_loss
+from affectgpt.models.streams import MEDIA_STREAMS, TOKEN_STREAMS
 
-ALIGNED = (*MEDIA_STREAMS, "fusion")
 BATCH = 32
 
 
 def target_tensors(clips: list, visual: str, space: list[str]) -> dict[str, torch.Tensor]:
     """Alignment targets [B, C] of each stream for the clips of a batch."""
     rows = [alignment_targets(clip, visual, space) for clip in clips]
-    return {stream: torch.tensor([row[stream] for row in rows]) for stream in ALIGNED}
+    return {stream: torch.tensor([row[stream] for row in rows]) for stream in TOKEN_STREAMS}
 
 
 def aligned_loss(stream_tokens: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:

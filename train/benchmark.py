@@ -143,11 +143,11 @@ def shape_row(options) -> list[dict]:
     import torch
 
     from affectgpt.data.collate import collate_packed
-    from affectgpt.train.flops import StepCost, peak_operations
     from affectgpt.train import distributed
     from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
     from affectgpt.train.engines.settings import EngineSettings
     from affectgpt.train.engines.torch_engine import TorchEngine
+    from affectgpt.train.flops import StepCost, peak_operations
     from affectgpt.train.rates import parameter_groups
     from affectgpt.train.trainer import Meter
 

@@ -11,8 +11,8 @@ CLIPS = 2
 
 def dry_run(recipe: Recipe) -> None:
     """Resolve the recipe, open the first clips, print what training would see, and write nothing."""
-    from affectgpt.errors import quiet_libraries
     from affectgpt.data.dataset import InstructionDataset
+    from affectgpt.errors import quiet_libraries
     from affectgpt.train import sft
 
     quiet_libraries()

@@ -64,8 +64,8 @@ def build(recipe: Recipe, device):
     """(model, processor) of new projectors and LoRA on the pretrained parts that the recipe names."""
     import torch
 
-    from affectgpt.models.modeling import AffectGPTForConditionalGeneration
     from affectgpt.models import parts
+    from affectgpt.models.modeling import AffectGPTForConditionalGeneration
     from affectgpt.models.processing import AffectGPTProcessor
 
     torch.manual_seed(recipe.train.seed)
@@ -124,8 +124,8 @@ def _run(recipe: Recipe, world) -> Path:
     import torch
     from transformers import set_seed
 
-    from affectgpt.errors import quiet_libraries
     from affectgpt.data.dataset import InstructionDataset, label_space
+    from affectgpt.errors import quiet_libraries
     from affectgpt.models.alignment import word_table
     from affectgpt.train.alignment import align
     from affectgpt.train.checkpoints import Checkpoints, load_optimizer, load_weights

@@ -42,11 +42,11 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     recipe = load_recipe("starter", [f"data.manifests={folder / 'corpus' / 'manifest.jsonl'}",
                                      f"train.output={folder}", f"train.seed={seed}", *overrides])
     from affectgpt.cli import main as cli
-    from affectgpt.errors import quiet_libraries
     from affectgpt.data.readers import read_corpus
-    from affectgpt.synthetic.corpus import make_corpus
+    from affectgpt.errors import quiet_libraries
     from affectgpt.eval import corpus_pictures, plots
     from affectgpt.eval.accuracy import evaluate
+    from affectgpt.synthetic.corpus import make_corpus
     from affectgpt.train import sft
 
     quiet_libraries()

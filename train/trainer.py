@@ -15,12 +15,13 @@ import torch
 from tqdm import tqdm
 
 from affectgpt.data.packing import Batching, rows_of_epoch, steps_of_epoch
-from affectgpt.train.flops import StepCost, peak_operations
 from affectgpt.train.alignment import aligned_loss, target_tensors
 from affectgpt.train.batches import BatchMaker, prefetch
 from affectgpt.train.checkpoints import Checkpoints, State
+from affectgpt.train.flops import StepCost, peak_operations
 from affectgpt.train.rates import rate_of
 from affectgpt.train.run_log import RunLog, step_line
+
 
 class Trainer:
     """Trains what `engine` holds.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from affectgpt.models.streams import MEDIA_STREAMS
+
 
 def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, Tensor]:
     """Stack samples.
@@ -58,7 +60,7 @@ def collate_packed(samples: list[dict]) -> dict[str, Tensor]:
 
 def _streams(samples: list[dict]) -> dict[str, Tensor]:
     batch: dict[str, Tensor] = {}
-    for stream in ("audio", "face", "frame"):
+    for stream in MEDIA_STREAMS:
         _stack(batch, stream, [sample.get(stream) for sample in samples])
     if "audio" in batch and batch["audio"].ndim == 4:
         rows = torch.zeros(batch["audio"].shape[:2], dtype=torch.long)

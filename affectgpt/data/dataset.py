@@ -9,9 +9,8 @@ from functools import lru_cache
 
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
+from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words.basic import basic_emotion
-
-MEDIA_STREAMS = ("audio", "face", "frame")
 
 
 class InstructionDataset:
@@ -133,7 +132,7 @@ def alignment_targets(clip: Clip, visual: str, space: list[str]) -> dict[str, li
     stream is drawn to what sound and picture carry between them.
     """
     cues, whole = clip.targets.cues, [basic_emotion(label) for label in clip_labels(clip)]
-    words = {stream: [cues[stream]] if stream in cues else whole for stream in ("audio", "face", "frame")}
+    words = {stream: [cues[stream]] if stream in cues else whole for stream in MEDIA_STREAMS}
     if "frame" not in cues and "face" in cues:
         words["frame"] = words["face"]
     both = list(dict.fromkeys(words["audio"] + words[visual]))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from affectgpt.models.streams import MEDIA_STREAMS
+
 
 @dataclass
 class Inputs:
@@ -25,4 +27,4 @@ class Inputs:
 
     @property
     def media_streams(self) -> list[str]:
-        return [stream for stream in ("audio", "face", "frame") if getattr(self, stream) is not None]
+        return [stream for stream in MEDIA_STREAMS if getattr(self, stream) is not None]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from affectgpt.data.prompts import PUBLISHED_STOP
-from affectgpt.words.basic import POLARITIES
 from affectgpt.metrics.label_lists import parse_labels
+from affectgpt.words.basic import POLARITIES
 
 LONGEST_LIST = 20_000
 """Characters; a longer answer is no list, whatever it looks like."""

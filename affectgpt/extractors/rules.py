@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from affectgpt.extractors import english
 
+
 @dataclass(frozen=True)
 class Rules:
     """Which rules are used.

@@ -14,12 +14,12 @@ from pathlib import Path
 from affectgpt import hub
 from affectgpt.data.clip import Clip
 from affectgpt.files import create_json
+from affectgpt.models.streams import MEDIA_STREAMS
 
 FORMAT = 1
 PREPROCESSING = 1
 """Raise it whenever reading a file (affectgpt.media, AffectGPTProcessor.load) gives other tensors than before."""
 
-STREAMS = ("audio", "face", "frame")
 DTYPES = {"float32": "F32", "float16": "F16"}
 """Number format of a store -> its name in safetensors."""
 
@@ -50,7 +50,7 @@ def store_settings(config, kind: str = "features", reader: str = "pyav", transcr
         ValueError: a stream without a named encoder, or a hub id whose revision is not known.
     """
     streams = {}
-    for stream in (stream for stream in STREAMS if stream in config.streams):
+    for stream in (stream for stream in MEDIA_STREAMS if stream in config.streams):
         streams[stream] = {key: getattr(config, key) for key in SETTINGS[stream]}
         if kind == "features":
             name = config.audio_encoder if stream == "audio" else config.visual_encoder
@@ -156,8 +156,8 @@ def read_settings(folder: Path) -> dict | None:
         raise ValueError(f"{path}: streams must map a stream to its settings")
     extra = set() if settings["kind"] == "survey" else {"encoder", "revision", "width"}
     for stream, values in streams.items():
-        if stream not in STREAMS:
-            raise ValueError(f"{path}: unknown stream {stream!r}: use some of {', '.join(STREAMS)}")
+        if stream not in MEDIA_STREAMS:
+            raise ValueError(f"{path}: unknown stream {stream!r}: use some of {', '.join(MEDIA_STREAMS)}")
         only_keys(values, {*SETTINGS[stream], *extra}, f"{path}: {stream}")
         if extra and not is_whole(values["width"], 1):
             raise ValueError(f"{path}: {stream}: width must be a whole number above 0, not {values['width']!r}")

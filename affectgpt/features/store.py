@@ -23,9 +23,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from affectgpt.data.clip import Clip
-from affectgpt.features.key import STREAMS, changed_file, check_settings, store_settings
-from affectgpt.features.shards import Index, Row, read_index
 from affectgpt.data.inputs import Inputs
+from affectgpt.features.key import changed_file, check_settings, store_settings
+from affectgpt.features.shards import Index, Row, read_index
+from affectgpt.models.streams import MEDIA_STREAMS
 
 CHECKING_THREADS = 8
 """Files are looked at side by side: on a network's file system each look waits."""
@@ -56,7 +57,7 @@ class StoredClips(Mapping):
     def __init__(self, folder: Path, config, clips: list[Clip], index: Index, speeds: tuple[float, ...],
                  transcribe: bool, check_media: bool):
         self.folder, self.settings, self.torn = Path(folder), index.settings, index.torn
-        self._streams = [stream for stream in STREAMS if stream in config.streams]
+        self._streams = [stream for stream in MEDIA_STREAMS if stream in config.streams]
         self._with_words, self._transcribe = "text" in config.streams, transcribe
         self._speeds = tuple(speed for speed in speeds if speed != 1.0)
         self.clips: dict[str, Clip] = {}

@@ -16,9 +16,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from affectgpt.words.lexicon import NEUTRAL
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.wheels import WHEELS
+from affectgpt.words.lexicon import NEUTRAL
 
 
 def published_list(raw: str | Sequence[str]) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoConfig, CONFIG_MAPPING, PretrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
-from affectgpt.words.basic import STREAMS
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.projectors import PROJECTORS
+from affectgpt.models.streams import STREAMS, VISUAL_STREAMS
 
-VISUAL_STREAMS = ("face", "frame")
 PLACEHOLDERS = {
     "audio": "<AudioHere>",
     "face": "<FaceHere>",

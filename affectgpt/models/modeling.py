@@ -20,12 +20,13 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from affectgpt import hub
 from affectgpt.files import share_file
 from affectgpt.models import parts
-from affectgpt.models.configuration import VISUAL_STREAMS, AffectGPTConfig
+from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.lora import with_lora
 from affectgpt.models.loss import labelled_loss
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
+from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 from affectgpt.models.trained import TrainedParts
 
 WEIGHTS_NAME = "model.safetensors"
@@ -86,7 +87,7 @@ class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
                 self.projectors[name] = kind(self._width(stream), width, config.tokens_of(stream), config,
                                              config.visual_position_rows)
         if config.feature_norm:
-            for stream in ("audio", *VISUAL_STREAMS):
+            for stream in MEDIA_STREAMS:
                 if stream in config.streams:
                     self.norms[stream] = FeatureNorm(self._width(stream), config.feature_noise)
         if "fusion" in config.streams:
@@ -254,7 +255,7 @@ class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
         projector out would wait for the others for ever.
         """
         complete = {}
-        for stream in ("audio", *VISUAL_STREAMS):
+        for stream in MEDIA_STREAMS:
             if stream not in self.config.streams:
                 continue
             empty = (torch.zeros(clips, 1, self._width(stream), device=self.device),

@@ -25,8 +25,7 @@ def convert(sources: dict[str, Path], folder: Path) -> None:
     Raises:
         ValueError: model.bin is not a CTranslate2 Whisper tiny.en in float16.
     """
-    from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor
-    from transformers import WhisperForConditionalGeneration
+    from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
     variables = read_ctranslate2(sources["model/model.bin"])
     state = _state(variables, sources["model/model.bin"])

@@ -5,9 +5,6 @@ Pure Python: importing this module costs nothing and needs nothing.
 
 from __future__ import annotations
 
-STREAMS = ("audio", "face", "frame", "fusion", "text")
-"""Names of the streams a model can look at; `fusion` is made of audio and a visual stream."""
-
 BASIC_EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 """Ekman's six basic emotions and neutral, in the adjective form used in descriptions."""
 

@@ -16,10 +16,16 @@ from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
 from affectgpt.environment import process_device
 from affectgpt.eval.answering.answerers import (
-    Answer, Job, Request, batches, checkpoint_name, weights_fingerprint,
+    Answer,
+    Job,
+    Request,
+    batches,
+    checkpoint_name,
+    weights_fingerprint,
 )
 from affectgpt.inference import check_model_folder, check_streams
 from affectgpt.media import MediaError
+from affectgpt.models.streams import STREAMS
 
 
 class AffectGPTSource:
@@ -43,7 +49,7 @@ class AffectGPTSource:
             self.folders = {checkpoint_name(job.checkpoint): next(iter(self.folders.values()))}
         self.config = AffectGPTConfig.from_pretrained(next(iter(self.folders.values())))
         self.style = self.config.prompt_style
-        self.streams = [stream for stream in ("audio", "face", "frame", "fusion", "text")
+        self.streams = [stream for stream in STREAMS
                         if stream in self.config.streams]
         self.fusion = {"audio", self.config.fusion_visual} if "fusion" in self.streams else None
 
@@ -108,7 +114,7 @@ class AffectGPTAnswerer:
         return tuple(there) + (("text",) if "text" in streams and inputs.words is not None else ())
 
     def _hidden(self, streams: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(stream for stream in ("audio", "face", "frame", "fusion", "text") if stream not in streams)
+        return tuple(stream for stream in STREAMS if stream not in streams)
 
     def length(self, request: Request) -> int:
         return len(self._sample(request)["input_ids"])

@@ -15,7 +15,7 @@ from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
 from affectgpt.eval.answering.answerers import LENGTHS, Job
 from affectgpt.eval.answering.parts import Key
-from affectgpt.words.basic import STREAMS
+from affectgpt.models.streams import STREAMS
 
 KINDS = tuple(prompts.PUBLISHED_QUESTIONS)
 TARGETS = ("emotion", "valence", "labels", "sentiment")
@@ -86,7 +86,7 @@ def tokens_of(job: Job, style: str, kind: str) -> int:
 
 
 def stream_subsets(job: Job, source, clips: list[Clip]) -> list[list[str]]:
-    """The streams to show, once or for each subset; in the order of `words.basic.STREAMS`.
+    """The streams to show, once or for each subset; in the order of `models.streams.STREAMS`.
 
     Pre-fusion is made of two streams: a subset that has both has it too, as in training.
 

@@ -12,7 +12,12 @@ from affectgpt.data.clip import Clip
 from affectgpt.environment import process_device
 from affectgpt.eval.answering import rival_media
 from affectgpt.eval.answering.answerers import (
-    Answer, Job, Request, batches, checkpoint_name, weights_fingerprint,
+    Answer,
+    Job,
+    Request,
+    batches,
+    checkpoint_name,
+    weights_fingerprint,
 )
 from affectgpt.eval.answering.rival_media import RivalInputs
 from affectgpt.media import SAMPLE_RATE
@@ -101,7 +106,10 @@ def load_model(path: str, name: str, trust: bool, dtype: str = "auto"):
         ValueError: no such class, or weights that cannot be loaded.
     """
     from transformers import (
-        AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM,
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoModelForMultimodalLM,
     )
 
     kinds = (AutoModelForMultimodalLM, AutoModelForImageTextToText, AutoModelForCausalLM)

@@ -12,6 +12,7 @@ import numpy as np
 
 from affectgpt import media
 from affectgpt.data.clip import Clip
+from affectgpt.models.streams import MEDIA_STREAMS
 
 MAX_SIDE = 768
 """Pixels; larger pictures are made smaller while they are decoded. Chat models resize to about half of it."""
@@ -44,7 +45,7 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
         MediaError: a file that cannot be read.
     """
     inputs = RivalInputs(words=clip.words if "text" in needed else None, visual="face" if "face" in needed else "frame")
-    if not needed & {"audio", "face", "frame"}:
+    if not needed & set(MEDIA_STREAMS):
         return inputs
     info = media.probe(clip.media) if clip.media is not None else None
     if "audio" in needed:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from affectgpt.eval.reporting.rows import Judge, Row, Streams, main_streams, polarity_class
-from affectgpt.words.lexicon import NEUTRAL
 from affectgpt.metrics import sentiment, stats
 from affectgpt.metrics.benchmark import PRIMARY, Scorer, percent
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.rows import Predictions, Problems
 from affectgpt.metrics.wheels import WHEELS
+from affectgpt.words.lexicon import NEUTRAL
 
 OTHER, NO_ANSWER = "other words", "no answer"
 NONE_OF_THEM = "none of them"

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from affectgpt.eval.reporting import facts, page, plots
 from affectgpt.eval.reporting.examples import shown_examples
-from affectgpt.eval.reporting.others import (beside_others, figure, interval, number, result_key, standing, title_of,
-                                             with_interval)
+from affectgpt.eval.reporting.others import (
+    beside_others,
+    figure,
+    interval,
+    number,
+    result_key,
+    standing,
+    title_of,
+    with_interval,
+)
 from affectgpt.metrics.benchmark import TITLES
 from affectgpt.metrics.rows import EXPLAINED
 

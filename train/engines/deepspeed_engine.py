@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from affectgpt.train.engines.settings import EngineSettings, deepspeed_configuration
 from affectgpt.train.engines.base import Engine, adamw, begin_states
+from affectgpt.train.engines.settings import EngineSettings, deepspeed_configuration
 
 KEPT_GRADIENTS = 500_000_000
 """ZeRO 2: up to this many trained numbers, a rank keeps its whole gradient until a step ends (2 GB of float32)."""

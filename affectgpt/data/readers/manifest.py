@@ -7,7 +7,8 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.files import read_jsonl, safe_join
-from affectgpt.words.basic import POLARITIES, STREAMS, SYNONYMS
+from affectgpt.models.streams import STREAMS
+from affectgpt.words.basic import POLARITIES, SYNONYMS
 
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
 CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
