@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from affectgpt.data import prompts
+from affectgpt.data import prompts, reading
 from affectgpt.data.clip import Clip
 from affectgpt.media import MediaError
 
@@ -134,7 +134,7 @@ class Describer:
         for clip in clips:
             started = time.perf_counter()
             try:
-                inputs = self.processor.load(clip, looked_at, reader, transcribe)
+                inputs = reading.load_clip(self.processor, clip, looked_at, reader, transcribe)
             except MediaError as error:
                 yield Skipped(str(clip.media), str(error))
                 continue

@@ -13,9 +13,10 @@ import torch
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.dataset import InstructionDataset, alignment_targets, label_space
+from affectgpt.data.inputs import Inputs
 from affectgpt.data.readers import manifest, read_corpora, read_corpus
 from affectgpt.models.configuration import AffectGPTConfig
-from affectgpt.models.processing import AffectGPTProcessor, Inputs
+from affectgpt.models.processing import AffectGPTProcessor
 
 # ---------------------------------------------------------------------------- the manifest
 

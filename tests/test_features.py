@@ -22,13 +22,14 @@ from safetensors.torch import save_file
 from tiny import parts  # noqa: F401  a fixture
 
 from affectgpt import files, media
+from affectgpt.data import reading
 from affectgpt.data.clip import Clip
 from affectgpt.data.readers import read_corpus
+from affectgpt.data.reading import load_clip
 from affectgpt.features import key as feature_key
 from affectgpt.features import shards as feature_shards
 from affectgpt.features.extract import encode_inputs, extract, load_all, read_ahead, survey, verify
 from affectgpt.features.store import FeatureStore, RawClips
-from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.train import extract_features
 
 STREAMS = ["audio", "frame", "text"]
@@ -61,13 +62,13 @@ def corpus(media_folder, tmp_path):
 @pytest.fixture
 def loads(monkeypatch):
     """Keys of the clips that were read, in order."""
-    keys, load = [], AffectGPTProcessor.load
+    keys, load = [], reading.load_clip
 
-    def counted(self, clip, *arguments, **options):
+    def counted(processor, clip, *arguments, **options):
         keys.append(clip.key)
-        return load(self, clip, *arguments, **options)
+        return load(processor, clip, *arguments, **options)
 
-    monkeypatch.setattr(AffectGPTProcessor, "load", counted)
+    monkeypatch.setattr(reading, "load_clip", counted)
     return keys
 
 
@@ -106,7 +107,7 @@ def test_a_store_gives_what_the_encoders_give(tiny_model, corpus, tmp_path, load
     assert store.facts("t/0.mp4").positions == {"audio": 3, "frame": 3} and store.facts("t/0.mp4").words
     assert store.facts("t/sound.wav").media_streams == ["audio"] and store.facts("t/5.mp4").words is None
     assert loads == [] and store["t/sound.wav"].notes == ["no picture in this clip"]
-    raw = {clip.key: processor.load(clip) for clip in corpus}
+    raw = {clip.key: load_clip(processor, clip) for clip in corpus}
     batches = [processor.collate([processor.training_sample(inputs[clip.key], "Why?", "sad") for clip in corpus])
                for inputs in (store, raw)]
     with torch.no_grad():
@@ -237,9 +238,9 @@ def test_memory_holds_one_shard_and_a_bounded_read_ahead(tiny_model, corpus, tmp
 WORKER = """
 import os, sys, time
 from affectgpt.features import shards as feature_shards
-from affectgpt.models.processing import AffectGPTProcessor
+from affectgpt.data import reading
 place, number = os.environ["STALL"].split()
-count, load, replace = 0, AffectGPTProcessor.load, os.replace
+count, load, replace = 0, reading.load_clip, os.replace
 
 def stall(where):
     global count
@@ -248,16 +249,16 @@ def stall(where):
         open(os.environ["STALLED"], "w").close()
         time.sleep(600)
 
-def slow_load(self, *arguments, **options):
+def slow_load(*arguments, **options):
     stall("load")
-    return load(self, *arguments, **options)
+    return load(*arguments, **options)
 
 def slow_replace(source, target):
     if str(target).endswith(".safetensors"):
         stall("save")
     return replace(source, target)
 
-AffectGPTProcessor.load, os.replace = slow_load, slow_replace
+reading.load_clip, os.replace = slow_load, slow_replace
 from affectgpt.errors import run_cli
 from affectgpt.train.extract_features import main
 sys.exit(run_cli(main))
@@ -676,7 +677,7 @@ def test_a_survey_knows_what_raw_clips_have(tiny_model, corpus, bad, tmp_path, l
     raw = clips["t/5.mp4"]
     assert loads == ["t/5.mp4"] and raw.audio.ndim == 3 and raw.words == "I heard this"
     assert raw.notes == ["words by speech recognition"]
-    assert torch.equal(raw.frame, processor.load(corpus[5]).frame)
+    assert torch.equal(raw.frame, load_clip(processor, corpus[5]).frame)
     with pytest.raises(ValueError, match="has kind='survey', and kind='features' is asked for"):
         FeatureStore.open(folder, processor.config, corpus)
     corpus[0].media.write_bytes(b"x")

@@ -17,12 +17,14 @@ from test_endpoint import KEY, reply, serve
 from tiny import corpus, parts  # noqa: F401  fixtures
 
 import affectgpt.media
-from affectgpt.data import prompts
+from affectgpt.data import prompts, reading
+from affectgpt.data.reading import load_clip
 from affectgpt.errors import run_cli
 from affectgpt.eval import generate
 from affectgpt.eval.answering import affectgpt_model
 from affectgpt.eval.answering.answerers import Job
 from affectgpt.files import read_jsonl, write_jsonl
+from affectgpt.models import prompting
 
 KEYS = ["checkpoint", "name", "target", "response", "corpus", "split", "question", "streams", "shown", "model",
         "confidence", "media", "seconds"]
@@ -126,7 +128,7 @@ def test_answers_are_those_of_the_describer(model, manifest):
     rows = ask(model, manifest, ask="Why?", max_new_tokens=9, batch_size=1)
     describer = Describer(model, "cpu")
     clips = [clip for clip in read_corpus(str(manifest)) if clip.split == "test"]
-    samples = [describer.processor.inference_sample(describer.processor.load(clip), "Why?") for clip in clips]
+    samples = [describer.processor.inference_sample(load_clip(describer.processor, clip), "Why?") for clip in clips]
     assert [row["response"] for row in rows] == list(describer.answers(samples, 1, 9))
     assert {row["question"] for row in rows} == {"ask"}
 
@@ -407,20 +409,19 @@ def test_a_clip_that_shows_nothing_is_skipped_and_a_missing_stream_is_told(model
 
 def test_each_clip_is_encoded_once_for_all_that_is_asked(model, manifest, monkeypatch):
     from affectgpt.models.modeling import AffectGPTForConditionalGeneration
-    from affectgpt.models.processing import AffectGPTProcessor
 
-    raw, loads, encode, load = [], [], AffectGPTForConditionalGeneration.encode, AffectGPTProcessor.load
+    raw, loads, encode, load = [], [], AffectGPTForConditionalGeneration.encode, reading.load_clip
 
     def counted(self, stream, values, *rest):
         raw.extend([stream] * (values.ndim > 3))
         return encode(self, stream, values, *rest)
 
-    def loaded(self, clip, *rest, **options):
+    def loaded(processor, clip, *rest, **options):
         loads.append(clip.id)
-        return load(self, clip, *rest, **options)
+        return load(processor, clip, *rest, **options)
 
     monkeypatch.setattr(AffectGPTForConditionalGeneration, "encode", counted)
-    monkeypatch.setattr(AffectGPTProcessor, "load", loaded)
+    monkeypatch.setattr(reading, "load_clip", loaded)
     rows = ask(model, manifest, question="all", streams="all-subsets", limit=2, max_new_tokens=2)
     assert len(rows) == 2 * 4 * 15 and len(loads) == 2 and sorted(raw) == ["audio"] * 2 + ["face"] * 2 + ["frame"] * 2
     raw.clear()
@@ -479,7 +480,7 @@ def test_a_published_model_stops_at_its_sign_and_is_as_sure_in_any_batch(
         parts, manifest, tmp_path, monkeypatch):  # noqa: F811
     folder = tiny.write_bundled_model(parts, tmp_path / "published", prompt_style="published", preset="published",
                                       audio="hubert", visual="clip", face_tokens=1, audio_window_seconds=0.5)
-    monkeypatch.setattr(prompts, "PUBLISHED_STOP", "a")  # a random model hardly ever says ###
+    monkeypatch.setattr(prompting, "PUBLISHED_STOP", "a")  # a random model hardly ever says ###
     one = ask(folder, manifest, "one.jsonl", batch_size=1, max_new_tokens=40)
     many = ask(folder, manifest, "many.jsonl", batch_size=6, max_new_tokens=40)
     assert exactly(one) == exactly(many) and not any("a" in row["response"] for row in one)

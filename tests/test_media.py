@@ -23,12 +23,12 @@ from affectgpt.media import (
     read_audio,
     read_frames,
     sample_indices,
-    segments,
     speech,
     spoken_part,
     transcribe,
     video,
 )
+from affectgpt.models.windows import segments
 
 ROOT = Path(__file__).resolve().parents[1]
 

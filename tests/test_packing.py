@@ -12,9 +12,9 @@ import torch
 from tiny import parts  # noqa: F401  fixture
 from torch.utils.flop_counter import FlopCounterMode
 
-from affectgpt.data.collate import collate_packed
 from affectgpt.data.packing import WINDOW, Batching, best_fit, rows_of_epoch, share, steps_of_epoch
 from affectgpt.models.attention import BY_CLIP, clip_bounds, grouped_attention, looped_attention
+from affectgpt.models.collate import collate_packed
 from affectgpt.models.lora import with_lora
 from affectgpt.models.loss import labelled_loss
 from affectgpt.train.flops import StepCost, peak_operations

@@ -14,8 +14,10 @@ from tiny import parts  # noqa: F401  a fixture
 
 from affectgpt import media
 from affectgpt.data.clip import Clip
+from affectgpt.data.inputs import Inputs
+from affectgpt.data.reading import load_clip
 from affectgpt.models.configuration import AffectGPTConfig
-from affectgpt.models.processing import AffectGPTProcessor, Inputs
+from affectgpt.models.processing import AffectGPTProcessor
 
 
 def processor_of(**values) -> AffectGPTProcessor:
@@ -36,7 +38,7 @@ def clips(tmp_path_factory):
 
 
 def load(processor, path, **values) -> Inputs:
-    return processor.load(Clip(id="x", media=path, words="I said so", **values))
+    return load_clip(processor, Clip(id="x", media=path, words="I said so", **values))
 
 
 # ---------------------------------------------------------------------------- media
@@ -72,11 +74,11 @@ def test_a_separate_sound_file_replaces_the_sound(clips):
 def test_only_wanted_streams_are_read(clips):
     processor = processor_of()
     clip = Clip(id="x", media=clips["video"], words="I said so")
-    assert processor.load(clip, ["audio"]).media_streams == ["audio"]
-    assert processor.load(clip, ["audio"]).words is None
-    assert processor.load(clip, ["text"]).media_streams == [] and processor.load(clip, ["text"]).words == "I said so"
-    assert processor.load(clip, ["fusion"]).audio is not None  # made of sound and face
-    assert processor_of(streams=["frame"]).load(clip, ["audio", "frame"]).media_streams == ["frame"]
+    assert load_clip(processor, clip, ["audio"]).media_streams == ["audio"]
+    assert load_clip(processor, clip, ["audio"]).words is None
+    assert load_clip(processor, clip, ["text"]).media_streams == [] and load_clip(processor, clip, ["text"]).words == "I said so"
+    assert load_clip(processor, clip, ["fusion"]).audio is not None  # made of sound and face
+    assert load_clip(processor_of(streams=["frame"]), clip, ["audio", "frame"]).media_streams == ["frame"]
 
 
 def test_bad_files_raise(tmp_path):

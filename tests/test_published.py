@@ -19,11 +19,12 @@ from affectgpt.convert import (
     read_official_checkpoint,
 )
 from affectgpt.data import prompts
-from affectgpt.data.prompts import Outside, Stream, Text, published_pieces
+from affectgpt.data.inputs import Inputs
 from affectgpt.models import parts as model_parts
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
-from affectgpt.models.processing import AffectGPTProcessor, Inputs
+from affectgpt.models.processing import AffectGPTProcessor
+from affectgpt.models.prompting import PUBLISHED_STOP, Outside, Stream, Text, published_pieces
 
 # ---------------------------------------------------------------------------- the official numbers
 
@@ -54,7 +55,7 @@ def test_parity_with_the_official_code(official, number):
                     face=torch.from_numpy(given[f"{number}_faces"]).permute(1, 0, 2, 3))
     waveform = (given[f"{number}_waveform"].astype(np.float32) / 32768).reshape(-1)
     inputs.audio, inputs.audio_lengths = processor.windows(waveform)
-    answer = str(given[f"{number}_answer"]).removesuffix(prompts.PUBLISHED_STOP)
+    answer = str(given[f"{number}_answer"]).removesuffix(PUBLISHED_STOP)
     batch = processor.collate([processor.training_sample(inputs, prompts.question_of("labels", "published"), answer)])
     assert batch["input_ids"][0].tolist() == expected[f"{number}_input_ids"].tolist()
     assert batch["labels"][0].tolist() == expected[f"{number}_labels"].tolist()
@@ -79,7 +80,7 @@ def test_both_official_samples_in_one_batch(official):
                         face=torch.from_numpy(given[f"{number}_faces"]).permute(1, 0, 2, 3))
         inputs.audio, inputs.audio_lengths = processor.windows(
             (given[f"{number}_waveform"].astype(np.float32) / 32768).reshape(-1))
-        answer = str(given[f"{number}_answer"]).removesuffix(prompts.PUBLISHED_STOP)
+        answer = str(given[f"{number}_answer"]).removesuffix(PUBLISHED_STOP)
         samples.append(processor.training_sample(inputs, prompts.question_of("labels", "published"), answer))
     with torch.no_grad():
         logits = model(**processor.collate(samples), return_logits=True).logits

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from affectgpt.data.inputs import Inputs
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.parts import load_tokenizer
-from affectgpt.models.processing import AffectGPTProcessor, Inputs
+from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.synthetic.corpus import make_corpus
 
 CHATML = (

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from affectgpt.data.collate import collate_packed
 from affectgpt.data.packing import share
+from affectgpt.models.collate import collate_packed
 
 AHEAD = 3
 """Steps that are ready before they are needed; their memory is that of so many batches."""

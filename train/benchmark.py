@@ -142,7 +142,7 @@ def shape_row(options) -> list[dict]:
     """One row: an LLM of a known size with random weights, LoRA r16, packed rows of clips as MER-Caption has them."""
     import torch
 
-    from affectgpt.data.collate import collate_packed
+    from affectgpt.models.collate import collate_packed
     from affectgpt.train import distributed
     from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
     from affectgpt.train.engines.settings import EngineSettings

@@ -12,6 +12,7 @@ CLIPS = 2
 def dry_run(recipe: Recipe) -> None:
     """Resolve the recipe, open the first clips, print what training would see, and write nothing."""
     from affectgpt.data.dataset import InstructionDataset
+    from affectgpt.data.reading import load_clip
     from affectgpt.errors import quiet_libraries
     from affectgpt.train import sft
 
@@ -23,7 +24,7 @@ def dry_run(recipe: Recipe) -> None:
     model, processor = sft.build(recipe, "cpu")
     sft.print_parts(model)
     clips = splits[recipe.data.train_split][:CLIPS]
-    inputs = {clip.key: processor.load(clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
+    inputs = {clip.key: load_clip(processor, clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
               for clip in clips}
     dataset = InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
                                  recipe.data.text_dropout, recipe.train.seed)

@@ -1,8 +1,6 @@
-"""The one owner of every question, answer and segment sentence; training and inference build the same prompt.
+"""The one owner of every question and answer: what is asked, what is taught, and how a model's text is read.
 
-A prompt is a list of pieces: trusted template text, text from outside (words, a user's question), and streams.
-The processor turns template text and outside text into tokens together, but never reads a control token out of
-either; only a `Stream` piece becomes placeholder tokens.
+The sentences around them lie in `models.prompting`.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from affectgpt.data.clip import Targets
+from affectgpt.models.prompting import PUBLISHED_STOP
 from affectgpt.words.basic import POLARITIES, SYNONYMS, basic_emotion, polarity_of
 
 QUESTIONS = {
@@ -32,37 +31,8 @@ PUBLISHED_QUESTIONS = {
 """Question kind -> question of the published system (MERTools / AffectGPT, Lian et al. 2025); that of valence means the
 same in other words."""
 
-SYSTEM_MESSAGE = "You read emotions."
-"""Short on purpose: it is in every sequence."""
-
 STREAM_NAMES = {"audio": "voice", "face": "face", "frame": "scene", "text": "words"}
 """Stream -> what an answer calls it."""
-
-PUBLISHED_STOP = "###"
-
-
-@dataclass(frozen=True)
-class Text:
-    """Template text; it holds no control tokens."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Outside:
-    """Text that comes from a file or a user."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Stream:
-    """The place where a stream's K tokens go."""
-
-    name: str
-
-
-Piece = Text | Outside | Stream
 
 
 def question_of(kind: str, style: str, valence_range: tuple[float, float] = (-1.0, 1.0)) -> str:
@@ -80,50 +50,6 @@ def question_of(kind: str, style: str, valence_range: tuple[float, float] = (-1.
 def rival_text(words: str | None, question: str) -> str:
     """What any other chat model is asked beside the pictures and the sound: the words of a clip, then the question."""
     return question if words is None else f'The person in this clip says: "{words}"\n{question}'
-
-
-def chat_pieces(streams: list[str], words: str | None, question: str) -> list[Piece]:
-    """The user's message of the default style: one line a stream, the words, the question."""
-    pieces: list[Piece] = []
-    titles = {"fusion": "Voice and face: ", "audio": "Voice: ", "face": "Face: ", "frame": "Scene: "}
-    for stream, title in titles.items():
-        if stream in streams:
-            pieces += [Text(title), Stream(stream), Text("\n")]
-    if words is not None:
-        pieces += [Text('Words: "'), Outside(words), Text('"\n')]
-    return pieces + [Outside(question)]
-
-
-def published_pieces(streams: list[str], words: str | None, question: str) -> list[Piece]:
-    """The whole prompt of the published system, its slips for single streams with words included."""
-    have = set(streams) | ({"text"} if words is not None else set())
-    alone = len(have - {"text"}) == 1 and not have & {"fusion", "audio"}
-    face_start = "Meanwhile, we" if not alone else "We"
-    frame_start = face_start
-    after_frame = False
-    order = ["fusion", "audio", "face", "frame"]
-    if have == {"audio", "face", "frame", "text"}:
-        order, after_frame = ["audio", "frame", "face"], True
-    # Three of its modes were written without the opening, one of them with a small first letter.
-    bare = have in ({"audio", "text"}, {"face", "text"}, {"frame", "text"})
-    if have == {"frame", "text"}:
-        frame_start = "we"
-    pieces: list[Piece] = [] if bare else [Text("###Human: ")]
-    face_start = "Additionally, we" if after_frame else face_start
-    around = {
-        "fusion": ("The audio and video merged info is: <Multi>", "</Multi>. "),
-        "audio": ("The audio content is as follows: <Audio>", "</Audio>. "),
-        "face": (f"{face_start} uniformly sample raw frames from the video and extract faces from these frames: "
-                 "<Video>", "</Video>. "),
-        "frame": (f"{frame_start} uniformly sample raw frames from the video: <Video>", "</Video>. "),
-    }
-    for stream in order:
-        if stream in have:
-            pieces += [Text(around[stream][0]), Stream(stream), Text(around[stream][1])]
-    if words is not None:
-        pieces += [Text("The subtitle of this video is: <Subtitle>"), Outside(words), Text("</Subtitle>. ")]
-    return pieces + [Text("Now, please answer my question based on all the provided information. "),
-                     Outside(question), Text(" ###Assistant: ")]
 
 
 def visible_emotions(targets: Targets, visible: list[str]) -> list[str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from affectgpt.data.prompts import PUBLISHED_STOP
 from affectgpt.metrics.label_lists import parse_labels
+from affectgpt.models.prompting import PUBLISHED_STOP
 from affectgpt.words.basic import POLARITIES
 
 LONGEST_LIST = 20_000

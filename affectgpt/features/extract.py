@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from affectgpt.data import reading
 from affectgpt.data.clip import Clip
 from affectgpt.features.key import media_facts, open_folder, store_settings
 from affectgpt.features.shards import Index, Row, ShardWriter, log_skip, read_index, read_skips, remove_leftovers
@@ -67,12 +68,12 @@ def read_ahead(items: Sequence, function: Callable, workers: int) -> Iterator:
 def load_all(processor, clips: list[Clip], workers: int = 0, **options) -> Iterator[tuple[Clip, object]]:
     """Yield every clip, in order, with its raw inputs or with the MediaError that reading it gave.
 
-    `options` go to `processor.load`.
+    `options` go to `reading.load_clip`.
     """
 
     def load(clip: Clip):
         try:
-            return clip, processor.load(clip, **options)
+            return clip, reading.load_clip(processor, clip, **options)
         except MediaError as error:
             return clip, error
 
@@ -165,7 +166,7 @@ def verify(store: FeatureStore, model, processor, clips: list[Clip], n: int, see
         raise ValueError(f"{store.folder}: holds none of the clips, so there is nothing to verify")
     largest = (-1.0, "", "")
     for clip in random.Random(seed).sample(held, min(n, len(held))):
-        inputs = processor.load(clip, reader=store.settings["reader"])
+        inputs = reading.load_clip(processor, clip, reader=store.settings["reader"])
         anew, kept = encode_inputs(model, inputs), store[clip.key]
         shapes = [{stream: tuple(getattr(one, stream).shape) for stream in one.media_streams} for one in (kept, anew)]
         if shapes[0] != shapes[1]:
@@ -200,8 +201,8 @@ def _fill(processor, clips, folder, settings, make, reader, workers, max_skip_ra
         files = media_facts(clip)
         try:
             if speed == 1.0:
-                return files, processor.load(clip, reader=reader, transcribe=transcribe)
-            return files, processor.load(clip, ["audio"], reader, speed=speed)
+                return files, reading.load_clip(processor, clip, reader=reader, transcribe=transcribe)
+            return files, reading.load_clip(processor, clip, ["audio"], reader, speed=speed)
         except MediaError as error:
             return files, error
 

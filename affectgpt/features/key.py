@@ -18,7 +18,7 @@ from affectgpt.models.streams import MEDIA_STREAMS
 
 FORMAT = 1
 PREPROCESSING = 1
-"""Raise it whenever reading a file (affectgpt.media, AffectGPTProcessor.load) gives other tensors than before."""
+"""Raise it whenever reading a file (affectgpt.media, affectgpt.data.reading) gives other tensors than before."""
 
 DTYPES = {"float32": "F32", "float16": "F16"}
 """Number format of a store -> its name in safetensors."""

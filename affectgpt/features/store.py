@@ -22,6 +22,7 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
+from affectgpt.data import reading
 from affectgpt.data.clip import Clip
 from affectgpt.data.inputs import Inputs
 from affectgpt.features.key import changed_file, check_settings, store_settings
@@ -186,7 +187,7 @@ class RawClips(StoredClips):
 
     def __getitem__(self, key: str) -> Inputs:
         """Raw tensors. Raises MediaError where a file cannot be read any more."""
-        inputs = self._processor.load(self.clips[key], reader=self._reader)
+        inputs = reading.load_clip(self._processor, self.clips[key], reader=self._reader)
         inputs.words, inputs.notes = self._words(key), list(self._rows[key].notes)
         return inputs
 

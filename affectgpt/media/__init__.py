@@ -8,7 +8,7 @@ class MediaError(ValueError):
 
 
 # The modules below need MediaError, so they come after it.
-from affectgpt.media.audio import SAMPLE_RATE, change_speed, read_audio, segments, spoken_part  # noqa: E402
+from affectgpt.media.audio import SAMPLE_RATE, change_speed, read_audio, spoken_part  # noqa: E402
 from affectgpt.media.faces import Box, FaceCrops, FaceDetector, face_crops  # noqa: E402
 from affectgpt.media.speech import transcribe  # noqa: E402
 from affectgpt.media.video import Frames, MediaInfo, probe, read_frames, sample_indices  # noqa: E402
@@ -26,7 +26,6 @@ __all__ = [
     "read_audio",
     "read_frames",
     "sample_indices",
-    "segments",
     "spoken_part",
     "transcribe",
 ]

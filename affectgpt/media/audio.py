@@ -10,11 +10,10 @@ import numpy as np
 
 from affectgpt.media import MediaError
 from affectgpt.media.container import check_whole, is_image, open_media
+from affectgpt.models.streams import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 # libav refuses single packets of many sound files that play well elsewhere (junk after a tag).
 MAX_BAD_PACKETS = 0.01
-SEGMENT_RULES = ("cover", "published")
 
 
 def read_audio(path: str | Path) -> np.ndarray | None:
@@ -64,32 +63,6 @@ def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
 
     ratio = Fraction(speed).limit_denominator(100)
     return resample_poly(waveform, ratio.denominator, ratio.numerator).astype(np.float32)
-
-
-def segments(waveform: np.ndarray, count: int, seconds: float, rule: str = "cover") -> np.ndarray:
-    """`count` windows of equal length out of a waveform [N]: float32 [count, L], L = seconds * 16000.
-
-    "cover": equally spaced, the first at the start and the last at the end of the clip. Nothing is
-    missed: where count * seconds is shorter than the clip, L grows to N / count. "published": window i
-    starts at i * (duration - seconds) / count as in the official system, so the end is never heard.
-    A clip shorter than a window is padded with zeros at its end.
-    """
-    length = round(seconds * SAMPLE_RATE)
-    if count < 1 or length < 1:
-        raise ValueError(f"cannot cut {count} segments of {seconds} s: both must be positive")
-    if rule not in SEGMENT_RULES:
-        raise ValueError(f"unknown segment rule {rule!r}: choose one of {', '.join(SEGMENT_RULES)}")
-    waveform = np.asarray(waveform, dtype=np.float32)
-    if rule == "cover":
-        length = max(length, -(-len(waveform) // count))
-    waveform = np.pad(waveform, (0, max(0, length - len(waveform))))
-    if rule == "cover":
-        starts = np.linspace(0, len(waveform) - length, count).round().astype(int)
-    else:
-        # Exact fractions of the float duration, as pytorchvideo computes them.
-        spare = Fraction(max(len(waveform) / SAMPLE_RATE - seconds, 0))
-        starts = [int(spare / count * index * SAMPLE_RATE) for index in range(count)]
-    return np.stack([waveform[start:start + length] for start in starts])
 
 
 def _levels(waveform: np.ndarray, hop: int) -> np.ndarray:

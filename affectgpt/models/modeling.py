@@ -217,7 +217,7 @@ class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
         Args:
             input_ids: [B, S] with K placeholder ids for each stream that a clip has.
             labels: [B, S], -100 where nothing is to be learned.
-            position_ids, clip_ids: [1, S] of clips packed into one row (`data.collate.collate_packed`); attention
+            position_ids, clip_ids: [1, S] of clips packed into one row (`models.collate.collate_packed`); attention
                 does not cross from one to the other.
             num_items_in_batch: labelled tokens of the whole optimizer step; the loss is summed and divided by it.
             return_logits: [B, S, vocabulary]; by default only where there are no labels, since the LM head is

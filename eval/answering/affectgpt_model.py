@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
 from affectgpt.environment import process_device
 from affectgpt.eval.answering.answerers import (
@@ -25,6 +24,7 @@ from affectgpt.eval.answering.answerers import (
 )
 from affectgpt.inference import check_model_folder, check_streams
 from affectgpt.media import MediaError
+from affectgpt.models import prompting
 from affectgpt.models.streams import STREAMS
 
 
@@ -128,7 +128,7 @@ class AffectGPTAnswerer:
         from affectgpt.eval.answering.decoding import Choice
 
         tokenizer = self.processor.tokenizer
-        stop = prompts.PUBLISHED_STOP if self.processor.config.prompt_style == "published" else None
+        stop = prompting.PUBLISHED_STOP if self.processor.config.prompt_style == "published" else None
         stopped = (lambda tokens: stop in tokenizer.decode(tokens)) if stop else None
         for batch in batches(requests, batch_size, lambda request: request.max_new_tokens):
             tensors = self.processor.collate([self._sample(request) for request in batch], side="left")

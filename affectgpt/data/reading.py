@@ -1,0 +1,95 @@
+"""The media of one clip -> tensors, at the sizes that a model's configuration asks for.
+
+Shapes: T frames or sound windows, L samples.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affectgpt import media
+from affectgpt.data.clip import Clip
+from affectgpt.data.inputs import Inputs
+
+
+def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
+              speed: float = 1.0) -> Inputs:
+    """Read the media of a clip into raw tensors.
+
+    Args:
+        streams: what to read; None for all that the model looks at.
+        transcribe: recognise the words of a clip that comes without.
+        speed: play the sound faster (above 1) or slower, with its pitch (Ko et al. 2015, speed perturbation).
+    A stream that the clip does not have is None, with a note. Bad files raise `media.MediaError`.
+    """
+    config = processor.config
+    wanted = set(config.streams if streams is None else streams)
+    wanted |= {"audio", config.fusion_visual} if "fusion" in wanted else set()
+    wanted &= set(config.streams)
+    inputs = Inputs(words=clip.words if "text" in wanted else None)
+    info = media.probe(clip.media) if clip.media is not None else None
+    started = time.perf_counter()
+    recognise = transcribe and "text" in wanted and clip.words is None
+    if recognise and clip.language != "en":
+        recognise = False  # the bundled recogniser knows English only
+        inputs.notes.append(f"words in {clip.language!r} are not recognised")
+    if "audio" in wanted or recognise:
+        source = clip.audio or clip.media
+        waveform = media.read_audio(source) if clip.audio or (info and info.has_audio) else None
+        if waveform is None or not len(waveform):
+            inputs.notes.append("no sound in this clip")
+            recognise = False
+        elif "audio" in wanted:
+            inputs.audio, inputs.audio_lengths = processor.windows(media.change_speed(waveform, speed))
+        inputs.seconds["sound"] = time.perf_counter() - started
+        if recognise:
+            started = time.perf_counter()
+            inputs.words = media.transcribe(waveform) or None
+            inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
+            inputs.seconds["speech recognition"] = time.perf_counter() - started
+    if wanted & {"face", "frame"}:
+        if info is None or not info.has_video and info.kind != "image":
+            inputs.notes.append("no picture in this clip")
+        else:
+            started = time.perf_counter()
+            _load_pictures(config, clip.media, wanted, inputs, reader)
+            inputs.seconds["pictures"] = time.perf_counter() - started
+    return inputs
+
+
+def _load_pictures(config, path: Path, wanted: set[str], inputs: Inputs, reader: str) -> None:
+    size = config.visual_size
+    stretched = None if config.keep_aspect else (size, size)
+    frames = media.read_frames(path, config.frames, backend=reader, rule=config.frame_sampling)
+    if "frame" in wanted:
+        inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames.images]))
+    if "face" in wanted:
+        crops = media.face_crops(frames.images, size=size, margin=config.face_margin)
+        if crops.images is None:
+            inputs.notes.append(crops.note)
+        else:
+            images = crops.images if config.face_channels == "rgb" else crops.images[..., ::-1]
+            inputs.face = _to_tensor(np.ascontiguousarray(images))
+
+
+def _to_tensor(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def _fit(image: np.ndarray, size: int, stretched: tuple[int, int] | None) -> np.ndarray:
+    """Resize a picture [height, width, 3]: shorter side to `size` and centre crop, or stretched to a square."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    if stretched:
+        return np.asarray(picture.resize(stretched, Image.BICUBIC))
+    scale = size / min(picture.size)
+    wide, high = (max(size, round(side * scale)) for side in picture.size)
+    picture = picture.resize((wide, high), Image.BICUBIC)
+    left, top = (wide - size) // 2, (high - size) // 2
+    return np.asarray(picture.crop((left, top, left + size, top + size)))
