@@ -15,6 +15,7 @@ from affectgpt.features.extract import encode_inputs
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
+from affectgpt.train.inputs import fit_norms
 
 END = 2
 QUESTION = "List the person's emotions."
@@ -314,7 +315,7 @@ def test_encoders_are_trained_only_where_asked_for(parts):  # noqa: F811
 def test_norm_takes_the_statistics_of_the_features(parts):  # noqa: F811
     model, processor = fresh(parts)
     clips = [encode_inputs(model, inputs) for inputs in tiny.mixture(processor)]
-    model.fit_norms(clips)
+    fit_norms(model, clips)
     rows = torch.cat([inputs.audio for inputs in clips if inputs.audio is not None])
     normal = model.norms["audio"].eval()(rows)
     moving = rows.std(0, correction=0) > 1e-3

@@ -11,7 +11,7 @@ import torch
 from tiny import parts  # noqa: F401  a fixture
 from torch.nn import functional
 
-from affectgpt import media
+from affectgpt import loading, media
 from affectgpt.convert import (
     load_official_checkpoint,
     official_config,
@@ -20,9 +20,8 @@ from affectgpt.convert import (
 )
 from affectgpt.data import prompts
 from affectgpt.data.inputs import Inputs
-from affectgpt.models import parts as model_parts
+from affectgpt.loading import from_parts
 from affectgpt.models.configuration import AffectGPTConfig
-from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.models.prompting import PUBLISHED_STOP, Outside, Stream, Text, published_pieces
 
@@ -37,9 +36,9 @@ def official(shared_data):
     state = read_official_checkpoint(folder / "checkpoint_attention_K1.pth")
     config = official_config(state, llm=str(folder / "llm"), audio_encoder=str(folder / "hubert"),
                              visual_encoder=str(folder / "clip"))
-    model = AffectGPTForConditionalGeneration.from_parts(config).eval()
+    model = from_parts(config).eval()
     load_official_checkpoint(model, state)
-    processor = AffectGPTProcessor(model_parts.load_tokenizer(config.llm), model.config)
+    processor = AffectGPTProcessor(loading.load_tokenizer(config.llm), model.config)
     return model, processor, np.load(folder / "inputs.npz"), np.load(folder / "expected_attention_K1.npz")
 
 
@@ -225,7 +224,7 @@ def official_model(parts, state: dict, tokens: int):  # noqa: F811
     counts = {f"{stream}_tokens": tokens for stream in ("audio", "face", "frame", "fusion")}
     config = official_config(state, llm=parts["qwen2"], audio_encoder=parts["hubert"], visual_encoder=parts["clip"],
                              qformer_heads=HEADS, **counts)
-    model = AffectGPTForConditionalGeneration.from_parts(config).eval()
+    model = from_parts(config).eval()
     load_official_checkpoint(model, state)
     return model
 
@@ -253,7 +252,7 @@ def test_tokens_equal_the_published_equations(parts, projector, fusion, tokens):
 
 def test_face_and_frame_share_the_published_projection(parts):  # noqa: F811
     config = tiny.config(parts, audio="hubert", visual="clip", preset="published", frame_tokens=3)
-    model = AffectGPTForConditionalGeneration.from_parts(config).eval()
+    model = from_parts(config).eval()
     values, mask = torch.randn(1, 4, VISUAL), torch.ones(1, 4, dtype=torch.bool)
     made = model.stream_tokens({"face": (values, mask), "frame": (values, mask)})
     assert torch.equal(made["face"][0], made["frame"][0])
@@ -384,7 +383,7 @@ def test_every_published_mode(mode):
 def test_published_prompt_repeats_a_placeholder_for_each_token(parts):  # noqa: F811
     config = tiny.config(parts, preset="published", audio="hubert", visual="clip", audio_tokens=3, face_tokens=2,
                          frame_tokens=2, fusion_tokens=4)
-    processor = AffectGPTProcessor(model_parts.load_tokenizer(config.llm), config)
+    processor = AffectGPTProcessor(loading.load_tokenizer(config.llm), config)
     ids = processor.prompt_ids(["fusion", "audio", "face"], "I said so", "How does she feel?")
     text = "".join(SEGMENTS[name] for name in "H M A F T Q".split())
     for token, count in (("<MultiHere>", 4), ("<AudioHere>", 3), ("<FaceHere>", 2)):

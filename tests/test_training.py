@@ -11,8 +11,8 @@ from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
 
 from affectgpt import cli
 from affectgpt.data.dataset import InstructionDataset
-from affectgpt.models.alignment import alignment_loss
 from affectgpt.models.encoders import AudioEncoder
+from affectgpt.train.alignment import alignment_loss
 
 
 @pytest.fixture(autouse=True)

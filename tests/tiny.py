@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from affectgpt.data.inputs import Inputs
+from affectgpt.loading import from_parts, load_tokenizer
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
-from affectgpt.models.parts import load_tokenizer
 from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.synthetic.corpus import make_corpus
 
@@ -146,7 +146,7 @@ def model_and_processor(parts: dict[str, str], **values) -> tuple[AffectGPTForCo
     """A model in evaluation mode whose new parts, LoRA included, are random and far from zero."""
     chosen = config(parts, **values)
     torch.manual_seed(6)
-    model = AffectGPTForConditionalGeneration.from_parts(chosen).eval()
+    model = from_parts(chosen).eval()
     randomise(model)
     return model, AffectGPTProcessor(load_tokenizer(chosen.llm), model.config)
 

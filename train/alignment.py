@@ -1,26 +1,67 @@
-"""The alignment stage: projectors alone, drawn to the LLM's embeddings of the label words before tuning."""
+"""The alignment stage: projectors alone, drawn to the LLM's own words before tuning; a cheap start for new ones.
+
+A projector begins at random, so the LLM at first reads noise. Before instruction tuning, the mean of a stream's
+tokens is drawn towards the input embedding of its label's word: a contrastive loss over the label words, in the
+manner of CLIP (Radford et al. 2021, arXiv 2103.00020) with the LLM's frozen embedding table as text side. It needs
+no forward pass of the LLM.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from affectgpt.data.dataset import alignment_targets
-from affectgpt.models.alignment import alignment_loss
 from affectgpt.models.streams import MEDIA_STREAMS, TOKEN_STREAMS
 
 BATCH = 32
+TEMPERATURE = 0.07
 
 
-def target_tensors(clips: list, visual: str, space: list[str]) -> dict[str, torch.Tensor]:
+@torch.no_grad()
+def word_table(model, tokenizer, words: list[str]) -> Tensor:
+    """Mean input embedding of each word's tokens: [C, H], float32."""
+    embedding = model.get_input_embeddings()
+    rows = []
+    for word in words:
+        ids = tokenizer(f" {word}", add_special_tokens=False, return_tensors="pt").input_ids[0]
+        rows.append(embedding(ids.to(embedding.weight.device)).float().mean(0))
+    return torch.stack(rows)
+
+
+def alignment_loss(tokens: dict[str, tuple[Tensor, Tensor]], targets: dict[str, Tensor], table: Tensor) -> Tensor:
+    """Cross-entropy between label words and a stream's mean token, by cosine similarity, averaged over streams.
+
+    Args:
+        tokens: stream -> (tokens [B, K, H], present bool [B]).
+        targets: stream -> target distribution [B, C]; a row of zeros is left out.
+        table: [C, H] word embeddings.
+    """
+    centre = table.mean(0)
+    words = nn.functional.normalize(table - centre, dim=-1)
+    losses = []
+    for stream, (values, present) in tokens.items():
+        if stream not in targets:
+            continue
+        use = present & (targets[stream].sum(-1) > 0)
+        if not use.any():
+            continue
+        mean = nn.functional.normalize(values[use].float().mean(1) - centre, dim=-1)
+        logits = mean @ words.T / TEMPERATURE
+        losses.append(-(targets[stream][use] * logits.log_softmax(-1)).sum(-1).mean())
+    return torch.stack(losses).mean() if losses else table.new_zeros(())
+
+
+def target_tensors(clips: list, visual: str, space: list[str]) -> dict[str, Tensor]:
     """Alignment targets [B, C] of each stream for the clips of a batch."""
     rows = [alignment_targets(clip, visual, space) for clip in clips]
     return {stream: torch.tensor([row[stream] for row in rows]) for stream in TOKEN_STREAMS}
 
 
-def aligned_loss(stream_tokens: dict, targets: dict, table: torch.Tensor) -> torch.Tensor:
+def aligned_loss(stream_tokens: dict, targets: dict, table: Tensor) -> Tensor:
     """Alignment loss of a batch's tokens; without any stream or known label it is a zero without a gradient."""
     targets = {stream: value.to(table.device) for stream, value in targets.items()}
     return alignment_loss(stream_tokens, targets, table) if stream_tokens else table.new_zeros(())
@@ -54,7 +95,7 @@ def count_batches(dataset) -> int:
     return -(-len(_samples(dataset)) // BATCH)
 
 
-def align(model, processor, recipe, train_set, validation_set, table: torch.Tensor, space: list[str],
+def align(model, processor, recipe, train_set, validation_set, table: Tensor, space: list[str],
           show: bool = True) -> float:
     """Draw projectors to the label words; keep the epoch with the best validation loss, and return that loss.
 
@@ -69,7 +110,7 @@ def align(model, processor, recipe, train_set, validation_set, table: torch.Tens
     generator = torch.Generator().manual_seed(recipe.train.seed)
     best, best_state = float("inf"), None
 
-    def loss_of(streams: dict, targets: dict) -> torch.Tensor:
+    def loss_of(streams: dict, targets: dict) -> Tensor:
         streams = {key: value.to(model.device) for key, value in streams.items()}
         return aligned_loss(model.stream_tokens(model.encode_streams(**streams)), targets, table)
 

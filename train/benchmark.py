@@ -96,8 +96,8 @@ def ways(options) -> list[dict]:
 def time_recipe(recipe, steps: int, warmup: int) -> dict:
     """Train for some steps and say what they cost."""
     from affectgpt.data.dataset import InstructionDataset, label_space
-    from affectgpt.models.alignment import word_table
     from affectgpt.train import distributed, sft
+    from affectgpt.train.alignment import word_table
     from affectgpt.train.checkpoints import Checkpoints, State
     from affectgpt.train.inputs import open_inputs
     from affectgpt.train.rates import parameter_groups
@@ -191,9 +191,9 @@ def random_model(shape: dict, device):
     """An AffectGPT on an LLM of this shape, with encoders of the published widths that never run."""
     import torch
 
+    from affectgpt.loading import choose_attention
     from affectgpt.models.configuration import AffectGPTConfig
     from affectgpt.models.modeling import AffectGPTForConditionalGeneration
-    from affectgpt.models.parts import choose_attention
 
     audio = dict(model_type="hubert", hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, intermediate_size=64)
     visual = dict(model_type="clip_vision_model", hidden_size=64, intermediate_size=64, num_hidden_layers=1,

@@ -126,17 +126,17 @@ class Encoders:
     def __init__(self, config, device: str):
         import torch
 
-        from affectgpt.models import parts
+        from affectgpt import loading
         from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 
-        parts.describe_parts(config)
+        loading.describe_parts(config)
         self.device = torch.device(device)
         self.audio_encoder = self.visual_encoder = None
         if "audio" in config.streams:
-            model = parts.load_audio_model(config.audio_encoder, torch.float32)
+            model = loading.load_audio_model(config.audio_encoder, torch.float32)
             self.audio_encoder = AudioEncoder(config, model).to(self.device).eval()
         if config.visual_streams:
-            model = parts.load_visual_model(config.visual_encoder, torch.float32)
+            model = loading.load_visual_model(config.visual_encoder, torch.float32)
             self.visual_encoder = VisualEncoder(config, model).to(self.device).eval()
 
     def encode(self, stream: str, values, mask, lengths=None):
@@ -148,7 +148,7 @@ class Encoders:
 
 def load_encoders(recipe: Recipe, device: str) -> tuple:
     """(encoders, processor) of a recipe; of the LLM only the configuration and the tokenizer are read."""
-    from affectgpt.models.parts import load_tokenizer
+    from affectgpt.loading import load_tokenizer
     from affectgpt.models.processing import AffectGPTProcessor
     from affectgpt.train import sft
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from affectgpt.config import Recipe
@@ -23,6 +24,26 @@ def features_of_some(model, inputs, keys: list[str]):
 
 def _has_pictures(inputs) -> bool:
     return any(value is not None and value.ndim == 4 for value in (inputs.face, inputs.frame))
+
+
+def fit_norms(model, inputs: Iterable) -> None:
+    """Standardise by the features of these inputs, read one after the other.
+
+    Raw inputs and streams without a norm are left as they are.
+    """
+    sums = {stream: [0, 0.0, 0.0] for stream in model.norms}
+    for one in inputs:
+        for stream, total in sums.items():
+            values = getattr(one, stream)
+            if values is not None and values.ndim == 2:
+                values = values.double()
+                total[0] += len(values)
+                total[1] = total[1] + values.sum(0)
+                total[2] = total[2] + values.square().sum(0)
+    for stream, (count, total, squares) in sums.items():
+        if count:
+            mean = total / count
+            model.norms[stream].set(mean, (squares / count - mean.square()).clamp(min=0).sqrt())
 
 
 def open_inputs(model, processor, splits: dict, recipe: Recipe, world):

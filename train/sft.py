@@ -64,17 +64,16 @@ def build(recipe: Recipe, device):
     """(model, processor) of new projectors and LoRA on the pretrained parts that the recipe names."""
     import torch
 
-    from affectgpt.models import parts
-    from affectgpt.models.modeling import AffectGPTForConditionalGeneration
+    from affectgpt import loading
     from affectgpt.models.processing import AffectGPTProcessor
 
     torch.manual_seed(recipe.train.seed)
     config = model_config(recipe)
-    model = AffectGPTForConditionalGeneration.from_parts(
+    model = loading.from_parts(
         config, dtype=getattr(torch, recipe.model.dtype), quantization=recipe.model.quantization,
-        attention=parts.choose_attention(recipe.model.attention, recipe.model.dtype, device))
+        attention=loading.choose_attention(recipe.model.attention, recipe.model.dtype, device))
     model.config.dtype = recipe.model.dtype
-    processor = AffectGPTProcessor(parts.load_tokenizer(recipe.model.llm), model.config)
+    processor = AffectGPTProcessor(loading.load_tokenizer(recipe.model.llm), model.config)
     model.mark_trained(encoders=recipe.model.train_encoders, llm=recipe.model.train_llm)
     return model.to(device), processor
 
@@ -126,13 +125,11 @@ def _run(recipe: Recipe, world) -> Path:
 
     from affectgpt.data.dataset import InstructionDataset, label_space
     from affectgpt.errors import quiet_libraries
-    from affectgpt.models.alignment import word_table
-    from affectgpt.train.alignment import align
-    from affectgpt.train.checkpoints import Checkpoints, load_optimizer, load_weights
+    from affectgpt.train.alignment import align, word_table
+    from affectgpt.train.checkpoints import Checkpoints, first_state, last_checkpoint, load_optimizer, load_weights
     from affectgpt.train.facts import data_fingerprint, run_facts
-    from affectgpt.train.inputs import features_of_some, open_inputs
+    from affectgpt.train.inputs import features_of_some, fit_norms, open_inputs
     from affectgpt.train.rates import parameter_groups
-    from affectgpt.train.resume import first_state, last_checkpoint
     from affectgpt.train.run_log import RunLog
     from affectgpt.train.trainer import Trainer
 
@@ -167,7 +164,7 @@ def _run(recipe: Recipe, world) -> Path:
     if resume is not None:
         load_weights(model, resume)
     else:
-        model.fit_norms(features_of_some(model, inputs, [clip.key for clip in train_clips if clip.key in inputs]))
+        fit_norms(model, features_of_some(model, inputs, [clip.key for clip in train_clips if clip.key in inputs]))
         if recipe.train.alignment_epochs and space and model.config.media_streams:
             aligned = align(model, processor, recipe, *sets, table, space, show=world.is_main)
         world.share_weights(model)
@@ -230,7 +227,7 @@ def make_engine(model, groups: list[dict], recipe: Recipe):
 
 
 def print_parts(model) -> None:
-    """Print the table of frozen and trained parts."""
+    """Print the table of frozen and trained loading."""
     print(f"{'part':<18}{'frozen':>14}{'trained':>14}")
     for name, frozen, trained in model.part_sizes():
         print(f"{name:<18}{frozen:>14,}{trained:>14,}")

@@ -43,7 +43,7 @@ def store_settings(config, kind: str = "features", reader: str = "pyav", transcr
     """What a feature depends on besides the file it is made of; plain JSON values.
 
     Args:
-        config: the model's configuration, with its parts described (`parts.describe_parts`).
+        config: the model's configuration, with its parts described (`loading.describe_parts`).
         kind: "features", or "survey" for a store of facts without tensors, which knows no encoder.
         weights: the model folder that holds the encoders' weights, where they were trained or are bundled.
     Raises:

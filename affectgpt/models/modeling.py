@@ -6,7 +6,9 @@ S sequence tokens, N clips that have a stream.
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +19,13 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from affectgpt import hub
-from affectgpt.files import share_file
-from affectgpt.models import parts
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
-from affectgpt.models.lora import with_lora
+from affectgpt.models.lora import merge_lora, with_lora
 from affectgpt.models.loss import labelled_loss
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
-from affectgpt.models.trained import TrainedParts
 
 WEIGHTS_NAME = "model.safetensors"
 
@@ -45,7 +43,7 @@ class AffectGPTOutput(CausalLMOutputWithPast):
     stream_tokens: dict[str, tuple[Tensor, Tensor]] | None = None
 
 
-class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
+class AffectGPTForConditionalGeneration(PreTrainedModel):
     """AffectGPT: any subset of `audio`, `face` and `frame` a clip, as raw tensors or as encoder features.
 
     A raw stream is told from features by its number of axes: sound [B, T, 1, L] and pictures
@@ -288,7 +286,61 @@ class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
     def activation_checkpointing_enable(self, *args, **kwargs):
         self.language_model.activation_checkpointing_enable(*args, **kwargs)
 
+    # ------------------------------------------------------------------ what is trained
+
+    def mark_trained(self, encoders: bool = False, llm: bool = False) -> list[str]:
+        """Freeze all but LoRA, projectors and pre-fusion (and encoders or the whole LLM, if asked); return the names.
+
+        The one place that decides it: the table that a run prints and the file that it saves follow from it.
+        """
+        frozen_encoders = () if encoders else ("audio_encoder.", "visual_encoder.")
+        if llm and self.dtype_of_llm == torch.bfloat16:
+            # Small steps would be lost in bfloat16: weights become float32 and are computed in what they were.
+            self.autocast_dtype = torch.bfloat16
+            self.language_model.float()
+        for name, parameter in self.named_parameters():
+            if name.startswith("language_model."):
+                parameter.requires_grad = ("lora_" in name or llm) and parameter.is_floating_point()
+            else:
+                parameter.requires_grad = not name.startswith(frozen_encoders)
+        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+
+    @property
+    def dtype_of_llm(self) -> torch.dtype:
+        """What the LLM computes in."""
+        return self.autocast_dtype or self.language_model.get_input_embeddings().weight.dtype
+
+    def part_sizes(self) -> list[tuple[str, int, int]]:
+        """(part, frozen parameters, trained parameters) of each part."""
+        sizes: dict[str, list[int]] = {}
+        for name, parameter in self.named_parameters():
+            part = "LoRA" if "lora_" in name else name.split(".")[0]
+            sizes.setdefault(part, [0, 0])[parameter.requires_grad] += parameter.numel()
+        return [(part, frozen, trained) for part, (frozen, trained) in sizes.items()]
+
+    def merge_lora(self) -> None:
+        """Add LoRA into the weights it adapts: faster generation, no more training."""
+        merge_lora(self.language_model)
+        self.lora_merged = True
+
+    def train(self, mode: bool = True):
+        """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
+        super().train(mode)
+        for encoder in (self.audio_encoder, self.visual_encoder):
+            if encoder is not None and not any(parameter.requires_grad for parameter in encoder.parameters()):
+                encoder.eval()
+        return self
+
     # ------------------------------------------------------------------ folders
+
+    def saved_names(self) -> set[str]:
+        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name."""
+        state = self.state_dict()
+        if self.config.bundled or not self.config.llm:
+            return set(state)
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        bridge = ("norms.", "projectors.", "fusion.", "token_norms.")
+        return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
 
     def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:
         """Write config.json and model.safetensors; each file is whole or absent."""
@@ -296,46 +348,32 @@ class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
         folder.mkdir(parents=True, exist_ok=True)
         state = state_dict if state_dict is not None else self.state_dict()
         self.config.bundled = not self.config.llm
+        self.config.architectures = [type(self).__name__]
+        self.config.save_pretrained(folder)
         names = self.saved_names()
         # Tied tensors share memory, which safetensors refuses: each is written as its own copy.
         tensors = {name: tensor.detach().clone().contiguous().cpu() for name, tensor in state.items() if name in names}
-        self.config.architectures = [type(self).__name__]
         temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
         try:
             save_file(tensors, temporary, metadata={"format": "pt"})
-            share_file(temporary)
+            shutil.copymode(folder / "config.json", temporary)  # else only its owner may read it
             os.replace(temporary, folder / WEIGHTS_NAME)
         finally:
             temporary.unlink(missing_ok=True)
-        self.config.save_pretrained(folder)
-
-    @classmethod
-    def from_parts(cls, config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa",
-                   quantization: str = "none"):
-        """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA."""
-        parts.describe_parts(config)
-        return cls._with_parts(config, dtype, attention, quantization)
-
-    @classmethod
-    def _with_parts(cls, config, dtype, attention, quantization="none"):
-        language_model = parts.load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization)
-        audio = visual = None
-        # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
-        if config.audio_config is not None and "audio" in config.streams:
-            audio = parts.load_audio_model(config.audio_encoder, torch.float32)
-        if config.visual_config is not None and config.visual_streams:
-            visual = parts.load_visual_model(config.visual_encoder, torch.float32)
-        return cls(config, language_model, audio, visual)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
                         dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa", **kwargs):
-        """Load a model folder: the named base parts, then the trained parts over them.
+        """Load a model folder: its base parts, then the trained parts over them.
+
+        A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
 
         Raises:
             ValueError: a folder without weights, or weights that are not the ones the configuration needs.
         """
-        folder = Path(hub.local_folder(pretrained_model_name_or_path))
+        folder = Path(pretrained_model_name_or_path)
+        if not folder.is_dir():
+            folder = importlib.import_module("affectgpt.hub").local_folder(str(pretrained_model_name_or_path))
         config = config or AffectGPTConfig.from_pretrained(folder)
         weights = folder / WEIGHTS_NAME
         if not weights.is_file():
@@ -343,23 +381,33 @@ class AffectGPTForConditionalGeneration(TrainedParts, PreTrainedModel):
         if dtype is None or dtype == "auto":
             dtype = config.dtype or torch.float32
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        model = cls(config) if config.bundled else cls._with_parts(config, dtype, attn_implementation)
+        if config.bundled:
+            model = cls(config)
+        else:
+            model = importlib.import_module("affectgpt.loading").with_parts(config, dtype, attn_implementation)
+        model.mark_trained()
+        model.load_weights(weights)
+        return model.eval()
+
+    def load_weights(self, weights: Path) -> None:
+        """Put the tensors of a file over the model's own.
+
+        Raises:
+            ValueError: the file cannot be read, or its tensors are not the ones the configuration needs.
+        """
         try:
             state = load_file(weights)
         except SafetensorError as error:
             raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it again") from error
-        model.mark_trained()
-        expected = set(model.state_dict()) if config.bundled else model.saved_names()
-        missing = sorted(expected - set(state))
-        own = model.state_dict()
+        own = self.state_dict()
+        missing = sorted((set(own) if self.config.bundled else self.saved_names()) - set(state))
         unexpected = sorted(set(state) - set(own))
         wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
         if missing or unexpected or wrong:
             raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
                              f"({', '.join(missing[:2])}), {len(unexpected)} are unknown ({', '.join(unexpected[:2])}), "
                              f"{len(wrong)} have another size ({', '.join(wrong[:2])})")
-        model.load_state_dict(state, strict=False)
-        return model.eval()
+        self.load_state_dict(state, strict=False)
 
 
 AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)

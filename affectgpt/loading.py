@@ -1,4 +1,4 @@
-"""Load the pretrained parts that a configuration names, and write what they are into it."""
+"""Names -> a model: the pretrained parts that a configuration names, and model folders that name their base parts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,26 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from affectgpt import hub
 from affectgpt.models.attention import BY_CLIP
 from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.models.modeling import AffectGPTForConditionalGeneration
+
+
+def from_parts(config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa",
+               quantization: str = "none") -> AffectGPTForConditionalGeneration:
+    """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA."""
+    return with_parts(describe_parts(config), dtype, attention, quantization)
+
+
+def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sdpa",
+               quantization: str = "none") -> AffectGPTForConditionalGeneration:
+    """As `from_parts`, for a configuration whose parts are described already."""
+    language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization)
+    audio = visual = None
+    # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
+    if config.audio_config is not None and "audio" in config.streams:
+        audio = load_audio_model(config.audio_encoder, torch.float32)
+    if config.visual_config is not None and config.visual_streams:
+        visual = load_visual_model(config.visual_encoder, torch.float32)
+    return AffectGPTForConditionalGeneration(config, language_model, audio, visual)
 
 
 def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
