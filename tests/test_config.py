@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt import config, errors, settings
-from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
+from affectgpt import config, errors
+from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe, sections, typed
+from affectgpt.config import recipe as recipes
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_all_contradictions_at_once(recipe_file):
 
 
 def test_recipe_names(recipe_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "recipe_folder", lambda: tmp_path)
+    monkeypatch.setattr(recipes, "recipe_folder", lambda: tmp_path)
     recipe_file("name: found", "starter.yaml")
     assert load_recipe("starter").name == "found"
     assert "did you mean 'starter'" in failure("stater")
@@ -178,16 +179,16 @@ def test_packaged_recipes_load():
 
 def test_every_setting_is_explained():
     """A string stands under each field of each section, and every rule names a field that exists."""
-    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(sections.__file__).read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and is_dataclass(getattr(config, node.name)):
+        if isinstance(node, ast.ClassDef) and is_dataclass(getattr(sections, node.name)):
             body = node.body
             for statement, following in zip(body, [*body[1:], None], strict=True):
                 if isinstance(statement, ast.AnnAssign):
                     explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
                     assert explained, f"{node.name}.{statement.target.id}"
     assert set(recipe_to_dict(Recipe())) == {field.name for field in fields(Recipe)}
-    assert "train.epochs" in set(settings.dotted_keys(Recipe))
+    assert "train.epochs" in set(typed.dotted_keys(Recipe))
 
 
 def test_config_needs_no_torch():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
@@ -202,7 +203,7 @@ def _configuration(value):
     value = dict(value)
     model_type = value.pop("model_type", None)
     if model_type == "face_expression":
-        import affectgpt.starter.expression  # noqa: F401  registers the class
+        importlib.import_module("affectgpt.starter.expression")  # registers the class, which transformers does not know
     if model_type not in CONFIG_MAPPING:
         raise ValueError(f"unknown model_type {model_type!r} in a part's configuration: "
                          "it must be a model type that transformers knows")

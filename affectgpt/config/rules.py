@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .config import Recipe
+    from affectgpt.config.sections import Recipe
 
 _AT_LEAST_ONE = (
     "model.audio_tokens", "model.face_tokens", "model.frame_tokens", "model.fusion_tokens", "model.frames",

@@ -1,6 +1,6 @@
 """Nested dataclasses from YAML and from dotted `key=value` words, with every key and type checked.
 
-Nothing here knows what the settings mean; `config.py` does.
+Nothing here knows what the settings mean; `sections.py` does.
 """
 
 from __future__ import annotations

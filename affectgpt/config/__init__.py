@@ -1,0 +1,7 @@
+"""The recipe of a training run: sections (its settings), rules (what contradicts what), typed (how text becomes them)."""
+
+from affectgpt.config.recipe import load_recipe, recipe_folder, recipe_to_dict, save_recipe
+from affectgpt.config.sections import DataSection, ModelSection, Recipe, TrainSection
+
+__all__ = ["DataSection", "ModelSection", "Recipe", "TrainSection", "load_recipe", "recipe_folder", "recipe_to_dict",
+           "save_recipe"]

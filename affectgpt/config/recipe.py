@@ -1,0 +1,88 @@
+"""Recipe files: reading them over their base and the command line's changes, and writing them.
+
+    recipe = load_recipe("starter", ["train.epochs=3", "model.streams=audio,text"])
+
+A recipe file may name another one as its `base:`, whose settings it then changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from affectgpt.config import typed
+from affectgpt.config.sections import Recipe
+from affectgpt.files import atomic_write_text
+
+
+def recipe_folder() -> Path:
+    """The folder of the packaged recipes, in an installation or beside the package in a checkout."""
+    spec = importlib.util.find_spec("affectgpt.configs")
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(__file__).resolve().parents[2] / "configs"
+
+
+def load_recipe(path_or_name: str | os.PathLike[str], overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe, change it by `group.name=value` words, and validate it.
+
+    path_or_name: a YAML file, or the bare name of a packaged recipe ("starter").
+    Raises ValueError naming file or override, key and what to do.
+    """
+    path = _find_recipe(path_or_name)
+    values = recipe_to_dict(typed.build(Recipe, _read_with_base(path, ()), str(path)))
+    for word in overrides:
+        typed.override(values, word, Recipe)
+    recipe = typed.build(Recipe, values, str(path))
+    recipe.validate()
+    return recipe
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Plain nested dictionaries, in the order of the fields; `load_recipe` reads them back from YAML."""
+    return dataclasses.asdict(recipe)
+
+
+def save_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
+    """Write every setting, defaults included, as one YAML file."""
+    text = yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110)
+    atomic_write_text(path, text)
+
+
+def _find_recipe(path_or_name: str | os.PathLike[str], beside: Path | None = None) -> Path:
+    """The file of a recipe; a relative path starts at `beside` where that is given."""
+    text = os.fspath(path_or_name)
+    path = (beside or Path()) / text
+    if path.suffix.lower() in (".yaml", ".yml") or len(Path(text).parts) != 1:
+        if not path.is_file():
+            found = "is a folder, not a recipe file" if path.is_dir() else "no such recipe file"
+            raise ValueError(f"{path}: {found}")
+        return path
+    known = sorted(file.stem for file in recipe_folder().glob("*.yaml"))
+    if text not in known:
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}; or give a YAML file"
+        raise ValueError(f"{text!r}: no packaged recipe has this name; {hint}")
+    return recipe_folder() / f"{text}.yaml"
+
+
+def _read_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """The mapping of a recipe file over that of its base."""
+    above = (*above, path.resolve())
+    values = typed.read_yaml(path)
+    base = values.pop("base", None)
+    typed.build(Recipe, values, str(path))  # so that a message names the file that the mistake is in
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ValueError(f"{path}: base must be a recipe file or name")
+    base_path = _find_recipe(base, path.parent)
+    if base_path.resolve() in above:
+        raise ValueError(f"{path}: base {base} leads back to a recipe that is based on it")
+    return typed.merge(_read_with_base(base_path, above), values, Recipe)
