@@ -68,7 +68,8 @@ class Describer:
     Args:
         folder: a model folder written by training.
         device: "auto", "cpu" or "cuda".
-        dtype: what the LLM computes in, "float32" or "bfloat16"; None for what it was trained in.
+        dtype: what the LLM computes in, "float32" or "bfloat16"; None for what it was trained in, or float32 where
+            the device would have to emulate that.
     Raises:
         ValueError: no such folder, or one that is half written.
     """
@@ -77,6 +78,7 @@ class Describer:
         import torch
 
         from affectgpt.config import Recipe, load_recipe
+        from affectgpt.environment import runnable_dtype
         from affectgpt.models.modeling import AffectGPTForConditionalGeneration
         from affectgpt.models.processing import AffectGPTProcessor
 
@@ -86,7 +88,7 @@ class Describer:
         self.processor = AffectGPTProcessor.from_pretrained(folder)
         config = self.processor.config
         self.model = AffectGPTForConditionalGeneration.from_pretrained(folder, config=config,
-                                                                       dtype=dtype or config.dtype)
+                                                                       dtype=dtype or runnable_dtype(config, device))
         recipe = folder / "recipe.yaml"
         if not recipe.is_file() and folder.resolve().parent.name == "checkpoints":  # that of the run
             recipe = folder.resolve().parent.parent / "recipe.yaml"

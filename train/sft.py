@@ -21,6 +21,7 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
+from affectgpt.environment import computing_dtype
 from affectgpt.errors import run_cli
 from affectgpt.files import DONE_MARK, atomic_folder, atomic_write_json
 
@@ -60,6 +61,18 @@ def model_config(recipe: Recipe):
     return AffectGPTConfig(preset=recipe.model.preset, **values)
 
 
+def settle_dtype(recipe: Recipe, world) -> None:
+    """Put what model.dtype=auto stands for into the recipe: that of a run to continue, else what all devices compute."""
+    from affectgpt.environment import computes_bfloat16
+
+    stored = Path(recipe.train.output) / "recipe.yaml"
+    if recipe.model.dtype == "auto" and recipe.train.resume and stored.is_file():
+        recipe.model.dtype = load_recipe(stored).model.dtype
+    if recipe.model.dtype == "auto":
+        native = all(world.gather(computes_bfloat16(world.device)))
+        recipe.model.dtype = "bfloat16" if native else "float32"
+
+
 def build(recipe: Recipe, device):
     """(model, processor) of new projectors and LoRA on the pretrained parts that the recipe names."""
     import torch
@@ -68,11 +81,11 @@ def build(recipe: Recipe, device):
     from affectgpt.models.processing import AffectGPTProcessor
 
     torch.manual_seed(recipe.train.seed)
-    config = model_config(recipe)
+    config, dtype = model_config(recipe), computing_dtype(recipe.model.dtype, device)
     model = loading.from_parts(
-        config, dtype=getattr(torch, recipe.model.dtype), quantization=recipe.model.quantization,
-        attention=loading.choose_attention(recipe.model.attention, recipe.model.dtype, device))
-    model.config.dtype = recipe.model.dtype
+        config, dtype=getattr(torch, dtype), quantization=recipe.model.quantization,
+        attention=loading.choose_attention(recipe.model.attention, dtype, device))
+    model.config.dtype = dtype
     processor = AffectGPTProcessor(loading.load_tokenizer(recipe.model.llm), model.config)
     model.mark_trained(encoders=recipe.model.train_encoders, llm=recipe.model.train_llm)
     return model.to(device), processor
@@ -136,6 +149,7 @@ def _run(recipe: Recipe, world) -> Path:
     quiet_libraries()
     started, output, data = time.time(), Path(recipe.train.output), recipe.data
     splits = read_splits(recipe)
+    settle_dtype(recipe, world)
     resume = world.gather(last_checkpoint(recipe))[0]  # before anything is loaded: it may refuse
     set_seed(recipe.train.seed)
     model, processor = build(recipe, world.device)

@@ -66,8 +66,9 @@ class ModelSection:
     """LLM modules that get LoRA: all linear ones but the head, or a list of module names."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """Attention kernel of the LLM; "auto" is flash_attention_2 where it is installed and can run, else sdpa."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format that the LLM computes in, and of its frozen weights; what is trained stays float32."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Number format that the LLM computes in, and of its frozen weights; what is trained stays float32. "auto" is
+    bfloat16 where every device of the run computes it natively, else float32; a continued run keeps its own."""
     quantization: Literal["none", "8bit", "4bit"] = "none"
     """Frozen LLM weights in 8 or 4 bits by bitsandbytes: with LoRA this is QLoRA."""
     train_llm: bool = False
