@@ -4,7 +4,7 @@
     store[clip.key]        -> Inputs with features [P, D]
     store.facts(clip.key)  -> streams and positions, without reading a tensor
 
-`affectgpt.features.extract` fills a store, `feature_key` says what keys it, `feature_shards` how it lies on disk.
+`affectgpt.features.extract` fills a store, `features.key` says what keys it, `features.shards` how it lies on disk.
 
 Shapes: P time positions, D encoder width.
 """

@@ -1,6 +1,6 @@
 """Eyes, brows, nose and mouth of the drawn face, moved by facial action units.
 
-Each function draws on a painter (see synthetic_face.FacePainter, which owns the planes and the
+Each function draws on a painter (see synthetic.face.FacePainter, which owns the planes and the
 projection). `a` maps every action unit to its intensity 0..1; `side` is -1 or 1. Numbers are face
 coordinates: the half width of the face is 1.
 """

@@ -1,6 +1,6 @@
 """The still parts of the drawn head: skull and jaw, skin, hair, glasses, clothes.
 
-Each function draws on a painter (see synthetic_face.FacePainter). `a` maps every action unit to its
+Each function draws on a painter (see synthetic.face.FacePainter). `a` maps every action unit to its
 intensity 0..1. Numbers are face coordinates: the half width of the face is 1.
 """
 

@@ -258,7 +258,7 @@ def face_evidence(actions: Mapping[int, float], rng: np.random.Generator) -> str
 
 
 def voice_words(style: Mapping[str, float]) -> tuple[list[str], list[str]]:
-    """Adjectives and noun phrases that hold for voice parameters (see synthetic_voice.VoiceStyle)."""
+    """Adjectives and noun phrases that hold for voice parameters (see synthetic.voice.VoiceStyle)."""
     adjectives, nouns = [], []
     for key, low, high, below, above in (
         ("gain", -3.0, 3.0, "quiet", "loud"), ("rate", 0.92, 1.08, "slow", "fast"),
