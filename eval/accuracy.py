@@ -192,12 +192,14 @@ def as_table(results: dict) -> str:
     """Markdown table of the results."""
     lines = [f"Chance {results['chance']:.2f}, majority {results['majority']:.2f}, {results['clips']} clips of "
              f"`{results['split']}`.", "",
-             "| input | accuracy (95 % interval) | macro-F1 | where the input carries the emotion |", "|---|---|---|---|"]
+             "| input | accuracy (95 % interval) | macro-F1 | where the input carries the emotion |",
+             "|---|---|---|---|"]
     for name, row in results["subsets"].items():
         low, high = row["interval"]
         carried = "none" if row["carried_accuracy"] is None else \
             f"{row['carried_accuracy']:.2f} (n = {row['carried_clips']})"
-        lines.append(f"| {name} | {row['accuracy']:.2f} ({low:.2f} to {high:.2f}) | {row['macro_f1']:.2f} | {carried} |")
+        lines.append(f"| {name} | {row['accuracy']:.2f} ({low:.2f} to {high:.2f}) | {row['macro_f1']:.2f} "
+                     f"| {carried} |")
     if "conflict" in results:
         row = results["conflict"]
         lines += ["", f"Conflicts: named in {row['named']:.2f} of {row['conflict_clips']} conflicting clips, in "

@@ -1,4 +1,4 @@
-"""Descriptions beside human-checked ones -> an LLM's ratings of their overlap, for `affectgpt score --kind description`.
+"""Descriptions beside human-checked ones -> an LLM's ratings of their overlap.
 
 The target of each row is the human-checked description, as of EMER. Every row is kept; answers come from the cache
 where they are known, so a stopped job is started again.
@@ -44,8 +44,8 @@ def main(arguments: list[str]) -> int:
     source = Path(options.file)
     output = Path(options.output) if options.output else source.with_name(f"{source.stem}.judged.jsonl")
     counts = judge_file(source, output, options.llm, options.cache, options.batch_size, options.device)
-    print(f"rows {counts['rows']}, rated by clues {counts['clue_rating']}, by labels {counts['label_rating']}; without a "
-          f"description or target {counts['unusable']}\n\noutput: {output}\n"
+    print(f"rows {counts['rows']}, rated by clues {counts['clue_rating']}, by labels {counts['label_rating']}; without "
+          f"a description or target {counts['unusable']}\n\noutput: {output}\n"
           f"next:   affectgpt score {output} --set emer --kind description")
     return 0
 
@@ -74,7 +74,8 @@ def judge_file(source: Path, output: Path, llm_name: str, cache: str | None = No
                 yield from _rated(chunk, asker, model.name, counts)
                 progress.update(len(chunk))
         if counts["rows"] == counts["unusable"]:  # raised here, so that nothing is written
-            raise ValueError(f"{source}: none of its {counts['rows']} rows has both a response and a description as target")
+            raise ValueError(f"{source}: none of its {counts['rows']} rows has both a response and a description as "
+                             "target")
 
     write_jsonl(output, judged())
     return counts
@@ -83,7 +84,8 @@ def judge_file(source: Path, output: Path, llm_name: str, cache: str | None = No
 def _rated(chunk: list[dict], asker, name: str, counts: Counter) -> list[dict]:
     from affectgpt.extractors import judge
 
-    usable = [row for row in chunk if all(isinstance(row.get(key), str) and row[key].strip() for key in ("target", "response"))]
+    usable = [row for row in chunk
+              if all(isinstance(row.get(key), str) and row[key].strip() for key in ("target", "response"))]
     pairs = [(row["target"], row["response"]) for row in usable]
     for key, question in (("clue_rating", judge.CLUES), ("label_rating", judge.LABELS)):
         for row, rating in zip(usable, judge.ratings(asker, question, pairs), strict=True):

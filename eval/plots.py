@@ -32,7 +32,8 @@ def subset_bars(results: dict, path: Path) -> None:
     axes.set_xlim(0, 1.03)
     axes.set_xlabel("label accuracy (95 % interval)")
     axes.set_title(f"What each input tells the model ({rows[0]['clips']} held-out clips)", fontsize=11, loc="left")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.45 / (0.55 * len(names))), ncol=3, frameon=False, fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.45 / (0.55 * len(names))), ncol=3, frameon=False,
+                fontsize=8)
     _finish(figure, axes, plt, path)
 
 

@@ -4,9 +4,9 @@
     affectgpt report unibench/unibench.json --predictions labelled/ --output unibench/report.html
     affectgpt report results.json --predictions labelled.jsonl --checkpoint 60 --media-root /data/meld
 
-RESULTS are results.json files of `affectgpt score` or a unibench.json. --predictions are the labelled files they were made
-of, or their folder. The page holds its pictures, so it can be sent as one file. Frames of clips are shown where the rows
-name media below --media-root.
+RESULTS are results.json files of `affectgpt score` or a unibench.json. --predictions are the labelled files they were
+made of, or their folder. The page holds its pictures, so it can be sent as one file. Frames of clips are shown where
+the rows name media below --media-root.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class SetReport:
     @property
     def rows(self) -> list:
         """Rows of the described checkpoint with the most streams, in the order of the file, that can be judged."""
-        return [row for row in self.answers.checkpoints[self.described][self.streams].values() if self.judge.usable(row.target)]
+        rows = self.answers.checkpoints[self.described][self.streams].values()
+        return [row for row in rows if self.judge.usable(row.target)]
 
 
 def main(arguments: list[str]) -> int:
@@ -65,7 +66,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="affectgpt report", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="results.json files, or a unibench.json")
-    parser.add_argument("--predictions", nargs="+", required=True, metavar="FILE", help="labelled files, or their folder")
+    parser.add_argument("--predictions", nargs="+", required=True, metavar="FILE",
+                        help="labelled files, or their folder")
     parser.add_argument("--output", default="report.html", help="the page; Markdown and pictures go beside it "
                         "(default: report.html)")
     parser.add_argument("--checkpoint", help="describe this one (default: the chosen one, else the last)")
@@ -103,11 +105,12 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
     summary, found = read_results(results)
     sets = [open_set(name, values, predictions_of(name, values, predictions, len(found)), options)
             for name, values in found.items()]
-    title = "MER-UniBench report" if summary else f"Report on {', '.join(others.title_of(entry.name) for entry in sets)}"
+    title = ("MER-UniBench report" if summary
+             else f"Report on {', '.join(others.title_of(entry.name) for entry in sets)}")
     pictures = picture_folder(output)
     if pictures.exists() and not is_done(pictures):
-        raise ValueError(f"{pictures}: is not a folder of an earlier report, and pictures are to be written there; choose "
-                         "another --output")
+        raise ValueError(f"{pictures}: is not a folder of an earlier report, and pictures are to be written there; "
+                         "choose another --output")
     with atomic_folder(pictures, overwrite=True) as folder:
         blocks = [page.heading(1, title)]
         if summary:
@@ -147,8 +150,8 @@ def predictions_of(name: str, results: dict, given: list[str], sets: int) -> lis
         or [place / file for file in (f"{name}.labels.jsonl", f"{name}.jsonl") if (place / file).is_file()][:1]
         if place.is_dir() else [place] if sets == 1 or place.name in names else [])]
     if not files:
-        raise ValueError(f"--predictions: none of {', '.join(given)} is or holds {' or '.join(names) or name}, the predictions "
-                         f"of {name}")
+        raise ValueError(f"--predictions: none of {', '.join(given)} is or holds {' or '.join(names) or name}, "
+                         f"the predictions of {name}")
     return files
 
 
@@ -192,9 +195,11 @@ def how_made(sets: list[SetReport], results: list[str], command: list[str]) -> l
     wheels = {mode: version for entry in sets for mode, version in entry.results.get("wheels", {}).items()}
     return [page.heading(2, "How this was made", "made"),
             page.table(["what", "value"], [
-                ["command", page.clean(shlex.join(command), 500)], ["date", datetime.now(UTC).isoformat(timespec="minutes")],
+                ["command", page.clean(shlex.join(command), 500)],
+                ["date", datetime.now(UTC).isoformat(timespec="minutes")],
                 ["affectgpt", __version__], ["python, numpy", f"{platform.python_version()}, {numpy.__version__}"],
-                ["emotion wheels", ", ".join(f"{mode}: {version}" for mode, version in wheels.items()) or "not needed"]],
+                ["emotion wheels",
+                 ", ".join(f"{mode}: {version}" for mode, version in wheels.items()) or "not needed"]],
                 numbers=set()),
             page.table(["file", "bytes", "SHA-256"], [[page.clean(cell) for cell in row] for row in rows], numbers={1})]
 

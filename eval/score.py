@@ -7,8 +7,8 @@
     affectgpt score seed1.jsonl seed2.jsonl seed3.jsonl --set my_corpus --kind basic
 
 Every score comes in two ways of counting, side by side: "published" (to the digit what the official code of
-MER-UniBench gives, its quirks included) and "strict" (neutral counted, over-generation punished, nothing dropped). Every
-checkpoint in the file is scored; none is called best unless a validation file says so.
+MER-UniBench gives, its quirks included) and "strict" (neutral counted, over-generation punished, nothing dropped).
+Every checkpoint in the file is scored; none is called best unless a validation file says so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> int:
     """Parse the command line and run the job."""
     parser = argparse.ArgumentParser(prog="affectgpt score", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="labelled predictions; several files are several seeds")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="labelled predictions; several files are several seeds")
     parser.add_argument("--set", required=True, dest="name", metavar="NAME", help=f"one of {', '.join(SETS)}, or any "
                         "other name together with --kind")
     parser.add_argument("--kind", help="basic, sentiment, openset or description: kind of a set of your own")
@@ -41,20 +42,24 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--checkpoint", help="score this one alone")
     parser.add_argument("--question", help="score answers to this question alone (labels, description, ...)")
     parser.add_argument("--streams", help="score answers from exactly these streams, for example audio,face,text")
-    parser.add_argument("--select-on", metavar="FILE", help="choose the checkpoint by the strict score of these labelled "
-                        "predictions of validation clips")
-    parser.add_argument("--select-on-test", action="store_true", help="choose the checkpoint by the very clips that are "
-                        "scored, as the published table did: an optimistic number")
+    parser.add_argument("--select-on", metavar="FILE",
+                        help="choose the checkpoint by the strict score of these labelled predictions of validation "
+                             "clips")
+    parser.add_argument("--select-on-test", action="store_true",
+                        help="choose the checkpoint by the very clips that are scored, as the published table did: an "
+                             "optimistic number")
     parser.add_argument("--against", metavar="FILE", help="labelled predictions of another system, for a paired test")
     parser.add_argument("--against-checkpoint", metavar="NAME", help="its checkpoint (default: --checkpoint)")
-    parser.add_argument("--output", help="where to write results (default: FILE with .results.json; with --json nothing)")
+    parser.add_argument("--output",
+                        help="where to write results (default: FILE with .results.json; with --json nothing)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_counting_options(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
     check_resamples(options.resamples)
     if options.select_on and options.select_on_test:
-        raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, not by both")
+        raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, "
+                         "not by both")
     options.name = options.name.lower() if options.name.lower() in SETS else options.name
     kind = kind_of(options.name, options.kind)
     tables = load_wheels(kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
@@ -81,9 +86,10 @@ def main(arguments: list[str]) -> int:
 
 def add_counting_options(parser: argparse.ArgumentParser) -> None:
     """Which tables and how many resamples; the same for one set and for the whole benchmark."""
-    parser.add_argument("--wheels", metavar="DIR", help="folder of the official emotion wheels (default: the fetched ones of mer2025)")
-    parser.add_argument("--strict-wheels", metavar="DIR", help="official tables for the strict scores too (default: the "
-                        "project's own table)")
+    parser.add_argument("--wheels", metavar="DIR",
+                        help="folder of the official emotion wheels (default: the fetched ones of mer2025)")
+    parser.add_argument("--strict-wheels", metavar="DIR",
+                        help="official tables for the strict scores too (default: the project's own table)")
     parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
     parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
     parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
@@ -129,9 +135,10 @@ def fetched_wheels(version: str = "mer2025") -> Path:
     return folder
 
 
-def score(files: list[str], name: str, kind: str, tables: dict, targets: str | None = None, checkpoint: str | None = None,
-          select_on: str | None = None, select_on_test: bool = False, against: str | None = None,
-          against_checkpoint: str | None = None, resamples: int = stats.RESAMPLES, question: str | None = None,
+def score(files: list[str], name: str, kind: str, tables: dict, targets: str | None = None,
+          checkpoint: str | None = None, select_on: str | None = None, select_on_test: bool = False,
+          against: str | None = None, against_checkpoint: str | None = None,
+          resamples: int = stats.RESAMPLES, question: str | None = None,
           streams: list[str] | None = None, keep: dict | None = None) -> dict:
     """Scores of every checkpoint in the files, as the results that are written.
 
@@ -162,8 +169,8 @@ def score(files: list[str], name: str, kind: str, tables: dict, targets: str | N
     notes = results["notes"]
     notes += found.problems.lines()
     if name in SETS and len(names) != SETS[name].clips:
-        notes.append(f"{name} has {SETS[name].clips:,} clips in the published benchmark, and here {len(names):,} can be "
-                     "scored")
+        notes.append(f"{name} has {SETS[name].clips:,} clips in the published benchmark, and here {len(names):,} can "
+                     "be scored")
     results["chosen"] = choose(results, kind, tables, select_on, select_on_test, question, streams)
     if against:
         first = checkpoint or (results["chosen"] or {}).get("checkpoint")
@@ -206,9 +213,9 @@ def choose(results: dict, kind: str, tables: dict, select_on: str | None, select
         if not scored:
             raise ValueError("--select-on-test: no checkpoint has a score")
         best = max(scored, key=lambda key: checkpoints[key][mode]["primary"])
-        results["notes"].append(f"--select-on-test: the best of {len(scored)} checkpoints was chosen by the {mode} score of the very "
-                     "clips that it is scored on, as in the published table. Such a number is too high; do not compare it "
-                     "with one that validation clips chose")
+        results["notes"].append(f"--select-on-test: the best of {len(scored)} checkpoints was chosen by the {mode} "
+                                "score of the very clips that it is scored on, as in the published table. Such a "
+                                "number is too high; do not compare it with one that validation clips chose")
         return {"checkpoint": best, "by": "test", "file": None, "candidates": len(scored)}
     return None
 
@@ -240,7 +247,8 @@ def as_table(results: dict) -> str:
     titles = [next(iter(results["checkpoints"].values()))[mode]["metric"] for mode in modes]
     name = SETS[results["set"]].title if results["set"] in SETS else results["set"]
     lines = [f"{name}: {results['n_clips']} clips, {results['rows']} rows; 95 % bootstrap intervals", "",
-             "| checkpoint | clips | " + " | ".join(f"{mode}: {title}" for mode, title in zip(modes, titles, strict=True))
+             "| checkpoint | clips | "
+             + " | ".join(f"{mode}: {title}" for mode, title in zip(modes, titles, strict=True))
              + " |", "|---|---|" + "---|" * len(modes)]
     for key, entry in results["checkpoints"].items():
         cells = [_cell(entry[mode]) for mode in modes]
@@ -260,7 +268,8 @@ def as_table(results: dict) -> str:
         for mode in modes:
             low, high = row[mode]["interval"]
             lines.append(f"{row['checkpoint']} less {row['against']} of {row['file']}, {mode}: "
-                         f"{_number(row[mode]['difference'])} ({_number(low)} to {_number(high)}), p = {row[mode]['p']:.3g}")
+                         f"{_number(row[mode]['difference'])} ({_number(low)} to {_number(high)}), "
+                         f"p = {row[mode]['p']:.3g}")
     return "\n".join(lines)
 
 

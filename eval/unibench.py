@@ -2,15 +2,16 @@
 
     affectgpt unibench --predictions labelled/ --wheels wheels/mer2025 --output unibench
     affectgpt unibench --predictions test/ --select-on validation/ --output unibench
-    affectgpt unibench --model runs/mine --corpora prepared/ --output unibench --llm endpoint:http://127.0.0.1:8000/v1#qwen
+    affectgpt unibench --model runs/mine --corpora prepared/ --output unibench \\
+        --llm endpoint:http://127.0.0.1:8000/v1#qwen
     affectgpt unibench --model runs/mine --corpora prepared/ --extra mine=mine/manifest.jsonl:basic --output unibench
 
 --predictions reads SET.jsonl (or SET.labels.jsonl), as `affectgpt label` writes them. --model asks a model about every
 prepared corpus SET/manifest.jsonl (or SET.jsonl) of --corpora first; a job that was stopped goes on when it is started
 again. Sets: mer2023, mer2024, meld, iemocapfour, cmumosi, cmumosei, sims, simsv2, ovmerdplus.
 
-Every mean is over one fixed checkpoint. Which one is chosen by validation clips (--select-on), by name (--checkpoint), by
-the test clips themselves, as the published table did (--select-on-test), or not at all: then every one is shown.
+Every mean is over one fixed checkpoint. Which one is chosen by validation clips (--select-on), by name (--checkpoint),
+by the test clips themselves, as the published table did (--select-on-test), or not at all: then every one is shown.
 """
 
 from __future__ import annotations
@@ -45,13 +46,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--model", help="model or training output folder, hf:NAME or endpoint:URL#NAME to ask first")
     parser.add_argument("--corpora", metavar="FOLDER", help="with --model: prepared corpora, one a set")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results")
-    parser.add_argument("--extra", action="append", default=[], metavar="NAME=FILE:KIND", help="one more set, listed apart "
-                        f"and not in the mean: FILE has predictions, with --model it is a manifest; KIND: {', '.join(KINDS)}")
+    parser.add_argument("--extra", action="append", default=[], metavar="NAME=FILE:KIND",
+                        help="one more set, listed apart and not in the mean: FILE has predictions, with --model it is "
+                             f"a manifest; KIND: {', '.join(KINDS)}")
     parser.add_argument("--checkpoint", metavar="NAME", help="score this one alone")
     parser.add_argument("--select-on", metavar="FOLDER", help="choose the checkpoint by the mean strict score of these "
                         "labelled predictions of validation clips, one file a set")
-    parser.add_argument("--select-on-test", action="store_true", help="choose by the clips that are scored, one checkpoint "
-                        "for all sets and one a set, as the published table did: optimistic numbers")
+    parser.add_argument("--select-on-test", action="store_true",
+                        help="choose by the clips that are scored, one checkpoint for all sets and one a set, as the "
+                             "published table did: optimistic numbers")
     parser.add_argument("--question", help="score answers to this question alone (labels or description); with --model "
                         "also what is asked (default: labels)")
     parser.add_argument("--streams", help="score answers from exactly these streams, for example audio,face,text; with "
@@ -148,7 +151,8 @@ def labelled_files(folder: str, extra: dict[str, tuple[str, str]]) -> tuple[dict
     stems = {path.name.removesuffix(".jsonl").removesuffix(".labels") for path in root.glob("*.jsonl")
              if not path.name.endswith(".skipped.jsonl")}
     for stem in sorted(stems - set(SETS) - {Path(file).stem for file, _ in extra.values()}):
-        print(f"note: {root / stem}.jsonl is no set of MER-UniBench and is left out; name it with --extra", file=sys.stderr)
+        print(f"note: {root / stem}.jsonl is no set of MER-UniBench and is left out; name it with --extra",
+              file=sys.stderr)
     files |= {name: Path(file) for name, (file, _) in extra.items()}
     return files, {name: kind_of_set(name, extra) for name in files}
 
@@ -163,8 +167,8 @@ def answer(options: argparse.Namespace, extra: dict[str, tuple[str, str]],
     """Ask the model about every corpus that is there and label its answers; both jobs go on where they were stopped."""
     sources = {}
     for name in SETS if options.corpora else ():
-        there = [path for path in (Path(options.corpora) / name / "manifest.jsonl", Path(options.corpora) / f"{name}.jsonl")
-                 if path.is_file()]
+        folder = Path(options.corpora)
+        there = [path for path in (folder / name / "manifest.jsonl", folder / f"{name}.jsonl") if path.is_file()]
         if there:
             sources[name] = str(there[0])
     sources |= {name: source for name, (source, _) in extra.items()}
@@ -191,8 +195,8 @@ def target_of(source: str, kind: str) -> str:
     if kind == "sentiment":
         return "valence" if any(clip.targets.valence is not None for clip in read_corpus(source)) else "sentiment"
     if kind == "description":
-        raise ValueError(f"{source}: a set of kind description is scored from a file with its targets: use `affectgpt score "
-                         "--kind description --targets FILE`")
+        raise ValueError(f"{source}: a set of kind description is scored from a file with its targets: use `affectgpt "
+                         "score --kind description --targets FILE`")
     return {"basic": "emotion", "openset": "labels"}[kind]
 
 

@@ -25,9 +25,9 @@ Samples = dict[tuple[str, str], np.ndarray]
 """(checkpoint, way of counting) -> primary score in each bootstrap resample of one set."""
 
 
-def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | None = None, strict_wheels: str | None = None,
-              any_version: bool = False, no_published: bool = False, checkpoint: str | None = None,
-              validation: dict[str, Path] | None = None, select_on_test: bool = False,
+def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | None = None,
+              strict_wheels: str | None = None, any_version: bool = False, no_published: bool = False,
+              checkpoint: str | None = None, validation: dict[str, Path] | None = None, select_on_test: bool = False,
               resamples: int = stats.RESAMPLES, question: str | None = None,
               streams: list[str] | None = None) -> tuple[dict, dict[str, dict]]:
     """Score every set; the sets of MER-UniBench among them make the mean.
@@ -58,9 +58,11 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     modes = [mode for mode in ("published", "strict") if any(mode in row["metric"] for row in results.values())]
     summary: dict[str, Any] = {
         "benchmark": "MER-UniBench", "sets": inside, "extra": [name for name in results if name not in SETS],
-        "missing": [name for name in SETS if name not in results], "mean_label": mean_label(len(inside)), "modes": modes,
+        "missing": [name for name in SETS if name not in results], "mean_label": mean_label(len(inside)),
+        "modes": modes,
         "wheels": {mode: table.version for mode, table in tables.items()},
-        "about": {name: {key: row[key] for key in ("kind", "metric", "n_clips", "rows")} for name, row in results.items()}}
+        "about": {name: {key: row[key] for key in ("kind", "metric", "n_clips", "rows")}
+                  for name, row in results.items()}}
     summary["checkpoints"] = all_scores(results, samples, inside, modes)
     summary["spread"] = {mode: {name: over_checkpoints(summary["checkpoints"], name, mode) for name in [*results, MEAN]}
                          for mode in modes}
@@ -80,11 +82,15 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
 def bootstrap_samples(columns: dict[tuple[str, str], stats.Columns], kind: str, resamples: int, seed: int) -> Samples:
     """Primary scores of bootstrap resamples; another seed a set, since sets are independent of each other."""
     counts = stats.resample_counts(len(next(iter(columns.values())).values), resamples, seed)
-    return {(key, mode): found.finish(counts @ found.values)[PRIMARY[kind, mode]] for (key, mode), found in columns.items()}
+    return {(key, mode): found.finish(counts @ found.values)[PRIMARY[kind, mode]]
+            for (key, mode), found in columns.items()}
 
 
 def all_scores(results: dict[str, dict], samples: dict[str, Samples], inside: list[str], modes: list[str]) -> dict:
-    """Checkpoint -> way of counting -> set or "mean" -> {primary, interval}; no mean where a set lacks the checkpoint."""
+    """Checkpoint -> way of counting -> set or "mean" -> {primary, interval}.
+
+    There is no mean where a set lacks the checkpoint.
+    """
     keys = dict.fromkeys(key for row in results.values() for key in row["checkpoints"])
     table: dict[str, dict] = {key: {mode: {} for mode in modes} for key in keys}
     for key in keys:
@@ -119,8 +125,8 @@ def notes_of(summary: dict, results: dict[str, dict]) -> list[str]:
     """What a reader of the numbers must know."""
     notes = []
     if summary["missing"] and summary["sets"]:
-        notes.append(f"{', '.join(summary['missing'])} are not here and not in the mean: a {summary['mean_label']} does not "
-                     "compare with the published mean of nine")
+        notes.append(f"{', '.join(summary['missing'])} are not here and not in the mean: a {summary['mean_label']} "
+                     "does not compare with the published mean of nine")
     common = [key for key, row in summary["checkpoints"].items() if all(row[mode][MEAN] for mode in summary["modes"])]
     partial = [key for key in summary["checkpoints"] if key not in common]
     if partial and summary["sets"]:
@@ -129,14 +135,15 @@ def notes_of(summary: dict, results: dict[str, dict]) -> list[str]:
     return notes + [f"{name}: {line}" for name, row in results.items() for line in row["notes"]]
 
 
-def choose(summary: dict, tables: dict, files: dict[str, Path], validation: dict[str, Path] | None, select_on_test: bool,
-           which: dict) -> dict | None:
+def choose(summary: dict, tables: dict, files: dict[str, Path], validation: dict[str, Path] | None,
+           select_on_test: bool, which: dict) -> dict | None:
     """One checkpoint for all sets, by validation clips or, where asked for, by the clips that are scored.
 
     Raises:
         ValueError: validation clips that are scored too, or no checkpoint that all sets have.
     """
-    candidates = [key for key, row in summary["checkpoints"].items() if all(row[mode][MEAN] for mode in summary["modes"])]
+    candidates = [key for key, row in summary["checkpoints"].items()
+                  if all(row[mode][MEAN] for mode in summary["modes"])]
     if (validation or select_on_test) and not candidates:
         raise ValueError("no checkpoint is in every set, so none can be chosen for all of them")
     if validation:
@@ -148,7 +155,8 @@ def choose(summary: dict, tables: dict, files: dict[str, Path], validation: dict
             kind = SETS[name].kind
             if kind in ("basic", "openset") and not used:
                 used = load_wheels(kind, no_published=True)
-            judged[name] = score([str(path)], name, kind, used if kind in ("basic", "openset") else {}, resamples=10, **which)
+            tables_of_kind = used if kind in ("basic", "openset") else {}
+            judged[name] = score([str(path)], name, kind, tables_of_kind, resamples=10, **which)
         means = {key: float(np.mean([row["checkpoints"][key]["strict"]["primary"] for row in judged.values()]))
                  for key in candidates if all(key in row["checkpoints"] for row in judged.values())}
         if not means:
@@ -166,10 +174,11 @@ def choose(summary: dict, tables: dict, files: dict[str, Path], validation: dict
         top = max(scored, key=scored.__getitem__)
         each[name] = {"checkpoint": top, "primary": scored[top]}
     summary["notes"].append(
-        f"--select-on-test: of {len(candidates)} checkpoints the best was chosen by the {mode} scores of the very clips that "
-        "it is scored on, one for all sets and, as in the published table, another one for each set. Such numbers are too "
-        "high; do not compare them with those that validation clips chose")
-    return {"checkpoint": best, "by": "test", "file": None, "candidates": len(candidates), "mode": mode, "best_per_set": each,
+        f"--select-on-test: of {len(candidates)} checkpoints the best was chosen by the {mode} scores of the very "
+        "clips that it is scored on, one for all sets and, as in the published table, another one for each set. Such "
+        "numbers are too high; do not compare them with those that validation clips chose")
+    return {"checkpoint": best, "by": "test", "file": None, "candidates": len(candidates), "mode": mode,
+            "best_per_set": each,
             "best_per_set_mean": round(float(np.mean([row["primary"] for row in each.values()])), 4)}
 
 
@@ -177,8 +186,8 @@ def refuse_overlap(name: str, validation: Path, test: Path) -> None:
     """Refuse to choose by clips that are scored."""
     shared = names_of(validation) & names_of(test)
     if shared:
-        raise ValueError(f"--select-on: {len(shared)} clips of {validation} are also in {test} ({sorted(shared)[0]}, ...), so "
-                         "this would choose by the test clips; if that is meant, say --select-on-test")
+        raise ValueError(f"--select-on: {len(shared)} clips of {validation} are also in {test} ({sorted(shared)[0]}, "
+                         "...), so this would choose by the test clips; if that is meant, say --select-on-test")
 
 
 @functools.lru_cache(maxsize=32)
@@ -212,8 +221,9 @@ def as_markdown(summary: dict) -> str:
                       f"{', '.join(chosen['validation_sets'])} ({chosen['validation']:.2f}), of {chosen['candidates']} "
                       "checkpoints."]
     elif chosen and chosen["by"] == "test":
-        lines += ["", f"Chosen on the test clips, so too high: checkpoint {chosen['checkpoint']} for all sets; the best for "
-                      f"each set have a {summary['mean_label']} of {chosen['best_per_set_mean']:.2f} ({chosen['mode']})."]
+        lines += ["", f"Chosen on the test clips, so too high: checkpoint {chosen['checkpoint']} for all sets; the "
+                      f"best for each set have a {summary['mean_label']} of {chosen['best_per_set_mean']:.2f} "
+                      f"({chosen['mode']})."]
     elif not chosen and len(summary["checkpoints"]) > 1:
         lines += ["", "No checkpoint is chosen: give --select-on with predictions of validation clips."]
     if summary["notes"]:
@@ -223,7 +233,8 @@ def as_markdown(summary: dict) -> str:
 
 def _table(summary: dict, names: list[str], mean: str | None) -> list[str]:
     columns = [*names, *([MEAN] if mean else [])]
-    titles = [f"{SETS[name].title if name in SETS else name} (n = {summary['about'][name]['n_clips']})" for name in names]
+    titles = [f"{SETS[name].title if name in SETS else name} (n = {summary['about'][name]['n_clips']})"
+              for name in names]
     lines = ["| checkpoint | counting | " + " | ".join([*titles, *([mean] if mean else [])]) + " |",
              "|---|---|" + "---|" * len(columns)]
     chosen = summary["chosen"] or {}
@@ -234,7 +245,8 @@ def _table(summary: dict, names: list[str], mean: str | None) -> list[str]:
                 lines.append(f"| {key}{mark} | {mode} | {' | '.join(_cell(row[mode][name]) for name in columns)} |")
         if mode == chosen.get("mode") and mean:
             each = [f"{row['primary']:.2f} ({row['checkpoint']})" for row in chosen["best_per_set"].values()]
-            lines.append(f"| best on test, a set each | {mode} | {' | '.join(each)} | {chosen['best_per_set_mean']:.2f} |")
+            lines.append(f"| best on test, a set each | {mode} | {' | '.join(each)} | "
+                         f"{chosen['best_per_set_mean']:.2f} |")
         if len(summary["checkpoints"]) > 1:
             spread = [summary["spread"][mode][name] for name in columns]
             cells = [f"{row['mean']:.2f}, deviation {row['std']:.2f}" if row["runs"] else "none" for row in spread]

@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
     get.add_argument("--from", dest="source", metavar="URL_OR_FOLDER", help="another place that has the same files")
     tell = commands.add_parser("info", help="say which version a folder holds")
     tell.add_argument("folder")
-    place = commands.add_parser("map", help="show where words are placed, by the official and by the project's own table")
+    place = commands.add_parser("map",
+                                help="show where words are placed, by the official and by the project's own table")
     place.add_argument("words", nargs="+")
     place.add_argument("--wheels", help="folder of official tables (default: the fetched ones of mer2025)")
     for command in (get, tell, place):
@@ -59,7 +60,8 @@ def main(arguments: list[str]) -> int:
     elif options.command == "info":
         tables = load_tables(options.folder)
         print(f"{tables.version}: {len(tables.forms):,} surface forms, {len(tables.synonyms):,} base words, "
-              f"{len(set().union(*(tables.wheels[wheel]['level1'] for wheel in WHEELS))):,} words on {len(WHEELS)} wheels")
+              f"{len(set().union(*(tables.wheels[wheel]['level1'] for wheel in WHEELS))):,} words on {len(WHEELS)} "
+              "wheels")
     else:
         show(options.words, options.wheels)
     return 0

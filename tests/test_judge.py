@@ -26,7 +26,8 @@ class Judge:
         for conversation in conversations:
             text = conversation[-1]["content"]
             self.asked.append(text)
-            yield "I cannot say." if "strange" in text else "8" if "clues" in conversation[0]["content"] else "Rating: 6/10"
+            rating = "8" if "clues" in conversation[0]["content"] else "Rating: 6/10"
+            yield "I cannot say." if "strange" in text else rating
 
 
 @pytest.fixture()
@@ -49,7 +50,8 @@ def test_descriptions_are_rated_and_every_row_is_kept(tmp_path, judge, capsys):
     assert "rows 4" in (out := capsys.readouterr().out) and "without a description or target 2" in out
     assert len(judge.asked) == 4 and all(REFERENCE in text for text in judge.asked)
     assert main(command) == 0 and len(judge.asked) == 4  # the cache answers
-    assert main(["score", str(tmp_path / "answers.judged.jsonl"), "--set", "emer", "--kind", "description", "--json"]) == 0
+    assert main(["score", str(tmp_path / "answers.judged.jsonl"), "--set", "emer", "--kind", "description",
+                 "--json"]) == 0
     results = json.loads(capsys.readouterr().out.splitlines()[-1])
     entry = results["checkpoints"]["only"]["published"]
     assert entry["clue_overlap"] == 80 and entry["primary"] == entry["label_overlap"] == 60

@@ -1,4 +1,4 @@
-"""Scores of prediction files: the published numbers to the digit, strict counting, bad input, choice of a checkpoint."""
+"""Scores of prediction files: published numbers to the digit, strict counting, bad input, choice of a checkpoint."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ TOY = {"published": Table(), "strict": Table()}
 
 @pytest.fixture()
 def toy_wheels(monkeypatch):
-    monkeypatch.setattr("affectgpt.eval.score.load_wheels", lambda kind, *rest: TOY if kind in ("basic", "openset") else {})
+    monkeypatch.setattr("affectgpt.eval.score.load_wheels",
+                        lambda kind, *rest: TOY if kind in ("basic", "openset") else {})
 
 
 def write(path, rows):
@@ -95,12 +96,15 @@ def test_wheels_of_the_two_years_differ(shared_data, capsys):
 
 
 def test_the_scorer_agrees_with_the_plain_functions(shared_data, capsys):
-    """Cached and vectorised columns against `openset.set_scores`, on real answers, as if MER2023 were open-vocabulary."""
+    """Cached and vectorised columns against `openset.set_scores`, on real answers.
+
+    MER2023 is scored as if it were open-vocabulary.
+    """
     from affectgpt.metrics.wheels import load_tables
 
     file, wheels = shared_data / "unibench" / "mer2023.jsonl", shared_data / "wheels" / "mer2025"
-    results, _ = run_json(capsys, file, "--set", "toy", "--kind", "openset", "--wheels", wheels, "--strict-wheels", wheels,
-                          "--checkpoint", "45")
+    results, _ = run_json(capsys, file, "--set", "toy", "--kind", "openset", "--wheels", wheels,
+                          "--strict-wheels", wheels, "--checkpoint", "45")
     rows = [row for row in map(json.loads, file.read_text().splitlines()) if row["checkpoint"] == 45]
     for mode, level, found in (("published", "level1", results["checkpoints"]["45"]["published"]),
                                ("published", "level2", results["checkpoints"]["45"]["published"]["level2"]),
@@ -225,8 +229,9 @@ def test_valence_error_and_correlation(tmp_path, capsys):
 
 def test_bad_rows_are_counted_and_never_dropped_in_silence(tmp_path, capsys, toy_wheels):
     rows = [labelled("a", "happy", "[happy]"), labelled("a", "happy", "[happy]"), labelled("a", "happy", "[sad]"),
-            labelled("b", "sad", "[sad]"), labelled("stranger", "sad", "[sad]"), labelled("long", "sad", "sad, " * 2_000_000),
-            labelled("curly", "sad", "[can\u2019t cope, **sad**]"), {"name": "bare", "target": "sad", "response": "x"}]
+            labelled("b", "sad", "[sad]"), labelled("stranger", "sad", "[sad]"),
+            labelled("long", "sad", "sad, " * 2_000_000), labelled("curly", "sad", "[can\u2019t cope, **sad**]"),
+            {"name": "bare", "target": "sad", "response": "x"}]
     file = write(tmp_path / "p.jsonl", rows)
     with file.open("a", encoding="utf-8") as out:
         out.write('{"name": "torn", "tar\n[1, 2]\n{"target": "sad"}\n\n{"name": 7, "target": "sad"}\n')
@@ -308,7 +313,8 @@ def test_two_systems_are_compared_on_the_same_clips(tmp_path, capsys):
 
 
 def test_several_files_are_several_seeds(tmp_path, capsys):
-    files = [seeds(tmp_path, (share,), f"seed{index}.jsonl", checkpoints=(1,)) for index, share in enumerate((0.5, 0.7, 0.9))]
+    files = [seeds(tmp_path, (share,), f"seed{index}.jsonl", checkpoints=(1,))
+             for index, share in enumerate((0.5, 0.7, 0.9))]
     results, _ = run_json(capsys, *files, "--set", "CMUMOSI")
     assert results["set"] == "cmumosi" and list(results["checkpoints"]) == ["seed0:1", "seed1:1", "seed2:1"]
     scores = [entry["strict"]["primary"] for entry in results["checkpoints"].values()]
@@ -352,8 +358,10 @@ def test_results_go_to_a_file_and_a_table_to_people(tmp_path, capsys):
 
 def test_metrics_need_neither_torch_nor_other_heavy_libraries():
     code = ("import sys; import affectgpt.metrics.benchmark, affectgpt.metrics.openset, affectgpt.metrics.wheels, "
-            "affectgpt.metrics.emer, affectgpt.metrics.stats, affectgpt.metrics.rows, affectgpt.metrics.basic, affectgpt.words.lexicon\n"
-            "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'openpyxl'} & set(sys.modules)\n"
+            "affectgpt.metrics.emer, affectgpt.metrics.stats, affectgpt.metrics.rows, affectgpt.metrics.basic, "
+            "affectgpt.words.lexicon\n"
+            "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'openpyxl'}\n"
+            "heavy &= set(sys.modules)\n"
             "sys.exit(f'{heavy}' if heavy else 0)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -361,7 +369,8 @@ def test_metrics_need_neither_torch_nor_other_heavy_libraries():
 
 def test_synonym_groups_of_mer2024():
     group = openset.groups_of("[[happy, joyful], [sad, down]]")
-    scores = openset.synonym_group_scores([["happy", "sad"], ["angry"], []], [["joyful"], ["angry", "down"], ["sad"]], group)
+    scores = openset.synonym_group_scores([["happy", "sad"], ["angry"], []],
+                                          [["joyful"], ["angry", "down"], ["sad"]], group)
     assert scores == {"accuracy": 0.75, "recall": 0.75, "score": 0.75, "scored": 2}
 
 

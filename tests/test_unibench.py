@@ -100,7 +100,8 @@ def test_choosing_on_the_test_clips_is_said_loudly(tmp_path, capsys):
                 "--select-on-test")
     output = capsys.readouterr()
     assert found["chosen"]["checkpoint"] == "b" and found["chosen"]["by"] == "test"
-    assert {name: row["checkpoint"] for name, row in found["chosen"]["best_per_set"].items()} == {"sims": "a", "cmumosi": "b"}
+    best = {name: row["checkpoint"] for name, row in found["chosen"]["best_per_set"].items()}
+    assert best == {"sims": "a", "cmumosi": "b"}
     table = found["checkpoints"]
     mean = (table["a"]["published"]["sims"]["primary"] + table["b"]["published"]["cmumosi"]["primary"]) / 2
     assert found["chosen"]["best_per_set_mean"] == pytest.approx(mean, abs=1e-3)
@@ -115,7 +116,8 @@ def test_nothing_is_chosen_unasked(tmp_path, capsys):
     assert "No checkpoint is chosen" in capsys.readouterr().out
     scores = [found["checkpoints"][key]["strict"]["mean"]["primary"] for key in "ab"]
     assert found["spread"]["strict"]["mean"]["mean"] == pytest.approx(sum(scores) / 2, abs=1e-3)
-    assert found["spread"]["strict"]["mean"]["std"] == pytest.approx(abs(scores[0] - scores[1]) / math.sqrt(2), abs=1e-3)
+    deviation = abs(scores[0] - scores[1]) / math.sqrt(2)
+    assert found["spread"]["strict"]["mean"]["std"] == pytest.approx(deviation, abs=1e-3)
 
 
 def test_interval_of_the_mean_is_that_of_independent_sets(tmp_path):
@@ -187,8 +189,8 @@ def test_a_model_is_asked_about_every_corpus_that_is_there(tmp_path, monkeypatch
         return 0
 
     monkeypatch.setattr(generate, "main", ask)
-    found = run(tmp_path, "--model", "the/model", "--corpora", corpora, "--no-published", "--limit", 7, "--device", "cpu",
-                "--checkpoints", "best", "--extractor", "list")
+    found = run(tmp_path, "--model", "the/model", "--corpora", corpora, "--no-published", "--limit", 7,
+                "--device", "cpu", "--checkpoints", "best", "--extractor", "list")
     assert [arguments[0] for arguments in asked] == ["the/model", "the/model"]
     assert [arguments[arguments.index("--target") + 1] for arguments in asked] == ["emotion", "valence"]
     for arguments in asked:
@@ -204,8 +206,8 @@ def test_a_model_is_asked_about_every_corpus_that_is_there(tmp_path, monkeypatch
 
 def test_published_numbers_of_the_released_answers(shared_data, tmp_path):
     files = {name: shared_data / "unibench" / f"{name}.jsonl" for name in ("mer2023", "iemocapfour", "cmumosi", "sims")}
-    summary, _ = benchmark(files, {name: SETS[name].kind for name in files}, wheels=str(shared_data / "wheels" / "mer2025"),
-                           select_on_test=True, resamples=100)
+    summary, _ = benchmark(files, {name: SETS[name].kind for name in files}, select_on_test=True, resamples=100,
+                           wheels=str(shared_data / "wheels" / "mer2025"))
     best = summary["chosen"]["best_per_set"]
     assert {name: (row["checkpoint"], round(row["primary"], 2)) for name, row in best.items()} == {
         "mer2023": ("50", 78.54), "iemocapfour": ("35", 60.54), "cmumosi": ("40", 81.30), "sims": ("30", 88.49)}

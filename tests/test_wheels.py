@@ -35,8 +35,11 @@ def test_tables_have_the_published_sizes(tables, shared_data):
 
 
 @pytest.mark.parametrize("word, roots", [
-    ("happy", ["happy", "happy", "joyful", "joy", "powerful"]), ("surprise", ["surprised", "surprised", "powerful", "fear", None]),
-    ("guilt", ["sad", "sad", "sad", "disgust", "sad"]), ("neutral", [None] * 5), ("serious", [None, None, None, "sad", None])])
+    ("happy", ["happy", "happy", "joyful", "joy", "powerful"]),
+    ("surprise", ["surprised", "surprised", "powerful", "fear", None]),
+    ("guilt", ["sad", "sad", "sad", "disgust", "sad"]),
+    ("neutral", [None] * 5),
+    ("serious", [None, None, None, "sad", None])])
 def test_the_ties_of_the_official_tables_are_kept(word, roots, tables):
     assert [tables.root(word, wheel) for wheel in WHEELS] == roots
 
@@ -141,12 +144,14 @@ def test_the_labels_of_merbench_can_be_read(shared_data):
                                                                  "test_corpus": 2610}
 
 
-# n in the set, scored on the first, third and fifth wheel or with a target that is not 0; facts of the published benchmark
+# n in the set, scored on the first, third and fifth wheel or with a target that is not 0; facts of the published
+# benchmark
 @pytest.mark.parametrize("folder, file, split, counts", [
     ("meld-process", "label.npz", "test_corpus", [2610, 1354, 1286, 1005]),
     ("cmumosei-process", "label.npz", "test_corpus", [4659, 3634]),
     ("simsv2-process", "label.npz", "test_corpus", [1034, 911])])
-def test_sets_without_released_answers_are_scored_on_the_published_clips(folder, file, split, counts, shared_data, tables):
+def test_sets_without_released_answers_are_scored_on_the_published_clips(folder, file, split, counts, shared_data,
+                                                                         tables):
     from affectgpt.metrics import labelsets, sentiment
 
     corpus = load_npz(shared_data / "merbench" / folder / file)[split]
@@ -198,7 +203,8 @@ def test_a_paired_test_sees_what_an_unpaired_one_cannot():
     first, second = mean_columns(hard), mean_columns(hard + 0.2 + draw.normal(scale=0.5, size=200))
     result = stats.compare(first, second, "mean", stats.resample_counts(200))
     assert result["difference"] == pytest.approx(0.2, abs=0.15) and result["p"] < 0.01 and result["interval"][0] > 0
-    same = stats.compare(first, mean_columns(hard + draw.normal(scale=0.5, size=200)), "mean", stats.resample_counts(200))
+    same = stats.compare(first, mean_columns(hard + draw.normal(scale=0.5, size=200)), "mean",
+                         stats.resample_counts(200))
     assert same["p"] > 0.05
     with pytest.raises(ValueError, match="cannot be paired"):
         stats.compare(first, mean_columns(hard[:5]), "mean", stats.resample_counts(200))

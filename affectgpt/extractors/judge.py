@@ -12,21 +12,21 @@ from affectgpt.metrics.emer import parse_rating
 
 _PAIR = "First: {reference}\nSecond: {prediction}"
 _EXAMPLES = (
-    ("First: She smiles broadly and her voice is bright, so she is happy.\nSecond: Her smile and her lively tone show that "
-     "she is happy.", "9"),
+    ("First: She smiles broadly and her voice is bright, so she is happy.\nSecond: Her smile and her lively tone show "
+     "that she is happy.", "9"),
     ("First: He frowns and speaks in a low voice; he is sad.\nSecond: He jumps up and laughs. He is delighted.", "0"),
 )
 
 CLUES = Question(
     "clue-overlap-1",
-    "Read two descriptions of the same person. Compare only the clues that they give: what is seen, heard and said. Rate "
-    "from 0 to 10 how much the clues of the second overlap with those of the first: 0 for nothing in common, 10 for the "
-    "same clues. Answer with the number alone.", _EXAMPLES, 8)
+    "Read two descriptions of the same person. Compare only the clues that they give: what is seen, heard and said. "
+    "Rate from 0 to 10 how much the clues of the second overlap with those of the first: 0 for nothing in common, 10 "
+    "for the same clues. Answer with the number alone.", _EXAMPLES, 8)
 LABELS = Question(
     "label-overlap-1",
-    "Read two descriptions of the same person. Find the emotional states that each names, and rate from 0 to 10 how much "
-    "those of the second overlap with those of the first: 0 for nothing in common, 10 for the same states. Answer with "
-    "the number alone.", _EXAMPLES, 8)
+    "Read two descriptions of the same person. Find the emotional states that each names, and rate from 0 to 10 how "
+    "much those of the second overlap with those of the first: 0 for nothing in common, 10 for the same states. Answer "
+    "with the number alone.", _EXAMPLES, 8)
 
 
 def ratings(asker: Asker, question: Question, pairs: list[tuple[str, str]]) -> list[float | None]:

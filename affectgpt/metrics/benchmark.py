@@ -1,7 +1,7 @@
 """The sets of MER-UniBench and the scores of each, in two ways of counting with intervals.
 
-Sets, task kinds and primary scores are those of AffectGPT (Lian et al., ICML 2025, arXiv 2501.16566, section 4): hit rate
-for basic emotions, weighted F1 for sentiment, set-level F for open vocabularies; all are in percent here.
+Sets, task kinds and primary scores are those of AffectGPT (Lian et al., ICML 2025, arXiv 2501.16566, section 4): hit
+rate for basic emotions, weighted F1 for sentiment, set-level F for open vocabularies; all are in percent here.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """EMER: how far a description's clues and labels overlap with those of a human-checked one.
 
-The published scores (Lian et al., Explainable Multimodal Emotion Reasoning, arXiv 2306.15401) are ratings from 0 to 10 by
-an LLM: of the overlap of clues, and of the overlap of summarised emotional states. `affectgpt judge` asks for them
-(`extractors.judge`) and writes them into rows as `clue_rating` and `label_rating`; `parse_rating` reads an answer.
-The strict score needs no judge: the shared content words of the two descriptions.
+The published scores (Lian et al., Explainable Multimodal Emotion Reasoning, arXiv 2306.15401) are ratings from 0 to 10
+by an LLM: of the overlap of clues, and of the overlap of summarised emotional states. `affectgpt judge` asks for them
+(`extractors.judge`) and writes them into rows as `clue_rating` and `label_rating`; `parse_rating` reads an answer. The
+strict score needs no judge: the shared content words of the two descriptions.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _NUMBER = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10(?![\d]))?(?![\d
 # Words that say nothing about a clip: function words, and the frame of every description.
 _EMPTY = frozenset("""
 a about all also an and any are as at be because been being but by can character clip could did do does for from further
-had has have he her hers him his how i if in indicate indicates indicating into is it its itself likely may might more most
-not of on one or other our overall person's person seem seems she should show shows showing so some such suggest suggests
-suggesting than that the their them then there therefore these they this those through to video was we were what when which
-while who will with would you your
+had has have he her hers him his how i if in indicate indicates indicating into is it its itself likely may might more
+most not of on one or other our overall person's person seem seems she should show shows showing so some such suggest
+suggests suggesting than that the their them then there therefore these they this those through to video was we were
+what when which while who will with would you your
 """.split())
 
 

@@ -1,7 +1,7 @@
 """Columns of per-clip numbers for label scores: hit rate and set-level scores, published and strict.
 
-The same counts as the functions of `metrics.openset`, in the form that `metrics.stats` resamples, and fast: every distinct
-answer is parsed and placed on the wheels once.
+The same counts as the functions of `metrics.openset`, in the form that `metrics.stats` resamples, and fast: every
+distinct answer is parsed and placed on the wheels once.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Placer:
 def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> Columns:
     """Published scores of a basic-emotion set: hit rate and mscore, means over the wheels.
 
-    A hit is any predicted root that is the target's; mscore divides it by the predicted roots that are some clip's target.
-    A missing answer is left out.
+    A hit is any predicted root that is the target's; mscore divides it by the predicted roots that are some clip's
+    target. A missing answer is left out.
     """
     goals = [placer.roots(target) for target in targets]
     candidates = [frozenset().union(*(goal[wheel] for goal in goals)) for wheel in range(5)]
@@ -148,7 +148,8 @@ def first_label_scores(targets: Sequence[str | list], answers: Sequence[Answer],
     given = [(None,) * 5 if answer is None else placer.first_roots(answer) for answer in answers]
     rows = []
     for wheel in range(5):
-        pairs = [(goal[wheel], said[wheel]) for goal, said in zip(wanted, given, strict=True) if goal[wheel] is not None]
+        pairs = [(goal[wheel], said[wheel]) for goal, said in zip(wanted, given, strict=True)
+                 if goal[wheel] is not None]
         both = [list(column) for column in zip(*pairs, strict=True)] or [[], []]
         rows.append((basic.accuracy(*both), basic.weighted_f1(*both), basic.macro_f1(*both)))
     accuracy, weighted, macro = (sum(column) / len(rows) for column in zip(*rows, strict=True))

@@ -95,13 +95,15 @@ def synonym_group_scores(targets: Sequence[Sequence[str]], predictions: Sequence
                          group: Callable[[str], str | None]) -> dict[str, float]:
     """The MER2024 open-vocabulary score (Lian et al., MER 2024, arXiv 2404.17113): labels are merged into groups first.
 
-    accuracy is the mean over clips of |Y and Y'| / |Y'|, recall of |Y and Y'| / |Y|, over groups; the score is their mean.
+    accuracy is the mean over clips of |Y and Y'| / |Y'|, recall of |Y and Y'| / |Y|, over groups; the score is their
+    mean.
 
     Args:
         group: label -> its group: `WheelTables.base` (forms only) or `WheelTables.canonical` (forms and synonyms), or
             `groups_of(answer)` for the groups that an LLM made; None leaves the label in a group of its own.
     """
-    pairs = [(frozenset(group(label) or label for label in target), frozenset(group(label) or label for label in answer))
+    pairs = [(frozenset(group(label) or label for label in target),
+              frozenset(group(label) or label for label in answer))
              for target, answer in zip(targets, predictions, strict=True)]
     pairs = [(target, answer) for target, answer in pairs if target]
     if not pairs:

@@ -42,8 +42,9 @@ class Problems:
 
     def lines(self) -> list[str]:
         """One line a kind, for people."""
-        return [f"{EXPLAINED.get(kind, kind)}: {count} ({', '.join(self.examples[kind])}"
-                f"{', ...' if count > len(self.examples[kind]) else ''})" for kind, count in sorted(self.counts.items())]
+        return [f"{EXPLAINED.get(kind, kind)}: {count} "
+                f"({', '.join(self.examples[kind])}{', ...' if count > len(self.examples[kind]) else ''})"
+                for kind, count in sorted(self.counts.items())]
 
 
 EXPLAINED = {
@@ -125,8 +126,8 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
         if found.rows == before:
             which = "".join(f" with {key} {value}" for key, value in (("question", question), ("streams", streams))
                             if value)
-            raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name and "
-                             "a response, as `affectgpt generate` writes them")
+            raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name "
+                             "and a response, as `affectgpt generate` writes them")
     found.checkpoints = _named(systems)
     found.mixed = len({key[1:] for key in systems}) > 1
     return found
@@ -150,8 +151,8 @@ def parse_row(line: bytes) -> dict[str, Any] | None:
 _UNRATED = (None, None)
 
 
-def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix: str, closed: bool, keep_responses: bool,
-             question: str | None, streams: set[str] | None) -> None:
+def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix: str, closed: bool,
+             keep_responses: bool, question: str | None, streams: set[str] | None) -> None:
     row = parse_row(line)
     if row is None:
         found.problems.add("unreadable_row", place)
@@ -170,7 +171,8 @@ def _add_row(found: Predictions, systems: dict, line: bytes, place: str, prefix:
     elif target is not None and not closed and not _equal(target, found.targets[name]):
         found.problems.add("target_differs", f"{name} in {place}")
     response, labels = row.get("response"), row.get("labels_raw")
-    if len(line) > LONG_ANSWER and any(isinstance(text, str) and len(text) > LONG_ANSWER for text in (response, labels)):
+    if len(line) > LONG_ANSWER and any(isinstance(text, str) and len(text) > LONG_ANSWER
+                                       for text in (response, labels)):
         found.problems.add("long_answer", f"{name} in {place}")
     prediction = Prediction(labels if isinstance(labels, str | list) else None,
                             row["sentiment_raw"] if isinstance(row.get("sentiment_raw"), str) else None,

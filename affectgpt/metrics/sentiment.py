@@ -2,7 +2,8 @@
 
 Targets are valences (CMU-MOSI and MOSEI: -3 to 3, CH-SIMS: -1 to 1) or polarity words. Two ways of counting:
 
-published: clips with a target of exactly 0 are left out, and the answer is read as "positive or not", so that "neutral",
+published: clips with a target of exactly 0 are left out, and the answer is read as "positive or not", so that
+"neutral",
     and any word that is no polarity, counts as negative (AffectGPT, arXiv 2501.16566, section on MER-UniBench).
 strict: three classes, nothing left out; an answer that is no polarity is wrong, and so is a missing one.
 """

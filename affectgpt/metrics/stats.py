@@ -66,8 +66,9 @@ def _percentiles(values: np.ndarray, tails: list[float]) -> tuple[float, float]:
 def compare(first: Columns, second: Columns, name: str, counts: np.ndarray, seed: int = SEED) -> dict:
     """Second system less first on one score: difference, bootstrap interval, two-sided p.
 
-    Both are resampled on the same clips; p is by approximate randomisation (Noreen, 1989): for each clip the two systems'
-    answers are swapped by a coin, and p is the share of such worlds, the real one included, that are at least as far apart.
+    Both are resampled on the same clips; p is by approximate randomisation (Noreen, 1989): for each clip the two
+    systems' answers are swapped by a coin, and p is the share of such worlds, the real one included, that are at least
+    as far apart.
 
     Raises:
         ValueError: the two are not on the same clips.

@@ -1,8 +1,8 @@
 """The official emotion-wheel tables of MER2025 and MER2026: any spelling of an emotion -> its place on five wheels.
 
 Three steps lead from a surface form to a root (Lian et al., AffectGPT, arXiv 2501.16566, and OV-MER, arXiv 2410.01495):
-forms F (surface form -> base words), synonyms S (base word -> words of the wheels) and wheels W (word -> root). Ties are
-broken by the alphabet, as in the official code. The tables are not part of this project: `affectgpt wheels fetch`.
+forms F (surface form -> base words), synonyms S (base word -> words of the wheels) and wheels W (word -> root). Ties
+are broken by the alphabet, as in the official code. The tables are not part of this project: `affectgpt wheels fetch`.
 The project's own table, without those ties, is `affectgpt.words.lexicon`; both answer `root(label, wheel, level)`.
 """
 
@@ -148,8 +148,8 @@ def _from_files(folder: Path, version: str) -> WheelTables:
                     synonyms[word].append(name)
     unknown = sorted(base for bases in forms.values() for base in bases if base not in synonyms)
     if unknown:
-        raise ValueError(f"{folder / 'format.csv'}: its word {unknown[0]!r} is not in synonym.xlsx, so the two files are "
-                         "not of one version")
+        raise ValueError(f"{folder / 'format.csv'}: its word {unknown[0]!r} is not in synonym.xlsx, so the two files "
+                         "are not of one version")
     return WheelTables(version, forms, synonyms, {wheel: _wheel(_sheet(folder / f"{wheel}.xlsx")) for wheel in WHEELS})
 
 

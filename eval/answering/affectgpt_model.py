@@ -82,7 +82,8 @@ class AffectGPTAnswerer:
         from affectgpt.models.processing import AffectGPTProcessor
 
         job = source.job
-        describer = Describer(folder, process_device(job.device, "--device "), None if job.dtype == "auto" else job.dtype)
+        describer = Describer(folder, process_device(job.device, "--device "),
+                              None if job.dtype == "auto" else job.dtype)
         self.job, self.model, self.processor = job, describer.model, describer.processor
         self.device = str(self.model.device)
         config = self.processor.config

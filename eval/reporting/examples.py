@@ -38,7 +38,10 @@ def _example(row, entry, folder: Path, name: str, options) -> dict:
 
 
 def frames(media: str | None, folder: Path, name: str, root: Path | None, count: int = 3) -> tuple[list[str], str]:
-    """(files of small frames in `folder`, why there are none). Only files below `root` are opened, none where it is None."""
+    """(files of small frames in `folder`, why there are none).
+
+    Only files below `root` are opened, none where it is None.
+    """
     from PIL import Image
 
     from affectgpt import media as reader

@@ -1,4 +1,7 @@
-"""What rows of predictions show: confusion, labels said, calibration, and which inputs matter. Strict counting throughout."""
+"""What rows of predictions show: confusion, labels said, calibration, and which inputs matter.
+
+Strict counting throughout.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,8 @@ def confusion(rows: Sequence[Row], judge: Judge, most: int = 12) -> Confusion | 
         counts[shown.index(word)][columns.index(said) if said in columns else columns.index(OTHER)] += 1
     places = [judge.lexicon.root(word, wheel) for word in shown]
     hits = [columns.index(place) if place in columns else None for place in places]
-    order = sorted(range(len(shown)), key=lambda i: (len(columns) if hits[i] is None else hits[i], common.index(shown[i])))
+    order = sorted(range(len(shown)),
+                   key=lambda i: (len(columns) if hits[i] is None else hits[i], common.index(shown[i])))
     return Confusion([shown[i] for i in order], columns, [counts[i] for i in order], [hits[i] for i in order], wheel,
                      left_out)
 
@@ -91,8 +95,8 @@ class SaidLabel:
 def said_labels(rows: Sequence[Row], judge: Judge, most: int = 20) -> tuple[list[SaidLabel], dict[str, int]]:
     """The labels said of most clips, and counts {"labels", "distinct", "unknown"} of all that was said.
 
-    Precision: of the clips that a label was said of, the share whose target has the same place (mean over the wheels), or
-    in a sentiment set the same polarity.
+    Precision: of the clips that a label was said of, the share whose target has the same place (mean over the wheels),
+    or in a sentiment set the same polarity.
     """
     said: dict[str, list[Row]] = {}
     for row in rows:
@@ -119,12 +123,16 @@ def _agreement(label: str, row: Row, judge: Judge) -> float | None:
     if judge.kind == "description":
         return None
     places = judge.placer.roots([label])
-    return sum(bool(place & goal) for place, goal in zip(places, judge.placer.roots(row.target), strict=True)) / len(WHEELS)
+    targets = judge.placer.roots(row.target)
+    return sum(bool(place & goal) for place, goal in zip(places, targets, strict=True)) / len(WHEELS)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Bins of confidence: (clips, mean confidence, share right, interval); `error` is the expected calibration error."""
+    """Bins of confidence: (clips, mean confidence, ratio of right answers, interval).
+
+    `error` is the expected calibration error.
+    """
 
     bins: list[tuple[int, float, float, tuple[float, float]]]
     error: float
@@ -163,11 +171,13 @@ def strict_score(rows: dict[str, Row], targets: dict[str, Any], judge: Judge) ->
 
 
 def subsets(groups: dict[Streams, dict[str, Row]], judge: Judge) -> dict | None:
-    """Strict score of every input subset, on the clips that all of them answer, and what each stream adds to all others.
+    """Strict score of every input subset, on the clips that all of them answer, and what each stream adds to all
+    others.
 
     Returns:
         {"clips", "full": streams, "scores": {streams: {"score", "interval"}}, "drops": {stream: {"difference",
-        "interval", "p"}}} in percent, a drop being that from all streams to all but one; None for fewer than two subsets.
+        "interval", "p"}}} in percent, a drop being that from all streams to all but one; None for fewer than two
+        subsets.
     """
     groups = {streams: rows for streams, rows in groups.items() if streams is not None}
     if len(groups) < 2:
@@ -192,7 +202,8 @@ def subsets(groups: dict[Streams, dict[str, Row]], judge: Judge) -> dict | None:
     for stream in full:
         # Pre-fusion is made of sound and a picture, so it goes where one of them does.
         kept = set(full) - {stream, "fusion"} if stream != "fusion" else set(full) - {stream}
-        rest = next((streams for streams in groups if set(streams) in (kept, kept | {"fusion"}) and stream not in streams), None)
+        rest = next((streams for streams in groups
+                     if set(streams) in (kept, kept | {"fusion"}) and stream not in streams), None)
         if rest:
             tested = stats.compare(columns[rest], columns[full], primary, counts)
             drops[stream] = {"difference": 100 * tested["difference"], "p": tested["p"],

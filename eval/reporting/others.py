@@ -9,8 +9,8 @@ from pathlib import Path
 from affectgpt.eval.reporting import page, plots
 from affectgpt.metrics.benchmark import SETS, TITLES
 
-WARNING = ("Printed scores are the published way of counting alone, so strict scores stand beside none of them. {best} A score "
-           "of one checkpoint that was fixed beforehand is at a disadvantage beside such numbers.")
+WARNING = ("Printed scores are the published way of counting alone, so strict scores stand beside none of them. {best} "
+           "A score of one checkpoint that was fixed beforehand is at a disadvantage beside such numbers.")
 
 
 def title_of(name: str) -> str:
@@ -65,8 +65,8 @@ def result_key(entry, checkpoint: str) -> str:
         key = " ".join([checkpoint, *filter(None, parts)])
         if key in fitting:
             return key
-    raise ValueError(f"{entry.name}: the results have no checkpoint {checkpoint}, so they were made of other rows; score the "
-                     "predictions again")
+    raise ValueError(f"{entry.name}: the results have no checkpoint {checkpoint}, so they were made of other rows; "
+                     "score the predictions again")
 
 
 def overview(summary: dict, sets: list, folder: Path) -> list[dict]:
@@ -91,7 +91,8 @@ def overview(summary: dict, sets: list, folder: Path) -> list[dict]:
 
 def mean_over_checkpoints(summary: dict, described: str | None, folder: Path) -> list[dict]:
     """The mean over sets of every checkpoint."""
-    keys = [key for key, row in summary["checkpoints"].items() if all(row[mode].get("mean") for mode in summary["modes"])]
+    keys = [key for key, row in summary["checkpoints"].items()
+            if all(row[mode].get("mean") for mode in summary["modes"])]
     if len(keys) < 2:
         return []
     lines = {mode: [(cell["primary"], *cell["interval"]) for key in keys
@@ -154,11 +155,11 @@ def beside_others(entry) -> list[dict]:
     rows.sort(key=lambda row: -row[0])
     cells = [cell for _, cell in rows]
     there, here = SETS[entry.name].clips, entry.results["n_clips"]
-    other = "" if there == here else (f" The benchmark has {there:,} clips of this set and here there are {here:,}: these are "
-                                      "not the same test.")
+    other = "" if there == here else (f" The benchmark has {there:,} clips of this set and here there are {here:,}: "
+                                      "these are not the same test.")
     return [page.heading(3, "Beside other systems"),
-            page.table(["model", "streams", TITLES[entry.results["kind"], "published"], "95 % interval", "source"], cells,
-                       numbers={2, 3}, caption=sources(),
+            page.table(["model", "streams", TITLES[entry.results["kind"], "published"], "95 % interval", "source"],
+                       cells, numbers={2, 3}, caption=sources(),
                        marked={place for place, cell in enumerate(cells) if cell[0] == "this model"}),
             {"kind": "warning", "text": WARNING.format(best=printed_scores()["obtained"]["best_on_test"]) + other}]
 

@@ -20,7 +20,10 @@ LONGEST_TEXT, LONGEST_CELL = 700, 120
 
 
 def clean(text: object, longest: int = LONGEST_CELL) -> str:
-    """Text of a row in one line of limited length, without characters that control a terminal or the writing direction."""
+    """Text of a row in one line of limited length.
+
+    It has no characters that control a terminal or the writing direction.
+    """
     plain = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}\u2026"
 
@@ -87,8 +90,9 @@ def _markdown(block: dict, pictures: str) -> str:
 
 
 def _markdown_table(block: dict) -> str:
+    places = range(len(block["columns"]))
     lines = ["| " + " | ".join(map(escape, block["columns"])) + " |",
-             "|" + "".join("---:|" if column in block["numbers"] else "---|" for column in range(len(block["columns"])))]
+             "|" + "".join("---:|" if column in block["numbers"] else "---|" for column in places)]
     for number, row in enumerate(block["rows"]):
         cells = [f"**{escape(cell)}**" if number in block["marked"] and cell else escape(cell) for cell in row]
         lines.append(f"| {' | '.join(cells)} |")

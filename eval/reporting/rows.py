@@ -1,7 +1,7 @@
 """Rows of predictions as a report reads them, and which answers are right.
 
-Judged strictly, with the project's own table of emotion words (`affectgpt.words.lexicon`), so that a report needs the rows and
-nothing else. Every value in a row is untrusted.
+Judged strictly, with the project's own table of emotion words (`affectgpt.words.lexicon`), so that a report needs the
+rows and nothing else. Every value in a row is untrusted.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def read_rows(paths: Sequence[Path], kind: str, known: Sequence[str] = (), quest
             raise ValueError(f"{path}: has no rows of predictions")
     asked = list(dict.fromkeys(row[1] for row in read))
     if question is not None and question not in asked:
-        raise ValueError(f"--question {question}: the rows answer {', '.join(filter(None, asked)) or 'none that is named'}")
+        raise ValueError(f"--question {question}: the rows answer "
+                         f"{', '.join(filter(None, asked)) or 'none that is named'}")
     found.question = question if question is not None else next(
         (name for name in QUESTIONS.get(kind, ("labels",)) if name in asked), asked[0])
     for key, question_of_row, values in read:
@@ -131,8 +132,9 @@ def main_streams(groups: dict[Streams, dict[str, Row]]) -> Streams:
 class Judge:
     """Says of single answers whether they are right, strictly.
 
-    A label answer is right where its first label has the target's place (a place of one of the targets) on at least three
-    of the five wheels; a sentiment answer where it names the target's class. Descriptions have a score and no such verdict.
+    A label answer is right where its first label has the target's place (a place of one of the targets) on at least
+    three of the five wheels; a sentiment answer where it names the target's class. Descriptions have a score and no
+    such verdict.
 
     Args:
         kind: of the set, one of `benchmark.KINDS`.

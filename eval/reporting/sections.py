@@ -22,16 +22,16 @@ from affectgpt.metrics.rows import EXPLAINED
 
 MEANING_OF_KIND = {
     "basic": {
-        "published": "In this share of the clips with an emotion, one of the emotions named is the clip's (mean over five "
-                     "wheels). Neutral clips are left out, and naming many emotions costs nothing.",
-        "strict": "How well the set of emotions named fits the clip's one emotion. Neutral clips count, and every further "
-                  "emotion named costs points."},
+        "published": "In this share of the clips with an emotion, one of the emotions named is the clip's (mean over "
+                     "five wheels). Neutral clips are left out, and naming many emotions costs nothing.",
+        "strict": "How well the set of emotions named fits the clip's one emotion. Neutral clips count, and every "
+                  "further emotion named costs points."},
     "sentiment": {
         "published": "Positive or not, on clips that are not exactly neutral. An answer of neutral counts as negative.",
         "strict": "Positive, neutral or negative, on all clips, each class weighted by its clips."},
     "openset": {
-        "published": "How well the labels named fit the clip's labels (mean over five wheels). Words on no wheel are left "
-                     "out.",
+        "published": "How well the labels named fit the clip's labels (mean over five wheels). Words on no wheel are "
+                     "left out.",
         "strict": "The same clip by clip, with nothing left out: a word on no wheel is a word of its own."},
     "description": {
         "published": "An LLM's rating of how far the emotional states agree with the human-checked description's.",
@@ -45,8 +45,8 @@ SCORE_NAMES = {"f": "F of mean precision and mean recall", "sample_f": "F1, mean
                "weighted_f1": "weighted F1", "polar_accuracy": "accuracy without neutral clips"}
 """What tables call a score, where its name in the results says too little."""
 
-CHOSEN_ON_TEST = ("This checkpoint was chosen by the very clips that it is scored on. Such a number is too high; do not "
-                  "compare it with one that validation clips chose.")
+CHOSEN_ON_TEST = ("This checkpoint was chosen by the very clips that it is scored on. Such a number is too high; do "
+                  "not compare it with one that validation clips chose.")
 
 RIGHT = {True: "An answer is right where it names the target's class.",
          False: "An answer is right where its first label has the target's place on at least three of the five wheels."}
@@ -78,10 +78,10 @@ def headline(entry) -> list[dict]:
     blocks = [{"kind": "text", "text": f"Model: {models}{streams}{question}. Checkpoint {page.clean(entry.described)}: "
                                        f"{entry.why}."},
               {"kind": "cards", "cards": cards},
-              {"kind": "text", "text": f"Scores are in percent. An interval holds 95 % of the scores of "
+              {"kind": "text", "text": "Scores are in percent. An interval holds 95 % of the scores of "
                                        f"{entry.results.get('resamples', 1000):,} samples of these clips, drawn with "
-                                       "replacement: it says how much the choice of clips matters, and nothing of another "
-                                       "training run or corpus."}]
+                                       "replacement: it says how much the choice of clips matters, and nothing of "
+                                       "another training run or corpus."}]
     if (entry.results.get("chosen") or {}).get("by") == "test":
         blocks.append({"kind": "warning", "text": CHOSEN_ON_TEST})
     doubt = disagreement(entry)
@@ -98,14 +98,14 @@ def disagreement(entry) -> str:
             if entry.judge.usable(row.target):
                 targets.setdefault(name, row.target)
     if len(targets) != entry.results["n_clips"]:
-        return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a target: "
-                "pictures, labels and examples below are of those in the rows.")
+        return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a "
+                "target: pictures, labels and examples below are of those in the rows.")
     rows = entry.answers.checkpoints[entry.described][entry.streams]
     again, said = facts.strict_score(rows, targets, entry.judge), entry.entry["strict"]["primary"]
     if again is not None and said is not None and abs(again - said) < 0.005:
         return ""
-    return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong together. "
-            "Score the predictions again with `affectgpt score`.")
+    return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong "
+            "together. Score the predictions again with `affectgpt score`.")
 
 
 def over_checkpoints(entry, folder: Path, prefix: str) -> list[dict]:
@@ -150,19 +150,22 @@ def comparison(entry) -> list[dict]:
             for mode in entry.results["metric"] if mode in found]
     return [page.heading(3, "Against another system"),
             page.table(["counting", "difference", "95 % interval", "p"], rows, caption=page.clean(
-                f"Checkpoint {found['checkpoint']} less {found['against']} of {Path(found['file']).name}, paired by clip.",
+                f"Checkpoint {found['checkpoint']} less {found['against']} of {Path(found['file']).name}, "
+                "paired by clip.",
                 300))]
 
 
 def wheels(entry, folder: Path, prefix: str) -> list[dict]:
     """Scores wheel by wheel."""
-    found = {mode: entry.entry[mode]["per_wheel"] for mode in entry.results["metric"] if "per_wheel" in entry.entry[mode]}
+    found = {mode: entry.entry[mode]["per_wheel"] for mode in entry.results["metric"]
+             if "per_wheel" in entry.entry[mode]}
     if not found:
         return []
     plots.wheel_bars(found, folder / f"{prefix}_wheels.png")
     rows = [[wheel, *(f"{number(row[wheel]['score'])} (n = {row[wheel]['scored']})" for row in found.values())]
             for wheel in next(iter(found.values()))]
-    return [page.heading(3, "Wheel by wheel"), figure(f"{prefix}_wheels.png", "Scores on each of the five emotion wheels"),
+    return [page.heading(3, "Wheel by wheel"),
+            figure(f"{prefix}_wheels.png", "Scores on each of the five emotion wheels"),
             page.table(["wheel", *found], rows)]
 
 
@@ -187,12 +190,15 @@ def said(entry, folder: Path, prefix: str) -> list[dict]:
     if not labels:
         return []
     plots.label_bars(labels, folder / f"{prefix}_labels.png")
-    rows = [[page.clean(row.label), str(row.clips), "unknown" if row.precision is None else f"{100 * row.precision:.1f}",
-             "" if row.precision is None else f"{100 * row.interval[0]:.1f} to {100 * row.interval[1]:.1f}"] for row in labels]
+    rows = [[page.clean(row.label), str(row.clips),
+             "unknown" if row.precision is None else f"{100 * row.precision:.1f}",
+             "" if row.precision is None else f"{100 * row.interval[0]:.1f} to {100 * row.interval[1]:.1f}"]
+            for row in labels]
     share = totals["unknown"] / totals["labels"]
     return [page.heading(3, "What is said most"),
             {"kind": "text", "text": f"{totals['labels']:,} labels, {totals['labels'] / len(entry.rows):.1f} a clip, "
-             f"{totals['distinct']:,} different ones; {share:.1%} of them are unknown to the project's table of emotion words."},
+                                     f"{totals['distinct']:,} different ones; {share:.1%} of them are unknown to the "
+                                     "project's table of emotion words."},
             figure(f"{prefix}_labels.png", "The most frequent labels, and how often the target agrees"),
             page.table(["label", "clips", "target agrees, percent", "95 % interval"], rows)]
 
@@ -202,8 +208,8 @@ def inputs(entry, folder: Path, prefix: str) -> list[dict]:
     found = facts.subsets(entry.answers.checkpoints[entry.described], entry.judge)
     blocks = [page.heading(3, "Which streams the model uses")]
     if found is None:
-        return [*blocks, {"kind": "text", "text": "Not known: the rows were made with one set of streams. `affectgpt generate "
-                          "--streams all-subsets` asks once for each subset."}]
+        return [*blocks, {"kind": "text", "text": "Not known: the rows were made with one set of streams. "
+                          "`affectgpt generate --streams all-subsets` asks once for each subset."}]
     plots.subset_bars(found, folder / f"{prefix}_inputs.png")
     rows = [["+".join(map(page.clean, streams)), number(row["score"]), interval(row["interval"])]
             for streams, row in found["scores"].items()]
@@ -224,7 +230,8 @@ def uses(drops: dict[str, dict]) -> str:
     used = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] > 0]
     hurt = [page.clean(stream) for stream, row in drops.items() if row["interval"][1] < 0]
     unclear = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] <= 0 <= row["interval"][1]]
-    parts = [f"It loses points where {' or '.join(used)} is taken away, so it uses {'it' if len(used) == 1 else 'them'}."
+    parts = [f"It loses points where {' or '.join(used)} is taken away, so it uses "
+             f"{'it' if len(used) == 1 else 'them'}."
              if used else "No stream is certain to be of use: it may answer as well without any one of them."]
     if unclear:
         parts.append(f"Whether it uses {' or '.join(unclear)} cannot be said from these clips.")
@@ -238,14 +245,16 @@ def calibration(entry, folder: Path, prefix: str) -> list[dict]:
     found = facts.calibration(entry.rows, entry.judge)
     blocks = [page.heading(3, "Is it as right as it is sure?")]
     if found is None:
-        return [*blocks, {"kind": "text", "text": "Not known: the rows have no confidence, or the answers have no verdict."}]
+        return [*blocks, {"kind": "text",
+                          "text": "Not known: the rows have no confidence, or the answers have no verdict."}]
     plots.reliability(found, folder / f"{prefix}_calibration.png")
     rows = [[str(count), f"{sure:.2f}", f"{share:.2f}", f"{low:.2f} to {high:.2f}"]
             for count, sure, share, (low, high) in found.bins]
     return [*blocks,
-            {"kind": "text", "text": f"Expected calibration error {found.error:.3f} on {found.clips} clips: mean confidence "
-             f"{found.confidence:.2f}, share of right answers {found.accuracy:.2f}. Confidence is the mean probability of an "
-             f"answer's tokens. {RIGHT[entry.results['kind'] == 'sentiment']}"},
+            {"kind": "text", "text": f"Expected calibration error {found.error:.3f} on {found.clips} clips: mean "
+                                     f"confidence {found.confidence:.2f}, share of right answers {found.accuracy:.2f}. "
+                                     "Confidence is the mean probability of an answer's tokens. "
+                                     f"{RIGHT[entry.results['kind'] == 'sentiment']}"},
             figure(f"{prefix}_calibration.png", "Share of right answers over confidence"),
             page.table(["clips", "mean confidence", "share right", "95 % interval"], rows, numbers={0, 1, 2, 3})]
 

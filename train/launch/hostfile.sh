@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Several machines, named in a file of DeepSpeed's kind: one line `HOST slots=RANKS` each, the first is the meeting point.
+# Several machines, named in a file of DeepSpeed's kind: one line `HOST slots=RANKS` each; the first is the meeting
+# point.
 #
 #   train/launch/hostfile.sh HOSTFILE RECIPE [key=value ...]
 #   PORT=29501 train/launch/hostfile.sh cluster.txt affectgpt-qwen2.5-7b train.zero_stage=3
@@ -33,7 +34,8 @@ for node in "${!hosts[@]}"; do
         localhost | 127.*) OMP_NUM_THREADS="$threads" "${command[@]}" & ;;
         # A terminal (-tt), so that a closed connection ends what runs there.
         *) ssh -tt -o BatchMode=yes "${hosts[$node]}" "cd $(printf %q "$PWD") && OMP_NUM_THREADS=$threads \
-OMP_WAIT_POLICY=$OMP_WAIT_POLICY TOKENIZERS_PARALLELISM=$TOKENIZERS_PARALLELISM $(printf '%q ' "${command[@]}")" < /dev/null & ;;
+OMP_WAIT_POLICY=$OMP_WAIT_POLICY TOKENIZERS_PARALLELISM=$TOKENIZERS_PARALLELISM \
+$(printf '%q ' "${command[@]}")" < /dev/null & ;;
     esac
     processes+=("$!")
 done
