@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from affectgpt.words import lexicon
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -26,7 +28,8 @@ class Targets:
     @property
     def conflict(self) -> bool:
         """True where two streams carry different emotions."""
-        return len(set(self.cues.values()) - {"neutral"}) > 1
+        meaning = lexicon.load().meaning
+        return len({meaning(cue) or cue for cue in self.cues.values()} - {"neutral"}) > 1
 
     @property
     def carriers(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from affectgpt.data import prompts
 from affectgpt.data.clip import Clip
 from affectgpt.models.streams import MEDIA_STREAMS
-from affectgpt.words.basic import basic_emotion
+from affectgpt.words import lexicon
 
 
 class InstructionDataset:
@@ -113,11 +113,10 @@ class InstructionDataset:
 
 
 def label_space(clips: list[Clip]) -> list[str]:
-    """Basic emotions that the targets of these clips name, sorted."""
-    found = set()
-    for clip in clips:
-        found |= set(clip.targets.cues.values()) | {basic_emotion(label) for label in clip_labels(clip)}
-    return sorted(emotion for emotion in found if emotion)
+    """Words that the targets of these clips come down to (`Lexicon.meaning`), sorted; unknown labels have none."""
+    meaning = lexicon.load().meaning
+    words = {meaning(word) for clip in clips for word in (*clip.targets.cues.values(), *clip_labels(clip))}
+    return sorted(word for word in words if word)
 
 
 def clip_labels(clip: Clip) -> tuple[str, ...]:
@@ -131,7 +130,9 @@ def alignment_targets(clip: Clip, visual: str, space: list[str]) -> dict[str, li
     A stream with a cue of its own is drawn to that; otherwise all streams share the clip's labels. The fused
     stream is drawn to what sound and picture carry between them.
     """
-    cues, whole = clip.targets.cues, [basic_emotion(label) for label in clip_labels(clip)]
+    meaning = lexicon.load().meaning
+    cues = {stream: meaning(cue) for stream, cue in clip.targets.cues.items()}
+    whole = [meaning(label) for label in clip_labels(clip)]
     words = {stream: [cues[stream]] if stream in cues else whole for stream in MEDIA_STREAMS}
     if "frame" not in cues and "face" in cues:
         words["frame"] = words["face"]
