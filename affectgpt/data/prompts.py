@@ -61,9 +61,12 @@ def visible_emotions(targets: Targets, visible: list[str]) -> list[str]:
 
 
 def visible_labels(targets: Targets, visible: list[str]) -> list[str]:
-    """Labels that can be told from the visible streams: all labels of a clip without cues per stream."""
+    """Labels that can be told from the visible streams: all labels of a clip without cues per stream, and none where
+    no visible stream has a cue."""
     if not targets.cues:
         return list(targets.labels) or ([targets.emotion] if targets.emotion else [])
+    if not set(targets.cues) & set(visible):  # nothing is known of these streams
+        return []
     emotions = visible_emotions(targets, visible)
     if not emotions:
         return ["neutral"]
