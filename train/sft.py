@@ -49,16 +49,11 @@ def main(arguments: list[str]) -> int:
 
 
 def model_config(recipe: Recipe):
-    """The model's configuration: the preset, and every setting of the recipe that differs from the usual one."""
-    from affectgpt.config import ModelSection
+    """The model's configuration: what the recipe sets, and the preset's values of the rest."""
     from affectgpt.models.configuration import AffectGPTConfig
 
-    usual = vars(ModelSection())
-    names = {"llm", "audio_encoder", "visual_encoder"}
-    values = {key: value for key, value in vars(recipe.model).items()
-              if key not in ("preset", "attention", "dtype", "quantization", "train_llm", "train_encoders")
-              and (key in names or recipe.model.preset == "affectgpt" or value != usual[key])}
-    return AffectGPTConfig(preset=recipe.model.preset, **values)
+    of_a_run = {"attention", "dtype", "quantization", "train_llm", "train_encoders"}
+    return AffectGPTConfig(**{key: value for key, value in vars(recipe.model).items() if key not in of_a_run})
 
 
 def settle_dtype(recipe: Recipe, world) -> None:
