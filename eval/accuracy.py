@@ -24,7 +24,7 @@ from affectgpt.files import atomic_write_json, atomic_write_text, write_jsonl
 from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
 from affectgpt.metrics.stats import fisher_greater, wilson_interval
 from affectgpt.models.streams import MEDIA_STREAMS
-from affectgpt.words.basic import basic_emotion
+from affectgpt.words import lexicon
 
 
 def main(arguments: list[str]) -> int:
@@ -123,7 +123,7 @@ def stored_features(describer, clips, folder: Path, weights: str | None, max_ski
 def target_of(clip) -> str | None:
     """Basic emotion of a clip with one emotion; None where it has none or several."""
     if clip.targets.emotion:
-        return basic_emotion(clip.targets.emotion)
+        return lexicon.load().basic_emotion(clip.targets.emotion)
     return prompts.first_basic(clip.targets.labels) if len(clip.targets.labels) == 1 else None
 
 
@@ -176,7 +176,7 @@ def judge_conflicts(describer, single, conflicts, inputs, batch_size: int) -> tu
     answers = [prompts.parse_answer(text) for text in texts]
     named = [answer.names_conflict for answer in answers]
     hits, alarms = sum(named[: len(conflicts)]), sum(named[len(conflicts):])
-    both = sum(set(clip.targets.cues.values()) - {"neutral"} <= {basic_emotion(label) for label in answer.labels}
+    both = sum(set(clip.targets.cues.values()) - {"neutral"} <= set(map(lexicon.load().basic_emotion, answer.labels))
                for clip, answer in zip(conflicts, answers, strict=False))
     rows = [{"clip": clip.key, "streams": visible, "question": "description", "answer": text,
              "target": list(clip.targets.labels), "conflict": clip.targets.conflict, "names_conflict": names}

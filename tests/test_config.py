@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from affectgpt import config, errors
 from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe, sections, typed
 from affectgpt.config import recipe as recipes
+from affectgpt.models import settings
 
 
 @pytest.fixture
@@ -139,7 +140,11 @@ def test_base_mistakes(recipe_file):
     (["train.learning_rate=0"], "train.learning_rate=0.0 must be above 0"),
     (["train.max_steps=0"], "train.max_steps=0"),
     (["data.questions={labels: 0}"], "asks nothing"),
-    (["data.questions={labels: 2, description: -1}"], "negative weight"),
+    (["data.questions={labels: 2, description: -1}"], "data.questions.description=-1.0 must not be negative"),
+    (["data.speed_perturbation=1.1,3"], "data.speed_perturbation[1]=3.0 must be at least 0.5 and at most 2"),
+    (["train.learning_rates={projectors: 0}"], "train.learning_rates.projectors=0.0 must be above 0"),
+    (["train.zero_stage=4"], "train.zero_stage=4 must be"),
+    (["model.preset=published", "model.audio_tokens=0"], "model.audio_tokens=0 must be at least 1"),
     (["data.test_split=train"], "must differ"),
     (["train.save_every=5"], "multiple of train.evaluate_every"),
     (["train.save_every=5", "train.evaluate_every=2"], "multiple of train.evaluate_every"),
@@ -177,11 +182,12 @@ def test_packaged_recipes_load():
         assert isinstance(load_recipe(path.stem), Recipe), path
 
 
-def test_every_setting_is_explained():
-    """A string stands under each field of each section, and every rule names a field that exists."""
-    tree = ast.parse(Path(sections.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [sections, settings])
+def test_every_setting_is_explained(module):
+    """A string stands under each field of each section."""
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and is_dataclass(getattr(sections, node.name)):
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("Section", "Settings", "Recipe")):
             body = node.body
             for statement, following in zip(body, [*body[1:], None], strict=True):
                 if isinstance(statement, ast.AnnAssign):

@@ -140,6 +140,31 @@ def test_polarity_agrees_with_the_basic_emotions():
     assert [load().polarity(label) for label in ("calm", "relaxed", "not calm")] == ["neutral", "positive", "negative"]
 
 
+def test_a_basic_word_stands_for_all_its_synonyms():
+    """The starter corpus's words come down to the word that it was written from."""
+    for basic, synonyms in SYNONYMS.items():
+        assert {load().basic_emotion(word) for word in synonyms} == {load().meaning(basic)} == {basic}
+    words = ["joy", "sadness", "surprise", "Frustrated", "excited", "wobbly"]
+    assert [load().basic_emotion(word) for word in words] == ["happy", "sad", "surprised", "angry", None, None]
+    assert [load().meaning(word) for word in ("excited", "thrilled", "wobbly")] == ["excitement", "excitement", None]
+
+
+@pytest.mark.parametrize("labels, polarity", [
+    ("fearfully surprised", "negative"), ("Happily surprised", "positive"), ("very surprised", "neutral"),
+    ("not surprised", "neutral"), ("kind of calm", "neutral"), ("surprise at the loss", "neutral"),
+    ("happy, sad", "neutral"), ("happy, glad, sad", "positive"), ("angry, wobbly", "negative"), ("wobbly", None),
+    ("", None),
+])
+def test_polarity_of_a_set_is_what_most_of_its_known_labels_have(labels, polarity):
+    assert load().polarity_of(labels.split(", ")) == polarity
+
+
+def test_states_in_a_text():
+    text = "Her eyes are low: she's **grossed-out**, doesn't like it, and is looking forward to nothing. Happy?"
+    assert load().states_in(text) == ["grossed out", "looking forward", "happy"]
+    assert load().states_in("") == []
+
+
 def test_surface_words_are_states_in_a_text():
     surface = load().surface_words()
     assert all(load().family(word) == family for word, family in surface.items())

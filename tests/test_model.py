@@ -454,10 +454,10 @@ def test_a_damaged_folder_is_one_clear_line(saved, tmp_path, change, message):
 
 
 @pytest.mark.parametrize("values, message", [
-    (dict(streams=["audio", "smell"]), "unknown stream 'smell'"),
+    (dict(streams=["audio", "smell"]), r"streams\[1\] is 'smell': use one of audio, face"),
     (dict(projector="magic"), "projector is 'magic': use one of attention, mean, qformer"),
     (dict(streams=["fusion", "audio"]), "made of audio and face"),
-    (dict(audio_tokens=0), "audio_tokens is 0"),
+    (dict(audio_tokens=0), "audio_tokens=0 must be at least 1"),
     (dict(streams=["face", "frame"], shared_visual_projection=True, face_tokens=1),
      "face_tokens is 1 and frame_tokens"),
     (dict(preset="old"), "unknown preset 'old'"),

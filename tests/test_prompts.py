@@ -203,11 +203,14 @@ def test_an_answer_can_be_read_back(targets, visible):
     ("Emotions: Happy, sad and Happy. Polarity: Positive.", ("happy", "sad"), "positive",
      "Emotions: Happy, sad and Happy. Polarity: Positive."),
     ("She looks furious and a bit scared.", ("furious", "scared"), "negative", "She looks furious and a bit scared."),
-    ("Loud. Emotions: glad-ish. Polarity: sideways.", ("glad-ish",), "neutral", "Loud."),
+    ("Loud. Emotions: glad-ish. Polarity: sideways.", ("glad-ish",), "positive", "Loud."),
+    ("Loud. Emotions: wobbly. Polarity: sideways.", ("wobbly",), None, "Loud."),
+    ("He is disappointed, and at ease with it.", ("disappointed", "at ease"), "neutral",
+     "He is disappointed, and at ease with it."),
     ("The character's sentiment state is negative.###more", (), "negative",
      "The character's sentiment state is negative."),
-    ("", (), "neutral", ""),
-    ("Emotions: ", (), "neutral", "Emotions:"),
+    ("", (), None, ""),
+    ("Emotions: ", (), None, "Emotions:"),
 ])
 def test_parse_answer_reads_what_models_write(text, labels, polarity, description):
     answer = prompts.parse_answer(text)

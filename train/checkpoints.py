@@ -176,8 +176,9 @@ def last_checkpoint(recipe: Recipe) -> Path | None:
 
 def settings_of(recipe: Recipe) -> dict:
     """"group.name" -> value of all settings that a continued run must share."""
+    sections = {"train": recipe.train, "data": recipe.data, "model": recipe.model.with_preset()}
     return {f"{group}.{name}": value for group, free in FREE.items()
-            for name, value in vars(getattr(recipe, group)).items() if name not in free}
+            for name, value in vars(sections[group]).items() if name not in free}
 
 
 def first_state(recipe: Recipe, checkpoint: Path | None, world) -> State:

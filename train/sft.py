@@ -21,7 +21,7 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
-from affectgpt.environment import computing_dtype
+from affectgpt.environment import computing_dtype, process_place
 from affectgpt.errors import run_cli
 from affectgpt.files import DONE_MARK, atomic_folder, atomic_write_json
 
@@ -49,16 +49,11 @@ def main(arguments: list[str]) -> int:
 
 
 def model_config(recipe: Recipe):
-    """The model's configuration: the preset, and every setting of the recipe that differs from the usual one."""
-    from affectgpt.config import ModelSection
+    """The model's configuration: what the recipe sets, and the preset's values of the rest."""
     from affectgpt.models.configuration import AffectGPTConfig
 
-    usual = vars(ModelSection())
-    names = {"llm", "audio_encoder", "visual_encoder"}
-    values = {key: value for key, value in vars(recipe.model).items()
-              if key not in ("preset", "attention", "dtype", "quantization", "train_llm", "train_encoders")
-              and (key in names or recipe.model.preset == "affectgpt" or value != usual[key])}
-    return AffectGPTConfig(preset=recipe.model.preset, **values)
+    of_a_run = {"attention", "dtype", "quantization", "train_llm", "train_encoders"}
+    return AffectGPTConfig(**{key: value for key, value in vars(recipe.model).items() if key not in of_a_run})
 
 
 def settle_dtype(recipe: Recipe, world) -> None:
@@ -103,8 +98,9 @@ def read_splits(recipe: Recipe) -> dict:
     """Split name -> clips, for training and validation.
 
     Raises:
-        ValueError: no manifest, or a split without clips.
+        ValueError: no manifest, a split without clips, or without a target that is asked for.
     """
+    from affectgpt.data.checks import check_targets
     from affectgpt.data.readers import read_corpora
 
     if not recipe.data.manifests:
@@ -117,6 +113,10 @@ def read_splits(recipe: Recipe) -> dict:
         if not splits[name]:
             known = ", ".join(sorted({clip.split or "(none)" for clip in clips}))
             raise ValueError(f"data.{key}={name}: no clip has this split; the manifests have {known}")
+    notes = check_targets(splits, recipe.data.questions, "published" if recipe.model.preset == "published" else "chat")
+    if process_place()[0] == 0:
+        for note in notes:
+            print(note, file=sys.stderr, flush=True)
     return splits
 
 
@@ -136,6 +136,7 @@ def _run(recipe: Recipe, world) -> Path:
     import torch
     from transformers import set_seed
 
+    from affectgpt.data.checks import left_out_table
     from affectgpt.data.dataset import InstructionDataset, label_space
     from affectgpt.errors import quiet_libraries
     from affectgpt.train.alignment import align, word_table
@@ -171,6 +172,8 @@ def _run(recipe: Recipe, world) -> Path:
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
                                         variants if training else None)
+    if world.is_main:
+        print(left_out_table(sets), flush=True)
     sets = (sets[data.train_split], sets[data.validation_split])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
 

@@ -1,4 +1,4 @@
-"""The recipe of a training run: sections (its settings), rules (what contradicts what), typed (how text becomes them)."""
+"""The recipe of a training run: sections (its settings), rules (contradictions), typed (how text becomes settings)."""
 
 from affectgpt.config.recipe import load_recipe, recipe_folder, recipe_to_dict, save_recipe
 from affectgpt.config.sections import DataSection, ModelSection, Recipe, TrainSection

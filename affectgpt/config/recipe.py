@@ -17,8 +17,9 @@ from typing import Any
 import yaml
 
 from affectgpt.config import typed
-from affectgpt.config.sections import Recipe
+from affectgpt.config.sections import ModelSection, Recipe
 from affectgpt.files import atomic_write_text
+from affectgpt.models.settings import preset_values
 
 
 def recipe_folder() -> Path:
@@ -50,7 +51,7 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 
 def save_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
-    """Write every setting, defaults included, as one YAML file."""
+    """Write every setting, defaults included, as one YAML file; null where the model's preset decides."""
     text = yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110)
     atomic_write_text(path, text)
 
@@ -72,10 +73,25 @@ def _find_recipe(path_or_name: str | os.PathLike[str], beside: Path | None = Non
     return recipe_folder() / f"{text}.yaml"
 
 
+def _unfilled(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as a run of version 0.1 wrote it, without the model settings that its preset decided.
+
+    Such a file names every setting, and no null: where its preset was "published", a usual value stood for "not given".
+    """
+    model = values.get("model")
+    settings = set(preset_values("affectgpt")) & typed.names(ModelSection)
+    if not isinstance(model, dict) or model.get("preset") != "published" \
+            or any(model.get(key) is None for key in settings):
+        return values
+    usual = {**preset_values("affectgpt"), "audio_layers": "all"}
+    kept = {key: value for key, value in model.items() if key not in settings or value != usual[key]}
+    return {**values, "model": kept}
+
+
 def _read_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """The mapping of a recipe file over that of its base."""
     above = (*above, path.resolve())
-    values = typed.read_yaml(path)
+    values = _unfilled(typed.read_yaml(path))
     base = values.pop("base", None)
     typed.build(Recipe, values, str(path))  # so that a message names the file that the mistake is in
     if base is None:

@@ -3,67 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from affectgpt.config import rules
-
-Stream = Literal["audio", "face", "frame", "fusion", "text"]
+from affectgpt.config import rules, typed
+from affectgpt.models.settings import COUNT, SHARE, Above, AtLeast, Between, ModelSettings
 
 
 @dataclass
-class ModelSection:
-    """What the model is made of. Encoder and LLM names: hub id, local folder, or "starter:NAME"."""
+class ModelSection(ModelSettings):
+    """What the model is made of: all of `ModelSettings`, and what follows. Encoder and LLM names: hub id, local folder,
+    or "starter:NAME"."""
 
-    preset: Literal["affectgpt", "published"] = "affectgpt"
-    """"affectgpt" is this project's model; "published" computes what the official code does, quirks too."""
     llm: str = "starter:smollm2-135m-instruct"
     """Name of the causal language model."""
     audio_encoder: str | None = "starter:whisper-tiny.en"
     """Name of the audio encoder; null for a model that does not hear."""
     visual_encoder: str | None = "starter:face-expression"
     """Name of the encoder of face crops and frames; null for a model that does not see."""
-    streams: list[Stream] = field(default_factory=lambda: ["audio", "face", "fusion", "text"])
-    """What the model may look at. Any of them may be missing in a clip."""
-    projector: Literal["attention", "mean", "qformer"] = "attention"
-    """How encoder features over time become tokens of the LLM's width."""
-    fusion: Literal["none", "attention", "qformer"] = "attention"
-    """How audio and picture are merged before the LLM; "none" where there is no fusion stream."""
-    fusion_visual: Literal["face", "frame"] = "face"
-    """The visual stream that is merged with audio."""
-    audio_tokens: int = 4
-    """Tokens in the LLM's input for the audio stream."""
-    face_tokens: int = 4
-    """Tokens in the LLM's input for the face stream."""
-    frame_tokens: int = 4
-    """Tokens in the LLM's input for the frame stream."""
-    fusion_tokens: int = 4
-    """Tokens in the LLM's input for the fusion stream."""
-    frames: int = 8
-    """Frames sampled from a clip, for faces and whole frames alike."""
-    face_margin: float = 0.2
-    """Room around a detected face on each side, in units of its size; encoders of faces alone want little."""
-    audio_positions: int = 8
-    """Equal parts of a clip's time that its sound is averaged over; together they cover it."""
-    audio_window_seconds: float = 10.0
-    """Seconds of sound that the encoder hears at once; windows follow each other to the end of the clip."""
-    audio_statistics: Literal["mean", "mean_std"] = "mean_std"
-    """What is kept of a position's sound: the mean of the encoder's states, or their deviation as well."""
-    audio_layers: Literal["last", "last4_mean", "all"] = "all"
-    """Encoder layers that are kept: the last, the mean of the last four, or all beside each other."""
-    projector_hidden: int = 512
-    """Width of the hidden layer of a projector; 0 is a linear projector."""
-    dropout: float = 0.1
-    """Share of the encoder features that is set to zero in training, 0 to 1."""
-    feature_noise: float = 0.0
-    """Deviation of Gaussian noise on encoder features in training, in units of the feature's own."""
-    lora_rank: int = 16
-    """Rank of the LoRA matrices; 0 leaves the LLM as it is."""
-    lora_alpha: float = 32.0
-    """Scale of LoRA: its product is multiplied by alpha / rank."""
-    lora_dropout: float = 0.05
-    """Share of LoRA's inputs that is set to zero in training, 0 to 1."""
-    lora_targets: Literal["all-linear"] | list[str] = "all-linear"
-    """LLM modules that get LoRA: all linear ones but the head, or a list of module names."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """Attention kernel of the LLM; "auto" is flash_attention_2 where it is installed and can run, else sdpa."""
     dtype: Literal["auto", "float32", "bfloat16"] = "float32"
@@ -75,8 +31,6 @@ class ModelSection:
     """Train all weights of the LLM (full fine-tuning) instead of LoRA."""
     train_encoders: bool = False
     """Train the encoders too. Their features can then not be kept."""
-    words_max_tokens: int = 128
-    """Tokens of a clip's spoken words that reach the LLM; what is longer is cut at its end."""
 
 
 @dataclass
@@ -93,15 +47,16 @@ class DataSection:
     """Name of the split that checkpoints are chosen on."""
     test_split: str = "test"
     """Name of the split that training never opens."""
-    questions: dict[str, float] = field(default_factory=lambda: {"description": 1.0, "labels": 1.0})
+    questions: dict[str, Annotated[float, AtLeast(0)]] = field(
+        default_factory=lambda: {"description": 1.0, "labels": 1.0})
     """Kind of question -> how often it is asked, relative to the others; a recipe's mapping replaces this."""
-    modality_dropout: float = 0.3
+    modality_dropout: Annotated[float, SHARE] = 0.3
     """Probability that a present stream is hidden in training; one always stays."""
-    text_dropout: float = 0.3
+    text_dropout: Annotated[float, SHARE] = 0.3
     """Probability that the words are hidden in training, where another stream stays."""
-    max_skip_ratio: float = 0.005
+    max_skip_ratio: Annotated[float, SHARE] = 0.005
     """Share of clips that may fail to be read before the job stops, 0 to 1."""
-    workers: int = 0
+    workers: Annotated[int, AtLeast(0)] = 0
     """Threads that read clips ahead; 0 reads one clip after the other."""
     reader: Literal["pyav", "decord"] = "pyav"
     """Library that decodes video."""
@@ -109,9 +64,9 @@ class DataSection:
     """Compute the features of frozen encoders once and train on them; false encodes raw clips in every step."""
     store: str | None = None
     """Folder of a feature store made by `affectgpt extract`; null makes one inside `train.output`."""
-    store_dtype: Literal["float32", "float16"] = "float32"
+    store_dtype: Literal["float32", "float16"] = "float16"
     """Number format of stored features."""
-    speed_perturbation: list[float] = field(default_factory=list)
+    speed_perturbation: list[Annotated[float, Between(0.5, 2)]] = field(default_factory=list)
     """Further speeds at which the sound of a training clip is heard, 1.1 is a tenth faster; pitch moves with it."""
     transcribe: bool = False
     """Take words from speech recognition where a row has none."""
@@ -123,58 +78,58 @@ class TrainSection:
 
     output: str = "runs/affectgpt"
     """Folder of checkpoints, logs and the trained model."""
-    epochs: float = 3.0
+    epochs: Annotated[float, Above(0)] = 3.0
     """Passes over the training split; a part of one is allowed."""
-    max_steps: int = -1
+    max_steps: Annotated[int, AtLeast(1, also=-1)] = -1
     """Optimiser steps after which training ends; -1 leaves it to `epochs`."""
     batching: Literal["packed", "grouped", "random"] = "grouped"
     """What goes through the model together: clips packed into one row without padding, a padded batch of like
     lengths, or a padded batch as it comes."""
-    batch_size: int = 16
+    batch_size: Annotated[int, COUNT] = 16
     """Clips in one forward pass on one device; 1 where `batching` is "packed"."""
-    pack_tokens: int = 0
+    pack_tokens: Annotated[int, AtLeast(0)] = 0
     """Tokens of a packed row, the forward pass of one device; 0 where nothing is packed."""
-    accumulation: int = 1
+    accumulation: Annotated[int, COUNT] = 1
     """Forward passes of each device for one optimiser step."""
-    learning_rate: float = 2e-4
+    learning_rate: Annotated[float, Above(0)] = 2e-4
     """Peak learning rate of the LLM: of LoRA, or of all its weights where they are trained."""
-    projector_learning_rate: float = 1e-3
+    projector_learning_rate: Annotated[float, Above(0)] = 1e-3
     """Peak learning rate of projectors and fusion, which start from nothing."""
-    encoder_learning_rate: float = 1e-5
+    encoder_learning_rate: Annotated[float, Above(0)] = 1e-5
     """Peak learning rate of the encoders where they are trained."""
-    learning_rates: dict[str, float] = field(default_factory=dict)
+    learning_rates: dict[str, Annotated[float, Above(0)]] = field(default_factory=dict)
     """Start of a parameter's name -> its peak learning rate, before the three above; the longest start counts."""
-    projector_warmup_steps: int = 0
+    projector_warmup_steps: Annotated[int, AtLeast(0)] = 0
     """Steps at the start in which only projectors and fusion move."""
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, AtLeast(0)] = 0.01
     """Weight decay of AdamW."""
-    warmup_ratio: float = 0.05
+    warmup_ratio: Annotated[float, SHARE] = 0.05
     """Share of all steps in which the learning rate rises from 0, 0 to 1."""
     schedule: Literal["cosine", "constant", "linear"] = "cosine"
     """Course of the learning rate after the warm-up; "cosine" and "linear" end at 0."""
-    clip_norm: float = 1.0
+    clip_norm: Annotated[float, AtLeast(0)] = 1.0
     """Largest norm of all gradients together; 0 does not clip."""
-    seed: int = 0
+    seed: Annotated[int, AtLeast(0)] = 0
     """Start of all random numbers."""
-    evaluate_every: int = 0
+    evaluate_every: Annotated[int, AtLeast(0)] = 0
     """Steps between two validations; 0 is after each epoch."""
-    save_every: int = 0
+    save_every: Annotated[int, AtLeast(0)] = 0
     """Steps between two checkpoints, a multiple of `evaluate_every`; 0 is after each epoch."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: Annotated[int, COUNT] = 2
     """Checkpoints that are kept; the best one is always among them."""
-    log_every: int = 10
+    log_every: Annotated[int, COUNT] = 10
     """Steps between two lines of the log."""
-    alignment_epochs: int = 0
+    alignment_epochs: Annotated[int, AtLeast(0)] = 0
     """Epochs before tuning in which projectors alone learn to point at the word embeddings of the labels."""
-    alignment_learning_rate: float = 1e-3
+    alignment_learning_rate: Annotated[float, Above(0)] = 1e-3
     """Peak learning rate of the alignment epochs."""
-    alignment_weight: float = 0.0
+    alignment_weight: Annotated[float, AtLeast(0)] = 0.0
     """Weight of the alignment loss beside the LLM's loss during tuning; 0 leaves it out."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, about a third more time."""
     engine: Literal["torch", "deepspeed"] = "torch"
     """What steps the weights; both run on any number of devices."""
-    zero_stage: int = 0
+    zero_stage: Annotated[int, Between(0, 3)] = 0
     """DeepSpeed shares out over devices: 1 the optimizer, 2 gradients too, 3 all weights too; 0 shares nothing."""
     offload_optimizer: bool = False
     """Keep the optimizer's state in the memory of the host; needs zero_stage 1 or more."""
@@ -182,13 +137,13 @@ class TrainSection:
     """Keep weights in the memory of the host; needs zero_stage 3."""
     deepspeed_config: str | None = None
     """JSON file whose keys are added to DeepSpeed's configuration, such as bucket sizes."""
-    peak_flops: float = 0.0
+    peak_flops: Annotated[float, AtLeast(0)] = 0.0
     """Operations a second that MFU is a share of; 0 takes the data sheet of a known GPU, or measures a matmul."""
     report_to: list[Literal["wandb", "trackio"]] = field(default_factory=list)
     """Trackers to report to beside the JSONL log and TensorBoard, which are always written."""
     resume: bool | Literal["auto"] = "auto"
     """Go on from the newest checkpoint: true demands one, "auto" takes one where it is, false starts anew."""
-    threads: int = 0
+    threads: Annotated[int, AtLeast(0)] = 0
     """CPU threads of each process; 0 takes all cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model is computed; "auto" takes a GPU where there is one."""
@@ -211,6 +166,6 @@ class Recipe:
 
     def validate(self) -> None:
         """Raise one ValueError that names all settings that are out of range or contradict each other."""
-        problems = rules.problems_of(self)
+        problems = typed.range_problems(self) + rules.contradictions(self)
         if problems:
             raise ValueError(f"recipe {self.name!r}: {'; '.join(problems)}")

@@ -16,6 +16,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
+from affectgpt.models import settings
+
 
 class Word(str):
     """A value as typed on the command line; the field's type decides what it means."""
@@ -51,6 +53,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
+def names(cls: type) -> set[str]:
+    """Names of a dataclass's fields."""
+    return {field.name for field in fields(cls)}
+
+
 def dotted_keys(cls: type, prefix: str = "") -> Iterator[str]:
     """Every setting of a nested dataclass as "group.name"."""
     hints = typing.get_type_hints(cls)
@@ -83,10 +90,10 @@ def build(cls: type, values: Any, where: str, prefix: str = "", root: type | Non
     if not isinstance(values, dict):
         raise ValueError(f"{where}: {prefix.rstrip('.') or 'it'} must be a mapping, got {_show(values)}")
     hints = typing.get_type_hints(cls)
-    names = {field.name for field in fields(cls)}
+    known = names(cls)
     arguments = {}
     for key, value in values.items():
-        if key not in names:
+        if key not in known:
             raise unknown_key(f"{prefix}{key}", root, where)
         if is_dataclass(hints[key]):
             arguments[key] = build(hints[key], {} if value is None else value, where, f"{prefix}{key}.", root)
@@ -138,6 +145,16 @@ def _field_hint(hint: Any, name: str) -> Any:
     return get_args(hint)[1] if get_origin(hint) is dict and name else None
 
 
+def range_problems(instance: Any, prefix: str = "") -> list[str]:
+    """One phrase for each number of a nested dataclass that is out of the range marked in its annotation."""
+    problems = []
+    for name, hint in typing.get_type_hints(type(instance), include_extras=True).items():
+        value = getattr(instance, name)
+        problems += range_problems(value, f"{prefix}{name}.") if is_dataclass(value) \
+            else settings.range_problems(value, hint, f"{prefix}{name}")
+    return problems
+
+
 def coerce(value: Any, hint: Any, where: str) -> Any:
     """`value` as the type `hint`. Raises ValueError saying what was expected and what was given.
 
@@ -146,10 +163,16 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     """
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
+        for option in options:  # a choice may be called "none"
+            if get_origin(option) is Literal and isinstance(value, str) and value in get_args(option):
+                return str(value)
         if type(None) in options and (value is None or str(value).lower() in ("none", "null", "~", "")):
             return None
         # In the order of the annotation: one that takes any text, such as a list of it, is written last.
-        for option in (option for option in options if option is not type(None)):
+        others = [option for option in options if option is not type(None)]
+        if len(others) == 1:  # whose message says more
+            return coerce(value, others[0], where)
+        for option in others:
             try:
                 return coerce(value, option, where)
             except ValueError:

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from affectgpt.data import prompts
-from affectgpt.data.clip import Clip
+from affectgpt.data.clip import Clip, spoken
 from affectgpt.models.streams import MEDIA_STREAMS
-from affectgpt.words.basic import basic_emotion
+from affectgpt.words import lexicon
+
+LEFT_OUT = ("no target", "unreadable", "nothing to show")
+"""Why a clip is not learned from: no question has an answer, its media cannot be read, it has no stream that is
+looked at."""
 
 
 class InstructionDataset:
@@ -40,16 +44,20 @@ class InstructionDataset:
         self.variants = variants or {}
         self.epoch = 0
         self.items: list[tuple[Clip, dict[str, float]]] = []
+        self.left_out: dict[str, list[Clip]] = {reason: [] for reason in LEFT_OUT}
         for clip in clips:
-            if clip.key not in inputs:
-                continue
+            streams = self.streams_of(clip) if clip.key in inputs else []
             kinds = {kind: weight for kind, weight in questions.items()
-                     if weight > 0 and prompts.answer(clip.targets, kind, self.streams_of(clip), self.style)}
+                     if weight > 0 and streams and prompts.answer(clip.targets, kind, streams, self.style)}
             if kinds:
                 self.items.append((clip, kinds))
+            else:
+                reason = "unreadable" if clip.key not in inputs else "no target" if streams else "nothing to show"
+                self.left_out[reason].append(clip)
         if not self.items:
+            counts = ", ".join(f"{len(clips)} {reason}" for reason, clips in self.left_out.items())
             raise ValueError("no clip of this split has readable media and a target that one of data.questions "
-                             "asks for")
+                             f"asks for ({counts})")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -62,7 +70,7 @@ class InstructionDataset:
         """Streams that the clip has and the model looks at, without the fused one."""
         inputs, looked_at = self._facts(clip.key), self.processor.config.streams
         streams = [stream for stream in inputs.media_streams if stream in looked_at]
-        return streams + (["text"] if inputs.words is not None and "text" in looked_at else [])
+        return streams + (["text"] if spoken(inputs.words) and "text" in looked_at else [])
 
     def draw(self, index: int) -> tuple[str, list[str]]:
         """(question kind, hidden streams) of a clip in this epoch."""
@@ -77,6 +85,9 @@ class InstructionDataset:
                   if generator.random() < (self.text_dropout if stream == "text" else self.modality_dropout)]
         if len(hidden) == len(streams):
             hidden.remove(generator.choice(hidden))
+        # What is left may be streams of which nothing is known, such as a voice where only the face has evidence.
+        while hidden and not prompts.answer(clip.targets, kind, [s for s in streams if s not in hidden], self.style):
+            hidden.remove(generator.choice(hidden))
         return kind, hidden
 
     def _generator(self, clip: Clip, purpose: str) -> random.Random:
@@ -90,7 +101,10 @@ class InstructionDataset:
     def _text(self, index: int, epoch: int) -> dict:
         clip, _ = self.items[index]
         kind, hidden = self.draw(index)
-        visible = [stream for stream in self.streams_of(clip) if stream not in hidden]
+        streams = self.streams_of(clip)
+        visible = [stream for stream in streams if stream not in hidden]
+        if "text" not in streams:  # blank words are not shown either
+            hidden = [*hidden, "text"]
         answer = prompts.answer(clip.targets, kind, visible, self.style)
         question = prompts.question_of(kind, self.style)
         return self.processor.training_text(self._facts(clip.key), question, answer, tuple(hidden))
@@ -113,11 +127,10 @@ class InstructionDataset:
 
 
 def label_space(clips: list[Clip]) -> list[str]:
-    """Basic emotions that the targets of these clips name, sorted."""
-    found = set()
-    for clip in clips:
-        found |= set(clip.targets.cues.values()) | {basic_emotion(label) for label in clip_labels(clip)}
-    return sorted(emotion for emotion in found if emotion)
+    """Words that the targets of these clips come down to (`Lexicon.meaning`), sorted; unknown labels have none."""
+    meaning = lexicon.load().meaning
+    words = {meaning(word) for clip in clips for word in (*clip.targets.cues.values(), *clip_labels(clip))}
+    return sorted(word for word in words if word)
 
 
 def clip_labels(clip: Clip) -> tuple[str, ...]:
@@ -131,7 +144,9 @@ def alignment_targets(clip: Clip, visual: str, space: list[str]) -> dict[str, li
     A stream with a cue of its own is drawn to that; otherwise all streams share the clip's labels. The fused
     stream is drawn to what sound and picture carry between them.
     """
-    cues, whole = clip.targets.cues, [basic_emotion(label) for label in clip_labels(clip)]
+    meaning = lexicon.load().meaning
+    cues = {stream: meaning(cue) for stream, cue in clip.targets.cues.items()}
+    whole = [meaning(label) for label in clip_labels(clip)]
     words = {stream: [cues[stream]] if stream in cues else whole for stream in MEDIA_STREAMS}
     if "frame" not in cues and "face" in cues:
         words["frame"] = words["face"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from affectgpt.data.clip import Targets
 from affectgpt.models.prompting import PUBLISHED_STOP
-from affectgpt.words.basic import POLARITIES, SYNONYMS, basic_emotion, polarity_of
+from affectgpt.words import lexicon
+from affectgpt.words.basic import POLARITIES
 
 QUESTIONS = {
     "description": "Describe the person's emotion with its evidence.",
@@ -60,14 +61,34 @@ def visible_emotions(targets: Targets, visible: list[str]) -> list[str]:
 
 
 def visible_labels(targets: Targets, visible: list[str]) -> list[str]:
-    """Labels that can be told from the visible streams: all labels of a clip without cues per stream."""
+    """Labels that can be told from the visible streams: all labels of a clip without cues per stream, and none where
+    no visible stream has a cue."""
     if not targets.cues:
         return list(targets.labels) or ([targets.emotion] if targets.emotion else [])
+    if not set(targets.cues) & set(visible):  # nothing is known of these streams
+        return []
     emotions = visible_emotions(targets, visible)
     if not emotions:
         return ["neutral"]
-    known = [label for label in targets.labels if basic_emotion(label) in emotions]
-    return known if {basic_emotion(label) for label in known} == set(emotions) else emotions
+    meaning = lexicon.load().meaning
+    carried = {meaning(emotion) for emotion in emotions}
+    known = [label for label in targets.labels if meaning(label) in carried]
+    if {meaning(label) for label in known} != carried:
+        return emotions
+    return list(targets.labels) if set(targets.cues) <= set(visible) else known
+
+
+def polarity(targets: Targets, visible: list[str]) -> str | None:
+    """Polarity of what can be told from the visible streams; None where nothing is known, never a guess.
+
+    The clip's own sentiment goes first, unless a stream that carries an emotion is hidden. Then what the visible
+    cues say, else the labels; of several, the polarity that more of them have, and a tie is neutral
+    (`Lexicon.polarity_of`).
+    """
+    if targets.sentiment and set(targets.cues) <= set(visible):
+        return targets.sentiment
+    shown = visible_emotions(targets, visible) if targets.cues else []
+    return lexicon.load().polarity_of(shown or visible_labels(targets, visible))
 
 
 def conflict_sentence(targets: Targets, visible: list[str]) -> str | None:
@@ -86,27 +107,26 @@ def _verb(stream: str) -> str:
 
 def answer(targets: Targets, kind: str, visible: list[str], style: str = "chat") -> str | None:
     """The answer to learn for a clip of which only `visible` streams are shown; None where nothing is known."""
-    labels = visible_labels(targets, visible)
+    labels, reading = visible_labels(targets, visible), polarity(targets, visible)
     if style == "published":
         if kind == "labels" and labels:
             return f"The character's emotional state is {', '.join(labels)}."
-        if kind == "sentiment" and targets.sentiment:
-            return f"The character's sentiment state is {targets.sentiment}."
+        if kind == "sentiment" and reading:
+            return f"The character's sentiment state is {reading}."
         if kind == "valence" and targets.valence is not None:
             return f"The valence score is {targets.valence:.2f}."
         return description(targets, visible) if kind == "description" else None
     if kind == "valence":  # known of the whole clip alone, whatever is visible
         return None if targets.valence is None else f"Valence: {targets.valence:.2f}."
-    if not labels:
-        return f"Polarity: {targets.sentiment}." if kind == "sentiment" and targets.sentiment else None
-    polarity = targets.sentiment if not targets.cues and targets.sentiment else polarity_of(labels)
+    ending = [f"Polarity: {reading}."] if reading else []
     if kind == "sentiment":
-        return f"Polarity: {polarity}."
-    summary = f"Emotions: {', '.join(labels)}. Polarity: {polarity}."
+        return " ".join(ending) or None
+    if labels:
+        ending = [f"Emotions: {', '.join(labels)}.", *ending]
     if kind == "labels":
-        return summary
+        return " ".join(ending) if labels else None
     text = description(targets, visible)
-    return f"{text} {summary}" if text else None
+    return " ".join([text, *ending]) if text else None
 
 
 def description(targets: Targets, visible: list[str]) -> str | None:
@@ -128,11 +148,11 @@ def description(targets: Targets, visible: list[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said: its description, its labels in lower case, its polarity."""
+    """What a model said: its description, its labels in lower case, its polarity; None where nothing is known of it."""
 
     description: str
     labels: tuple[str, ...]
-    polarity: str
+    polarity: str | None
 
     @property
     def names_conflict(self) -> bool:
@@ -142,30 +162,32 @@ class Answer:
 
 _LABELS = re.compile(r"(?:Emotions:|emotional state is)\s*([^.\n]*)", re.IGNORECASE)
 _POLARITY = re.compile(r"(?:Polarity:|sentiment state is)\s*(\w+)", re.IGNORECASE)
-_WORDS = re.compile(r"\b(" + "|".join(sorted((word for words in SYNONYMS.values() for word in words), key=len,
-                                             reverse=True)) + r")\b", re.IGNORECASE)
 
 
 def parse_answer(text: str) -> Answer:
     """Split a model's text into description, labels and polarity.
 
-    A text without a list of labels is searched for the words of `words.basic.SYNONYMS`; a missing polarity is the
-    polarity of the labels.
+    A text without a list of labels is searched for the words of the lexicon; a missing polarity is that of the labels,
+    as far as the lexicon knows them.
     """
     text = text.split(PUBLISHED_STOP)[0].strip()
     found = _LABELS.search(text)
     if found:
         labels = [label.strip().lower() for label in re.split(r",| and ", found.group(1))]
     else:
-        labels = [word.lower() for word in _WORDS.findall(text)]
+        words = lexicon.load().states_in(_POLARITY.sub("", text))
+        labels = [word for word in words if word not in ("positive", "negative")]  # say how good, not what
     labels = tuple(dict.fromkeys(label for label in labels if label))
     said = _POLARITY.search(text)
-    polarity = said.group(1).lower() if said and said.group(1).lower() in POLARITIES else polarity_of(labels)
+    if said and said.group(1).lower() in POLARITIES:
+        reading = said.group(1).lower()
+    else:
+        reading = lexicon.load().polarity_of(labels)
     start = min((match.start() for match in (_LABELS.search(text), _POLARITY.search(text))
                  if match and match.group(0)[0].isupper()), default=len(text))
-    return Answer(text[:start].strip() or text, labels, polarity)
+    return Answer(text[:start].strip() or text, labels, reading)
 
 
 def first_basic(labels: tuple[str, ...] | list[str]) -> str | None:
     """Basic emotion of the first label that has one; the single-label prediction of an answer."""
-    return next((basic for basic in map(basic_emotion, labels) if basic), None)
+    return next((basic for basic in map(lexicon.load().basic_emotion, labels) if basic), None)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from affectgpt import media
-from affectgpt.data.clip import Clip
+from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.inputs import Inputs
 
 
@@ -49,7 +49,7 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
         inputs.seconds["sound"] = time.perf_counter() - started
         if recognise:
             started = time.perf_counter()
-            inputs.words = media.transcribe(waveform) or None
+            inputs.words = spoken(media.transcribe(waveform))
             inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
             inputs.seconds["speech recognition"] = time.perf_counter() - started
     if wanted & {"face", "frame"}:

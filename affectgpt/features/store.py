@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from affectgpt.data import reading
-from affectgpt.data.clip import Clip
+from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.inputs import Inputs
 from affectgpt.features.key import changed_file, check_settings, store_settings
 from affectgpt.features.shards import Index, Row, read_index
@@ -42,7 +42,7 @@ class Facts:
 
     @property
     def media_streams(self) -> list[str]:
-        return list(self.positions)
+        return [stream for stream, count in self.positions.items() if count]
 
 
 class StoredClips(Mapping):
@@ -103,7 +103,7 @@ class StoredClips(Mapping):
         if not self._with_words:
             return None
         given = self.clips[key].words
-        return self._rows[key].words if given is None and self._transcribe else given
+        return spoken(self._rows[key].words if given is None and self._transcribe else given)
 
 
 class FeatureStore(StoredClips):

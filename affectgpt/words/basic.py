@@ -1,6 +1,6 @@
-"""Label spaces: the one owner of every emotion word list, and of what each word means.
+"""Basic emotions: the closed sets of some corpora, and the vocabulary that the starter corpus is written in.
 
-Pure Python: importing this module costs nothing and needs nothing.
+What any other label means is asked of `words.lexicon`. Pure Python: importing this module costs and needs nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BASIC_OF = {word: basic for basic, words in SYNONYMS.items() for word in words}
 
 
 def basic_emotion(word: str) -> str | None:
-    """The basic word of an open-vocabulary label, or None where the list does not know it.
+    """The basic word of one of these synonyms, or None for any other word (`Lexicon.basic_emotion` knows more).
 
     >>> basic_emotion("Furious")
     'angry'
@@ -50,7 +50,7 @@ def basic_emotion(word: str) -> str | None:
 
 
 def polarity_of(emotions: list[str] | tuple[str, ...]) -> str:
-    """Polarity of a set of labels: the one that more of them have; a tie is neutral."""
+    """Polarity of words of the starter corpus: the one that more of them have; a tie is neutral."""
     known = [POLARITY[basic] for basic in map(basic_emotion, emotions) if basic]
     positive, negative = known.count("positive"), known.count("negative")
     if positive == negative:

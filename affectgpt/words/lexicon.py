@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from affectgpt.words.basic import POLARITIES
+from affectgpt.words.basic import POLARITIES, SYNONYMS
 from affectgpt.words.forms import WordForms, normalise, stem
 
 WHEELS = ("wheel1", "wheel2", "wheel3", "wheel4", "wheel5")
@@ -65,6 +66,7 @@ class Lexicon:
         self.families: dict[str, Family] = {}
         self._surface: dict[str, str] = {}
         self._searched: set[str] = set()
+        self._written: dict[str, str] = {}
         # Normalised word or phrase -> family; None for words that are no states on purpose.
         self._listed: dict[str, str | None] = dict.fromkeys(map(normalise, table["out_of_vocabulary"]))
         for entry in table["families"]:
@@ -77,9 +79,12 @@ class Lexicon:
         self._longest = max(len(word.split()) for word in self._listed)
         excepted = {(row["wheel"], normalise(row["word"])) for row in table["wheel_exceptions"]}
         self._places = {wheel: self._wheel_places(wheel, excepted) for wheel in WHEELS}
+        self._basic = {family: basic for basic, synonyms in SYNONYMS.items() for word in synonyms
+                       if (family := self._listed.get(normalise(word)))}
         # Caches of this table, so that two tables never answer for each other.
         self._find = lru_cache(maxsize=1 << 17)(self._find)
         self.root = lru_cache(maxsize=1 << 18)(self.root)
+        self.polarity = lru_cache(maxsize=1 << 17)(self.polarity)
 
     def _add(self, entry: dict) -> None:
         name = entry["name"]
@@ -99,6 +104,7 @@ class Lexicon:
                 if kind == "words":
                     self._surface[word] = name
                     self._searched.add(key)
+                    self._written[key] = word
         roots = {wheel: dict(zip(LEVELS, place, strict=True)) for wheel, place in entry["roots"].items()}
         self.families[name] = Family(name, entry["polarity"], roots, tuple(entry["words"]), entry.get("opposite"))
 
@@ -140,9 +146,71 @@ class Lexicon:
         return match.family if match else None
 
     def polarity(self, label: str) -> str | None:
-        """"positive", "neutral" or "negative"; None where the label is unknown."""
+        """"positive", "neutral" or "negative"; None where the label is unknown.
+
+        A state that is neutral by itself takes the polarity of the word before it.
+
+        >>> load().polarity("surprised"), load().polarity("fearfully surprised"), load().polarity("happy surprise")
+        ('neutral', 'negative', 'positive')
+        """
         family = self.family(label)
-        return self.families[family].polarity if family else None
+        if family is None:
+            return None
+        polarity = self.families[family].polarity
+        return self._shade(label) or polarity if polarity == NEUTRAL else polarity
+
+    def _shade(self, label: str) -> str | None:
+        """The one polarity that other words of a compound label have; None for a denied, listed or single word."""
+        tokens = self._without_frames(normalise(label).split())
+        cut = next((i for i, token in enumerate(tokens) if token in self._grammar["head_ends"]), len(tokens))
+        denied = {*self._grammar["negations"], *self._grammar["leading_negations"]} & set(tokens)
+        if len(tokens) < 2 or denied or " ".join(tokens) in self._listed:
+            return None
+        found = {self.families[match.family].polarity for _, match in self._known(tokens[:cut])} - {NEUTRAL}
+        return found.pop() if len(found) == 1 else None
+
+    def polarity_of(self, labels: Iterable[str]) -> str | None:
+        """Polarity of a set of labels: the one that more of them have; a tie is neutral, None where no label is known.
+
+        >>> load().polarity_of(["frustrated", "helpless", "hopeful"]), load().polarity_of(["happy", "sad"])
+        ('negative', 'neutral')
+        """
+        known = [polarity for polarity in map(self.polarity, labels) if polarity]
+        if not known:
+            return None
+        difference = known.count("positive") - known.count("negative")
+        return "positive" if difference > 0 else "negative" if difference < 0 else NEUTRAL
+
+    def basic_emotion(self, label: str) -> str | None:
+        """The basic word (`words.basic.SYNONYMS`) whose synonyms share the label's family; None where there is none.
+
+        >>> load().basic_emotion("Joy"), load().basic_emotion("frustration"), load().basic_emotion("proud")
+        ('happy', 'angry', None)
+        """
+        family = self.family(label)
+        return self._basic.get(family) if family else None
+
+    def meaning(self, label: str) -> str | None:
+        """One word for all labels that mean the same: the basic word, else the family; None where unknown."""
+        family = self.family(label)
+        return self._basic.get(family, family) if family else None
+
+    def states_in(self, text: str) -> list[str]:
+        """Listed words and phrases that stand in a text, as the table writes them, in their order.
+
+        Words for labels only ("low", "open") are not searched for, and denials are not looked at: `extractors.rules`
+        reads descriptions with care.
+        """
+        tokens, found, start = normalise(text).split(), [], 0
+        while start < len(tokens):
+            for size in range(min(self._longest, len(tokens) - start), 0, -1):
+                word = self._written.get(" ".join(tokens[start:start + size]))
+                if word is not None:
+                    found.append(word)
+                    start += size - 1
+                    break
+            start += 1
+        return found
 
     def root(self, label: str, wheel: str, level: str = "level1") -> str | None:
         """Where a label lies on a wheel: its root (level1), or the word between root and rim (level2).
@@ -177,13 +245,20 @@ class Lexicon:
         tokens = normalise(_LISTING.sub(" and ", label)).split()
         if not tokens or len(tokens) > LONGEST_LABEL:
             return None
+        tokens = self._without_frames(tokens)
+        if " ".join(tokens) in self._listed:
+            return self._match(" ".join(tokens))
+        denied, match = self._denied(tokens)
+        return match if denied else self._state(tokens)
+
+    def _without_frames(self, tokens: list[str]) -> list[str]:
+        """Tokens after the words that change no state ("a bit of"), up to what is listed."""
         while " ".join(tokens) not in self._listed:
             frame = next((frame for frame in self._frames if tokens[: len(frame)] == frame), None)
             if frame is None or len(frame) == len(tokens):
-                denied, match = self._denied(tokens)
-                return match if denied else self._state(tokens)
+                break
             tokens = tokens[len(frame):]
-        return self._match(" ".join(tokens))
+        return tokens
 
     def _state(self, tokens: list[str]) -> _Match | None:
         """Match of tokens that deny nothing."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from affectgpt import media
-from affectgpt.data.clip import Clip
+from affectgpt.data.clip import Clip, spoken
 from affectgpt.models.streams import MEDIA_STREAMS
 
 MAX_SIDE = 768
@@ -44,7 +44,8 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
     Raises:
         MediaError: a file that cannot be read.
     """
-    inputs = RivalInputs(words=clip.words if "text" in needed else None, visual="face" if "face" in needed else "frame")
+    inputs = RivalInputs(words=spoken(clip.words) if "text" in needed else None,
+                         visual="face" if "face" in needed else "frame")
     if not needed & set(MEDIA_STREAMS):
         return inputs
     info = media.probe(clip.media) if clip.media is not None else None
