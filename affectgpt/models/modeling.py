@@ -272,8 +272,14 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`."""
         embeds = self.embed(input_ids, audio=audio, audio_mask=audio_mask, audio_lengths=audio_lengths, face=face,
                             face_mask=face_mask, frame=frame, frame_mask=frame_mask)
-        with self._mixed_precision(embeds):
-            return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+        # The last states of a batch lie apart in memory; on a CPU, torch would copy the head's matrix for each row.
+        hook = self.language_model.get_output_embeddings().register_forward_pre_hook(
+            lambda head, inputs: (inputs[0].contiguous(), *inputs[1:]))
+        try:
+            with self._mixed_precision(embeds):
+                return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+        finally:
+            hook.remove()
 
     def _mixed_precision(self, embeds: Tensor):
         """What is trained is float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""
