@@ -57,3 +57,43 @@ def test_the_head_gets_states_that_lie_together(default, clips):  # noqa: F811
     finally:
         del head.forward
     assert seen == [True] * 3 and not head._forward_pre_hooks
+
+
+@pytest.mark.parametrize("inherited", [
+    {"repetition_penalty": 1.5}, {"no_repeat_ngram_size": 1}, {"suppress_tokens": list(range(0, 400, 2))},
+    {"bad_words_ids": [[number] for number in range(1, 400, 2)]}, {"forced_eos_token_id": 7}, {"min_length": 400},
+    {"do_sample": True, "temperature": 9.0, "top_p": 0.9, "top_k": 50}, {"num_beams": 3}, {"min_new_tokens": 5},
+    {"begin_suppress_tokens": list(range(400))[::3]}, {"stop_strings": ["a", "e"]}, {"max_length": 3},
+    {"exponential_decay_length_penalty": [1, 2.0]}, {"repetition_penalty": 1.05, "temperature": 0.7, "top_p": 0.8},
+])
+def test_what_the_llm_asks_for_changes_no_greedy_answer(parts, tmp_path, default, inherited):  # noqa: F811
+    """Its generation_config.json holds penalties and sampling for chatting."""
+    import json
+    import shutil
+
+    from affectgpt import loading
+
+    model, processor = default
+    folder = tmp_path / "llm"
+    shutil.copytree(parts["qwen2"], folder)
+    (folder / "generation_config.json").write_text(json.dumps(inherited))
+    other = loading.load_language_model(str(folder), torch.float32)
+    samples = [processor.inference_sample(inputs, QUESTION) for inputs in tiny.mixture(processor)[:3]]
+    batch = processor.collate(samples, side="left")
+    before = model.generate(**batch, **processor.generation_options(12))
+    own = model.language_model.generation_config
+    try:
+        model.language_model.generation_config = other.generation_config
+        after = model.generate(**batch, **processor.generation_options(12))
+    finally:
+        model.language_model.generation_config = own
+    assert torch.equal(before, after)
+
+
+def test_a_model_folder_says_how_it_decodes(default, tmp_path):  # noqa: F811
+    import json
+
+    _, processor = default
+    processor.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "generation_config.json").read_text())
+    assert written["repetition_penalty"] == 1.0 and written["do_sample"] is False and written["eos_token_id"] == [END]

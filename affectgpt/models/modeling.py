@@ -22,6 +22,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
+from affectgpt.models.greedy import greedy_config
 from affectgpt.models.head import LogitRule, check_logits
 from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.lora import merge_lora, with_lora
@@ -290,7 +291,11 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     @torch.no_grad()
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, audio=None, audio_mask=None,
                  audio_lengths=None, face=None, face_mask=None, frame=None, frame_mask=None, **kwargs) -> Tensor:
-        """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`."""
+        """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`.
+
+        Greedy, but for what the arguments ask: what the LLM's own folder says of generation does not count.
+        """
+        self.language_model.generation_config = greedy_config()
         embeds = self.embed(input_ids, audio=audio, audio_mask=audio_mask, audio_lengths=audio_lengths, face=face,
                             face_mask=face_mask, frame=frame, frame_mask=frame_mask)
         # The last states of a batch lie apart in memory; on a CPU, torch would copy the head's matrix for each row.

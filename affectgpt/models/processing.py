@@ -14,6 +14,7 @@ from affectgpt.models import chat_template, prompting
 from affectgpt.models.collate import collate
 from affectgpt.models.configuration import PLACEHOLDERS, PUBLISHED_PLACEHOLDER_ORDER, AffectGPTConfig
 from affectgpt.models.control_tokens import ControlTokens
+from affectgpt.models.greedy import NEUTRAL, greedy_config
 from affectgpt.models.llm_checks import context_length
 from affectgpt.models.prompting import Outside, Piece, Stream, Text
 from affectgpt.models.windows import cut_windows
@@ -219,14 +220,17 @@ class AffectGPTProcessor(ProcessorMixin):
         if self.config.prompt_style == "published":
             ends.add(self.end_id)
             options = {"stop_strings": [prompting.PUBLISHED_STOP], "tokenizer": self.tokenizer}
-        return {"max_new_tokens": max_new_tokens, "do_sample": False, "pad_token_id": self.pad_id,
+        return {**NEUTRAL, "max_new_tokens": max_new_tokens, "pad_token_id": self.pad_id,
                 "eos_token_id": sorted(ends), **options}
 
     # ------------------------------------------------------------------ folders
 
     def save_pretrained(self, save_directory, **kwargs) -> None:
-        """Write the tokenizer; the rest of a processor is the model's config.json."""
+        """Write the tokenizer and a generation_config.json; the rest of a processor is the model's config.json."""
         self.tokenizer.save_pretrained(save_directory)
+        options = self.generation_options()
+        greedy_config(pad_token_id=options["pad_token_id"], eos_token_id=options["eos_token_id"]).save_pretrained(
+            save_directory)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> AffectGPTProcessor:
