@@ -18,8 +18,15 @@ from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 
 def from_parts(config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa",
                quantization: str = "none") -> AffectGPTForConditionalGeneration:
-    """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA."""
-    return with_parts(describe_parts(config), dtype, attention, quantization)
+    """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA.
+
+    Raises:
+        ValueError: an LLM whose logits are not computed as it does itself (`models.head.check_logits`).
+    """
+    model = with_parts(describe_parts(config), dtype, attention, quantization)
+    if quantization == "none":  # 4-bit kernels may need a GPU, which the model is not on yet
+        model.check_logits()
+    return model
 
 
 def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sdpa",

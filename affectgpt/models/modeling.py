@@ -22,6 +22,9 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
+from affectgpt.models.greedy import greedy_config
+from affectgpt.models.head import LogitRule, check_logits
+from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.lora import merge_lora, with_lora
 from affectgpt.models.loss import labelled_loss
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
@@ -41,6 +44,15 @@ class AffectGPTOutput(CausalLMOutputWithPast):
     token_losses: Tensor | None = None
     token_clips: Tensor | None = None
     stream_tokens: dict[str, tuple[Tensor, Tensor]] | None = None
+
+
+@torch.no_grad()
+def word_size(embedding: nn.Module, rows: int = 8192) -> Tensor:
+    """Root mean square of word embeddings as the LLM sees them: some families scale what their table holds."""
+    count, device = embedding.num_embeddings, embedding.weight.device
+    total = sum(embedding(torch.arange(start, min(start + rows, count), device=device)).float().pow(2).sum()
+                for start in range(0, count, rows))
+    return (total / embedding.weight.numel()).sqrt()
 
 
 class AffectGPTForConditionalGeneration(PreTrainedModel):
@@ -64,11 +76,13 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         if language_model is None:
             language_model = AutoModelForCausalLM.from_config(config.text_config)
         if config.lora_rank:
+            check_lora_targets(language_model, config.lora_targets)
             language_model = with_lora(language_model, config)
         self.language_model = language_model
         self.lora_merged = False
         self.autocast_dtype: torch.dtype | None = None  # set where the whole LLM is trained, in float32
-        width = config.text_config.hidden_size
+        self.logit_rule = LogitRule.of(config.text_config)
+        width = config.text_config.get_text_config().hidden_size
         self.audio_encoder = self.visual_encoder = self.fusion = None
         self.norms, self.projectors = nn.ModuleDict(), nn.ModuleDict()
         kind = PROJECTORS[config.projector]
@@ -94,9 +108,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         self.token_norms = nn.ModuleDict()
         if config.token_norm:
             self.token_norms.update({stream: TokenNorm() for stream in config.media_streams})
-            size = language_model.get_input_embeddings().weight.detach().float().pow(2).mean().sqrt()
             for norm in self.token_norms.values():
-                norm.size.copy_(size)
+                norm.size.copy_(word_size(language_model.get_input_embeddings()))
 
     def _width(self, stream: str) -> int:
         encoder = self.audio_encoder if stream == "audio" else self.visual_encoder
@@ -229,22 +242,31 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         embeds = self.embed(input_ids, clip_ids, tokens)
         if return_logits is None:
             return_logits = labels is None
-        decoder = self.language_model.get_decoder()
         with self._mixed_precision(embeds):
-            hidden = decoder(inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids,
-                             use_cache=False).last_hidden_state
+            hidden = self._hidden(embeds, attention_mask, position_ids)
             head = self.language_model.get_output_embeddings()
-            if self.autocast_dtype is None:
-                hidden = hidden.to(head.weight.dtype)
             loss = token_losses = token_clips = None
             if labels is not None:
-                token_losses, where = labelled_loss(head, hidden, labels)
+                token_losses, where = labelled_loss(head, hidden, labels, rule=self.logit_rule)
                 token_clips = (where // labels.shape[1]) if clip_ids is None else clip_ids.flatten()[where]
                 total = num_items_in_batch if num_items_in_batch is not None else max(1, len(where))
                 loss = token_losses.sum() / total
-            logits = head(hidden) if return_logits else None
+            logits = self.logit_rule.apply(head(hidden)) if return_logits else None
         return AffectGPTOutput(loss=loss, logits=logits, stream_tokens=tokens, token_clips=token_clips,
                                token_losses=token_losses.detach() if token_losses is not None else None)
+
+    def _hidden(self, embeds: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None) -> Tensor:
+        """The LLM's last hidden states [B, S, H], as its head takes them."""
+        hidden = self.language_model.get_decoder()(inputs_embeds=embeds, attention_mask=attention_mask,
+                                                   position_ids=position_ids, use_cache=False).last_hidden_state
+        if self.autocast_dtype is None:
+            hidden = hidden.to(self.language_model.get_output_embeddings().weight.dtype)
+        return hidden
+
+    def check_logits(self) -> None:
+        """Raise ValueError where the LLM's own forward pass gives other logits than this model's."""
+        check_logits(self.language_model, self.config.llm, lambda embeds: self.logit_rule.apply(
+            self.language_model.get_output_embeddings()(self._hidden(embeds))))
 
     def _for_training(self, streams: dict, clips: int) -> dict:
         """Streams, with an empty one for each that no clip of the batch has.
@@ -269,11 +291,21 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     @torch.no_grad()
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, audio=None, audio_mask=None,
                  audio_lengths=None, face=None, face_mask=None, frame=None, frame_mask=None, **kwargs) -> Tensor:
-        """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`."""
+        """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`.
+
+        Greedy, but for what the arguments ask: what the LLM's own folder says of generation does not count.
+        """
+        self.language_model.generation_config = greedy_config()
         embeds = self.embed(input_ids, audio=audio, audio_mask=audio_mask, audio_lengths=audio_lengths, face=face,
                             face_mask=face_mask, frame=frame, frame_mask=frame_mask)
-        with self._mixed_precision(embeds):
-            return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+        # The last states of a batch lie apart in memory; on a CPU, torch would copy the head's matrix for each row.
+        hook = self.language_model.get_output_embeddings().register_forward_pre_hook(
+            lambda head, inputs: (inputs[0].contiguous(), *inputs[1:]))
+        try:
+            with self._mixed_precision(embeds):
+                return self.language_model.generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+        finally:
+            hook.remove()
 
     def _mixed_precision(self, embeds: Tensor):
         """What is trained is float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""

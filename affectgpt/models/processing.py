@@ -10,14 +10,17 @@ from torch import Tensor
 from transformers import AutoProcessor, AutoTokenizer
 from transformers.processing_utils import ProcessorMixin
 
-from affectgpt.models import prompting
+from affectgpt.models import chat_template, prompting
 from affectgpt.models.collate import collate
 from affectgpt.models.configuration import PLACEHOLDERS, PUBLISHED_PLACEHOLDER_ORDER, AffectGPTConfig
 from affectgpt.models.control_tokens import ControlTokens
+from affectgpt.models.greedy import NEUTRAL, greedy_config
+from affectgpt.models.llm_checks import context_length
 from affectgpt.models.prompting import Outside, Piece, Stream, Text
 from affectgpt.models.windows import cut_windows
 
-_HOLE = "\u2063{}\u2063"  # stands for outside text while a chat template is rendered
+KEPT_PROMPTS = 256
+"""Prompts whose fixed ids are kept; a run has a few for each choice of streams."""
 
 
 class AffectGPTProcessor(ProcessorMixin):
@@ -26,6 +29,10 @@ class AffectGPTProcessor(ProcessorMixin):
     Args:
         tokenizer: the LLM's tokenizer; the placeholder tokens are added to it if they are missing.
         config: the model's configuration; `placeholder_ids` is filled in.
+    Attributes:
+        context: tokens that the LLM can read at once; None where it has no bound.
+    Raises:
+        ValueError: a tokenizer that cannot ask: without a chat template (that can be used), without an end token.
     """
 
     attributes = ["tokenizer"]
@@ -49,6 +56,13 @@ class AffectGPTProcessor(ProcessorMixin):
             self.end_id = self.controls.get("<|im_end|>", tokenizer.eos_token_id)
             self.begin_id = self.controls.get("<|im_start|>", tokenizer.bos_token_id)
             self.pad_id = self.end_id
+        name = self.config.llm or tokenizer.name_or_path or "(no name)"
+        if tokenizer.eos_token_id is None:
+            raise ValueError(f"model.llm={name}: its tokenizer has no end-of-text token, so an answer could not end: "
+                             "set eos_token in its tokenizer_config.json")
+        self.context = context_length(self.config.text_config)
+        self._around = self._chat_ids(name) if self.config.prompt_style == "chat" else ([], "", "", [])
+        self._prompts: dict[tuple, tuple[list[int], str, str, list[int]]] = {}
 
     def windows(self, waveform: np.ndarray) -> tuple[Tensor, Tensor]:
         """16 kHz samples [N] -> windows [T, 1, L] and their lengths [T], as `models.windows.cut_windows`."""
@@ -66,34 +80,88 @@ class AffectGPTProcessor(ProcessorMixin):
 
     def prompt_ids(self, streams: list[str], words: str | None, question: str) -> list[int]:
         """Token ids of the prompt up to where the answer starts."""
-        if words is not None:
-            words = self._shorten(words)
-        if self.config.prompt_style == "published":
-            return self._encode(prompting.published_pieces(streams, words, question))
-        return self._encode(self._chat(prompting.chat_pieces(streams, words, question)))
+        first, before, after, last = self._fixed(tuple(streams), words is not None, question)
+        if words is None:
+            return [*first, *last]
+        return [*first, *self.control_tokens.plain(before + self._shorten(words) + after), *last]
 
     def answer_ids(self, answer: str) -> list[int]:
         """Token ids of an answer with its end."""
         if self.config.prompt_style == "published":
-            return self._encode([Outside(answer + prompting.PUBLISHED_STOP)]) + [self.end_id]
-        return self._encode([Outside(answer)]) + [self.tokenizer.eos_token_id]
+            return self.control_tokens.plain(answer + prompting.PUBLISHED_STOP) + [self.end_id]
+        return self.control_tokens.plain(answer) + [self.tokenizer.eos_token_id]
+
+    def words_cut(self, words: str) -> tuple[int, int] | None:
+        """(tokens that are kept, tokens that there are) of words that are too long; None where all are kept."""
+        limit = self.config.words_max_tokens
+        if len(words) < limit and words.isascii():  # a token is at least a letter
+            return None
+        total = len(self.control_tokens.encode(words))
+        return (limit, total) if total > limit else None
+
+    def too_long(self, inputs, question: str, answer: str, hidden: tuple[str, ...] = ()) -> int | None:
+        """Tokens of a training sample that is longer than the LLM's context; None for one that is not.
+
+        inputs: as for `training_text`. Most samples are judged by their letters, without a tokenizer.
+        """
+        if self.context is None:
+            return None
+        words = None if "text" in hidden else inputs.words
+        first, before, after, last = self._fixed(tuple(self.prompt_streams(inputs, hidden)), words is not None, question)
+        text = before + (words or "") + after + answer
+        # A letter of ASCII is one token at most, any other byte a few (normalisation can make more of it).
+        most = len(first) + len(last) + (len(text) if text.isascii() else 4 * len(text.encode("utf-8", "replace"))) + 16
+        if most <= self.context:
+            return None
+        length = len(self.training_text(inputs, question, answer, hidden)["input_ids"])
+        return length if length > self.context else None
 
     def _shorten(self, words: str) -> str:
-        ids = self.tokenizer(words, add_special_tokens=False, split_special_tokens=True).input_ids
         limit = self.config.words_max_tokens
+        if len(words) < limit and words.isascii():
+            return words
+        ids = self.control_tokens.encode(words)
         return words if len(ids) <= limit else self.tokenizer.decode(ids[:limit])
 
-    def _chat(self, pieces: list[Piece]) -> list[Piece | int]:
-        """Wrap the user's message in the LLM's chat template; its control tokens become ids, all else stays text."""
-        messages = [{"role": "system", "content": prompting.SYSTEM_MESSAGE},
-                    {"role": "user", "content": _HOLE.format("message")}]
-        rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        before, after = rendered.split(_HOLE.format("message"))
-        wrapped: list[Piece | int] = []
-        for part, inner in ((before, pieces), (after, [])):
-            wrapped += [self.controls.get(text, Text(text)) for text in self.control_tokens.split(part)]
-            wrapped += inner
-        return wrapped
+    def _chat_ids(self, name: str) -> tuple[list[int], str, str, list[int]]:
+        """The LLM's chat template around a user's message: ids, text that touches the message before and after it, ids.
+
+        Its control tokens become ids, all else stays text.
+        """
+        sides = []
+        for text in chat_template.render(self.tokenizer, prompting.SYSTEM_MESSAGE, name):
+            sides.append([self.controls.get(part, Text(part)) for part in self.control_tokens.split(text)])
+        before, after = sides
+        touching = before.pop().text if before and isinstance(before[-1], Text) else ""
+        following = after.pop(0).text if after and isinstance(after[0], Text) else ""
+        return self._encode(before), touching, following, self._encode(after)
+
+    def _fixed(self, streams: tuple[str, ...], has_words: bool, question: str) -> tuple[list[int], str, str, list[int]]:
+        """What stays the same of the prompts of these streams and this question, made once.
+
+        Returns:
+            ids, the text that joins the words on their left and on their right, ids. Text is cut into tokens as
+            a whole between two ids; without words that is done, and both texts are empty.
+        """
+        key = (streams, has_words, question)
+        if key not in self._prompts:
+            if len(self._prompts) >= KEPT_PROMPTS:
+                self._prompts.clear()
+            self._prompts[key] = self._make_fixed(list(streams), has_words, question)
+        return self._prompts[key]
+
+    def _make_fixed(self, streams: list[str], has_words: bool, question: str) -> tuple[list[int], str, str, list[int]]:
+        pieces_of = prompting.published_pieces if self.config.prompt_style == "published" else prompting.chat_pieces
+        pieces = pieces_of(streams, "" if has_words else None, question)
+        first, touching, following, last = self._around
+        pieces = [Text(touching), *pieces, Text(following)]
+        if not has_words:
+            return [*first, *self._encode(pieces)], "", "", last
+        words = next(place for place, piece in enumerate(pieces) if isinstance(piece, Outside))
+        start = max((place + 1 for place in range(words) if isinstance(pieces[place], Stream)), default=0)
+        before = "".join(piece.text for piece in pieces[start:words])
+        after = "".join(piece.text for piece in pieces[words + 1 :])  # no stream comes after the words
+        return [*first, *self._encode(pieces[:start])], before, after, last
 
     def _encode(self, pieces: list[Piece | int]) -> list[int]:
         """Pieces -> ids. Neighbouring texts are joined first, so that words merge as in one string."""
@@ -152,14 +220,17 @@ class AffectGPTProcessor(ProcessorMixin):
         if self.config.prompt_style == "published":
             ends.add(self.end_id)
             options = {"stop_strings": [prompting.PUBLISHED_STOP], "tokenizer": self.tokenizer}
-        return {"max_new_tokens": max_new_tokens, "do_sample": False, "pad_token_id": self.pad_id,
+        return {**NEUTRAL, "max_new_tokens": max_new_tokens, "pad_token_id": self.pad_id,
                 "eos_token_id": sorted(ends), **options}
 
     # ------------------------------------------------------------------ folders
 
     def save_pretrained(self, save_directory, **kwargs) -> None:
-        """Write the tokenizer; the rest of a processor is the model's config.json."""
+        """Write the tokenizer and a generation_config.json; the rest of a processor is the model's config.json."""
         self.tokenizer.save_pretrained(save_directory)
+        options = self.generation_options()
+        greedy_config(pad_token_id=options["pad_token_id"], eos_token_id=options["eos_token_id"]).save_pretrained(
+            save_directory)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> AffectGPTProcessor:
