@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from affectgpt.errors import describe_error
 
 DEVICES = ("auto", "cpu", "cuda")
 _PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "DS_ACCELERATOR")
@@ -60,6 +63,25 @@ class World:
             raise ValueError("; ".join(report if self.size == 1 else f"rank {rank}: {report}"
                                        for rank, report in failed))
         return True
+
+    def from_main(self, function: Callable[[], Any]) -> Any:
+        """What `function` gives on rank 0, which alone calls it; every rank gets it. It is pickled: keep it small.
+
+        Raises:
+            ValueError: on every rank, where it raised ValueError or OSError.
+        """
+        value = failure = None
+        if self.is_main:
+            try:
+                value = function()
+            except (ValueError, OSError) as error:
+                failure = error
+        value, problem = self.gather((value, describe_error(failure) if failure else None))[0]
+        if failure is not None:
+            raise failure
+        if problem is not None:
+            raise ValueError(f"rank 0: {problem}")
+        return value
 
     def share_weights(self, model) -> None:
         """Give every rank the trained weights and the buffers of rank 0."""
