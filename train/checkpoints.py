@@ -35,7 +35,8 @@ OF_THE_RUN = (OPTIMIZER_NAME, "state.json", SUMS_NAME, DONE_MARK)
 FREE = {
     "train": ("output", "epochs", "max_steps", "resume", "threads", "device", "keep_checkpoints", "log_every", "accumulation",
               "engine", "zero_stage", "offload_optimizer", "offload_parameters", "deepspeed_config", "peak_flops",
-              "report_to", "gradient_checkpointing", "evaluate_every", "save_every"),
+              "report_to", "gradient_checkpointing", "evaluate_every", "save_every",
+              "timeout_minutes"),
     "data": ("workers", "store"),
     "model": ("attention",),
 }

@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
                         help="settings to change, for example train.epochs=3")
     parser.add_argument("--dry-run", action="store_true", help="open the first clips, show sizes and parts, and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    # DeepSpeed's launcher gives it; the place of a rank is read from the environment, which it sets as well.
+    parser.add_argument("--local_rank", "--local-rank", "-local_rank", type=int, help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args(arguments)
     recipe = load_recipe(options.recipe, options.overrides)
     if options.dry_run:
@@ -126,7 +128,7 @@ def run(recipe: Recipe) -> Path:
     from affectgpt.train import distributed
 
     limit_threads(recipe)
-    world = distributed.start(recipe.train.device, deepspeed=recipe.train.engine == "deepspeed")
+    world = distributed.start(recipe.train.device, recipe.train.engine == "deepspeed", recipe.train.timeout_minutes)
     try:
         with ExitStack() as held:
             lock = only_writer(recipe.train.output, "trains into")

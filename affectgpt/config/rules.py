@@ -21,6 +21,7 @@ _AT_LEAST_ZERO = (
 _ABOVE_ZERO = (
     "model.audio_window_seconds", "model.lora_alpha", "train.epochs", "train.learning_rate",
     "train.projector_learning_rate", "train.encoder_learning_rate", "train.alignment_learning_rate",
+    "train.timeout_minutes",
 )
 _BELOW_ONE = ("model.dropout", "model.lora_dropout", "data.modality_dropout", "data.text_dropout",
               "data.max_skip_ratio", "train.warmup_ratio")
