@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,9 @@ from typing import Any, TextIO
 
 DONE_MARK = "done"
 """Name of the empty file that makes a folder a finished one; without it the folder is never read."""
+
+LOCK_NAME = ".lock"
+"""Name of the file that the one process which writes a folder holds locked."""
 
 
 def _temporary_sibling(path: Path) -> Path:
@@ -124,6 +129,38 @@ def remove_folder(path: str | os.PathLike[str]) -> None:
     shutil.rmtree(temporary)
 
 
+@contextmanager
+def only_writer(folder: str | os.PathLike[str], does: str = "writes into") -> Iterator[None]:
+    """Hold `folder/.lock` as long as the body runs, so that no second process writes there; the folder is made.
+
+    The system frees the lock of a process that ends in whatever way, so none is ever left behind. A file system
+    without locks is told on stderr and nothing is held.
+    Args:
+        does: what the holder does, for the message.
+    Raises:
+        ValueError: another process holds it.
+    """
+    path = Path(folder) / LOCK_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ValueError(f"{folder}: another process {does} this folder ({file.read(200).strip() or 'unknown'}): "
+                             "wait for its end, stop it, or choose another folder") from error
+        except (ImportError, OSError) as error:
+            print(f"warning: {folder}: cannot be locked here ({error}): make sure that no other process {does} it",
+                  file=sys.stderr)
+        else:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+        yield
+
+
 def is_done(folder: str | os.PathLike[str]) -> bool:
     """True where `folder` is a finished folder."""
     return (Path(folder) / DONE_MARK).is_file()
@@ -161,9 +198,10 @@ def safe_join(root: str | os.PathLike[str], relative: str) -> Path:
     return resolved
 
 
-def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_jsonl(path: str | os.PathLike[str], torn_tail: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (row number from 1, object) of each line; empty lines are counted and left out.
 
+    torn_tail: leave out a last line that has no line end and is no whole row, as an interrupted job leaves it.
     Raises ValueError naming file and row for what is not UTF-8, not JSON, not an object, or has a key twice.
     """
     if not Path(path).is_file():
@@ -174,10 +212,15 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, An
             where = f"{path}:{row}"
             try:
                 text = line.decode("utf-8-sig" if row == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{where}: is not UTF-8 text; save the file as UTF-8") from error
-            if text.strip():
-                yield row, _parse_object(text, where)
+                value = _parse_object(text, where) if text.strip() else None
+            except ValueError as error:
+                if torn_tail and not line.endswith(b"\n"):
+                    return
+                if isinstance(error, UnicodeDecodeError):
+                    raise ValueError(f"{where}: is not UTF-8 text; save the file as UTF-8") from error
+                raise
+            if value is not None:
+                yield row, value
 
 
 def _parse_object(text: str, where: str) -> dict[str, Any]:

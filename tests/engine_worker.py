@@ -1,4 +1,4 @@
-"""Runs training cases for test_engines.py, under torchrun or alone: `engine_worker.py CASES.json`.
+"""Runs training cases for test_engines.py and test_gpu.py, under torchrun or alone: `engine_worker.py CASES.json [DEVICE]`.
 
 Each case is {"name", "engine", "settings", "steps", ...} of `run`; results go to NAME.pt beside the file of cases.
 """
@@ -94,6 +94,10 @@ def affectgpt(parts: dict[str, str], bfloat16: bool):
     return model.train(), of_step
 
 
+def on_device(batch: dict, device: torch.device) -> dict:
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+
+
 def groups_of(model: nn.Module) -> list[dict]:
     groups = [{"params": [], "names": [], "lr": rate, "weight_decay": decay}
               for rate, decay in zip(RATES, (0.1, 0.0), strict=True)]
@@ -125,6 +129,7 @@ def run(world: distributed.World, engine: str = "torch", settings: dict | None =
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.add_(1)
+    model.to(world.device)
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     deepspeed_engine.KEPT_GRADIENTS = KEPT if kept is None else kept
@@ -134,7 +139,7 @@ def run(world: distributed.World, engine: str = "torch", settings: dict | None =
         made.load_optimizer(state["moments"], first)
     losses, norms, largest, evaluated = [], [], [], []
     for step, count in enumerate(counts or COUNTS, start=first):
-        own = of_step(count, step)[world.rank :: world.size]
+        own = [on_device(batch, world.device) for batch in of_step(count, step)[world.rank :: world.size]]
         model.eval()
         with torch.no_grad():
             own_share = own[: 2 // world.size]  # two micro-batches over all ranks
@@ -153,7 +158,7 @@ def run(world: distributed.World, engine: str = "torch", settings: dict | None =
     result = {"losses": losses, "norms": norms, "largest": largest, "evaluated": evaluated,
               "weights": weights, "moments": moments,
               "describe": made.describe(), "memory": made.peak_memory(),
-              "still": {name: parameter.detach().clone() for name, parameter in model.named_parameters()
+              "still": {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()
                         if not parameter.requires_grad and parameter.numel()}}
     made.close()
     return result
@@ -163,7 +168,8 @@ def main() -> None:
     torch.set_num_threads(1)
     path = Path(sys.argv[1])
     cases = json.loads(path.read_text())
-    world = distributed.start("cpu", deepspeed=any(case["engine"] == "deepspeed" for case in cases))
+    device = sys.argv[2] if len(sys.argv) > 2 else "cpu"
+    world = distributed.start(device, deepspeed=any(case["engine"] == "deepspeed" for case in cases))
     try:
         words = {"gather": world.gather({"rank": world.rank}), "sum": world.sum([world.rank, 0.5]),
                  "ok": world.all_ok(True)}

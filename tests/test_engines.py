@@ -75,13 +75,13 @@ def run_alone(**case) -> dict:
     return engine_worker.run(ALONE, **case)
 
 
-def launch(folder: Path, cases: dict[str, dict]) -> None:
-    """All cases in one start of two ranks; NAME.pt of each in `folder`."""
+def launch(folder: Path, cases: dict[str, dict], ranks: int = 2, device: str = "cpu") -> None:
+    """All cases in one start of so many ranks; NAME.pt of each in `folder`."""
     file = folder / "cases.json"
     file.write_text(json.dumps([{"name": name, **case} for name, case in cases.items()]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
-                           engine_worker.__file__, file], capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone",
+                           f"--nproc_per_node={ranks}", engine_worker.__file__, file, device], capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 

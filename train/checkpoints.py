@@ -3,7 +3,8 @@
     OUTPUT/checkpoints/step-00000120/
         model.safetensors, config.json, tokenizer   an AffectGPT folder that `affectgpt describe --model` takes
         optimizer.safetensors                       Adam's two moments of every trained parameter, by its name
-        state.json                                  step, place in the epoch, best validation so far
+        state.json                                  step, place in the epoch, best validation so far, what the run began with
+        files.json                                  size and SHA-256 of all these
         done                                        written last
 
 Nothing in it depends on the number of ranks, the engine or the ZeRO stage.
@@ -12,25 +13,30 @@ Nothing in it depends on the number of ranks, the engine or the ZeRO stage.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from affectgpt.config import Recipe, load_recipe
-from affectgpt.files import atomic_folder, atomic_write_json, is_done, remove_folder, share_file
+from affectgpt.errors import describe_error
+from affectgpt.files import DONE_MARK, atomic_folder, atomic_write_json, is_done, remove_folder, share_file
 
 NAME = "step-{:08d}"
 OPTIMIZER_NAME = "optimizer.safetensors"
-
+SUMS_NAME = "files.json"
+OF_THE_RUN = (OPTIMIZER_NAME, "state.json", SUMS_NAME, DONE_MARK)
+"""Files of a checkpoint that a model folder does not need."""
 
 FREE = {
     "train": ("output", "epochs", "max_steps", "resume", "threads", "device", "keep_checkpoints", "log_every", "accumulation",
               "engine", "zero_stage", "offload_optimizer", "offload_parameters", "deepspeed_config", "peak_flops",
-              "report_to", "gradient_checkpointing", "evaluate_every", "save_every"),
+              "report_to", "gradient_checkpointing", "evaluate_every", "save_every",
+              "timeout_minutes"),
     "data": ("workers", "store"),
     "model": ("attention",),
 }
@@ -59,6 +65,8 @@ class State:
     """Step with the lowest validation loss so far."""
     best_loss: float | None = None
     """That loss."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """What the run began with (`train.facts.origins`): fingerprints of its clips, revisions of the base weights."""
 
 
 class Checkpoints:
@@ -94,6 +102,7 @@ class Checkpoints:
                 save_file({name: value.contiguous() for name, value in optimizer.items()}, temporary / OPTIMIZER_NAME)
                 share_file(temporary / OPTIMIZER_NAME)
                 atomic_write_json(temporary / "state.json", dataclasses.asdict(state))
+                atomic_write_json(temporary / SUMS_NAME, {file.name: _sum(file) for file in sorted(temporary.iterdir())})
         except (OSError, SafetensorError) as error:
             earlier = f"{before[-1]} is whole" if before else "there is none before it"
             reason = getattr(error, "strerror", None) or error
@@ -119,6 +128,40 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints of an earlier run."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _sum(file: Path) -> dict:
+    with open(file, "rb") as opened:
+        return {"size": file.stat().st_size, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+
+
+def check_files(path: Path) -> None:
+    """Read every file of a checkpoint and compare it with what was written.
+
+    Raises:
+        ValueError: names the first file that is missing or another one, and what to do.
+    """
+    before = [other for other in Checkpoints(path.parent, 1).whole() if other < path]
+    remedy = f"remove the folder {path} to go on from " + (f"{before[-1].name}, the checkpoint before it" if before else
+                                                           "the start, as there is no checkpoint before it")
+    sums = path / SUMS_NAME
+    try:
+        values = json.loads(sums.read_text(encoding="utf-8"))
+        expected = {name: (value["size"], value["sha256"]) for name, value in values.items()}
+        for name in ("model.safetensors", OPTIMIZER_NAME, "state.json"):
+            expected[name]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{sums}: is missing or damaged, or another version wrote this checkpoint "
+                         f"({describe_error(error)}); {remedy}, or start anew with train.resume=false") from error
+    for name, (size, digest) in expected.items():
+        file = path / Path(name).name  # no path leaves the checkpoint
+        if not file.is_file():
+            raise ValueError(f"{file}: is missing; {remedy}")
+        found = _sum(file)
+        if found["size"] != size:
+            raise ValueError(f"{file}: is damaged: it has {found['size']} bytes and was written with {size}; {remedy}")
+        if found["sha256"] != digest:
+            raise ValueError(f"{file}: is damaged: it is not what was written (its SHA-256 differs); {remedy}")
 
 
 def read_state(path: Path) -> State:
@@ -156,7 +199,8 @@ def last_checkpoint(recipe: Recipe) -> Path | None:
     """The newest whole checkpoint to resume from, as train.resume says; None starts anew.
 
     Raises:
-        ValueError: train.resume is true and there is none, or the folder holds a run with other settings.
+        ValueError: train.resume is true and there is none, the folder holds a run with other settings, or a file of
+            the newest or the best checkpoint is damaged.
     """
     output = Path(recipe.train.output)
     found = Checkpoints(output / "checkpoints", recipe.train.keep_checkpoints).whole()
@@ -171,6 +215,10 @@ def last_checkpoint(recipe: Recipe) -> Path | None:
     if changed:
         raise ValueError(f"{output} holds a run with other settings ({', '.join(changed[:4])}): choose another "
                          "train.output, or set train.resume=false to start anew there")
+    check_files(found[-1])
+    best = Checkpoints(output / "checkpoints", 1).path(read_state(found[-1]).best_step or 0)
+    if best in found[:-1]:
+        check_files(best)
     return found[-1]
 
 
@@ -181,7 +229,7 @@ def settings_of(recipe: Recipe) -> dict:
             for name, value in vars(sections[group]).items() if name not in free}
 
 
-def first_state(recipe: Recipe, checkpoint: Path | None, world) -> State:
+def first_state(recipe: Recipe, checkpoint: Path | None, world, origins: dict[str, str]) -> State:
     """Where the run begins; the rows of a step stay what they were when it began.
 
     accumulation x ranks counts for a new run only: with it, the order of clips and the size of a step would change
@@ -189,8 +237,13 @@ def first_state(recipe: Recipe, checkpoint: Path | None, world) -> State:
     """
     ranks = world.size
     if checkpoint is None:
-        return State(rows_per_step=recipe.train.accumulation * ranks)
+        return State(rows_per_step=recipe.train.accumulation * ranks, origins=origins)
     state = read_state(checkpoint)
+    if state.best_step is not None and not is_done(checkpoint.parent / NAME.format(state.best_step)):
+        if world.is_main:
+            print(f"the best checkpoint so far, {NAME.format(state.best_step)}, is gone: the best one is chosen anew "
+                  "among those to come")
+        state.best_step = state.best_loss = None
     if world.is_main and state.rows_per_step != recipe.train.accumulation * ranks:
         passes = -(-state.rows_per_step // ranks)
         idle = passes * ranks - state.rows_per_step

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from affectgpt.errors import describe_error
 
 DEVICES = ("auto", "cpu", "cuda")
 _PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "DS_ACCELERATOR")
@@ -19,14 +23,25 @@ _with_deepspeed: list[str] = []
 """Version of DeepSpeed where it has joined the process group."""
 
 
+WAIT = timedelta(days=7)
+"""How long ranks wait for a message of another one, which may be extracting features or checking media for hours.
+One that has ended is noticed at once, since its connection closes."""
+
+
 @dataclass(frozen=True)
 class World:
-    """The place of this process among all processes of the run. Every method but `is_main` is collective."""
+    """The place of this process among all processes of the run. Every method but `is_main` is collective.
+
+    `sum` and `share_weights` move tensors on the device, within the timeout of the run; all others are messages
+    between the hosts (gloo), for which ranks wait as long as it takes.
+    """
 
     rank: int
     size: int
     local_rank: int
     device: torch.device
+    messages: Any = field(default=None, compare=False, repr=False)
+    """The process group of messages; None where there is one rank."""
 
     @property
     def is_main(self) -> bool:
@@ -45,7 +60,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, self.messages)
         return values
 
     def all_ok(self, ok: bool, message: str = "") -> bool:
@@ -61,9 +76,29 @@ class World:
                                        for rank, report in failed))
         return True
 
+    def from_main(self, function: Callable[[], Any]) -> Any:
+        """What `function` gives on rank 0, which alone calls it; every rank gets it. It is pickled: keep it small.
+
+        Raises:
+            ValueError: on every rank, where it raised ValueError or OSError.
+        """
+        value = failure = None
+        if self.is_main:
+            try:
+                value = function()
+            except (ValueError, OSError) as error:
+                failure = error
+        value, problem = self.gather((value, describe_error(failure) if failure else None))[0]
+        if failure is not None:
+            raise failure
+        if problem is not None:
+            raise ValueError(f"rank 0: {problem}")
+        return value
+
     def share_weights(self, model) -> None:
         """Give every rank the trained weights and the buffers of rank 0."""
         if self.size > 1:
+            self.barrier()  # whoever is early waits here and not within the timeout of a tensor
             tensors = [p.data for p in model.parameters() if p.requires_grad] + [b.data for b in model.buffers()]
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
@@ -71,17 +106,19 @@ class World:
     def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.size > 1:
-            dist.barrier(**({"device_ids": [self.device.index]} if self.device.type == "cuda" else {}))
+            dist.barrier(self.messages)
 
 
-def start(device: str = "auto", deepspeed: bool = False) -> World:
+def start(device: str = "auto", deepspeed: bool = False, timeout_minutes: float = 60.0) -> World:
     """Join the process group that the launcher describes; a plain `python` is one rank of one.
 
-    A process group is made where there are several ranks or DeepSpeed needs one: gloo on CPU, nccl on CUDA.
+    A process group is made where there are several ranks or DeepSpeed needs one: gloo for tensors on the CPU, nccl for
+    those on a GPU.
 
     Args:
         device: auto takes CUDA where there is any.
         deepspeed: DeepSpeed will run the training.
+        timeout_minutes: how long a rank waits for the tensors of another one before the run fails.
     Raises:
         ValueError: an unknown device, CUDA where there is none, more ranks than GPUs on this machine, DeepSpeed not
             installed, half of a launcher's variables, or a second start.
@@ -101,13 +138,15 @@ def start(device: str = "auto", deepspeed: bool = False) -> World:
             os.environ["DS_ACCELERATOR"] = "cpu"
         # One process needs no address, and so no port that another program might take first.
         where = {"init_method": "env://"} if size > 1 else {"store": dist.HashStore()}
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size, **where)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size,
+                                timeout=timedelta(minutes=timeout_minutes), **where)
+        messages = dist.new_group(backend="gloo", timeout=WAIT) if size > 1 else None
         if deepspeed:
             _start_deepspeed(chosen)
     except BaseException:
         stop()
         raise
-    return World(rank, size, local_rank, chosen)
+    return World(rank, size, local_rank, chosen, messages)
 
 
 def stop() -> None:
@@ -166,5 +205,5 @@ def _start_deepspeed(device: torch.device) -> None:
     except (AttributeError, TypeError) as error:
         raise ValueError(f"DeepSpeed {deepspeed.__version__} has no ops.__compatible_ops__, by which the compilation "
                          "of its shared-memory operation is avoided: install the version of requirements/") from error
-    deepspeed.init_distributed(dist_backend=dist.get_backend(), verbose=False)
+    deepspeed.init_distributed(dist_backend="nccl" if device.type == "cuda" else "gloo", verbose=False)
     _with_deepspeed.append(deepspeed.__version__)

@@ -11,6 +11,9 @@ from pathlib import Path
 import torch
 
 from affectgpt.environment import package_versions
+from affectgpt.features.key import encoder_revision
+
+ROWS, MEDIA, WEIGHTS = "rows of split ", "media files of split ", "weights of model."
 
 
 def run_facts(engine, world) -> dict:
@@ -45,10 +48,69 @@ def commit() -> str | None:
 
 
 def data_fingerprint(splits: dict) -> str:
-    """SHA-256 over every clip's key, split, words and targets: equal where two runs were given the same rows."""
+    """SHA-256 over all that the rows of every split say but where files lie: equal where two runs were given the same.
+
+    The order of rows counts, since the plan of an epoch follows from it.
+    """
     digest = hashlib.sha256()
     for split, clips in sorted(splits.items()):
         for clip in clips:
-            targets = {key: value for key, value in vars(clip.targets).items() if value}
-            digest.update(json.dumps([split, clip.key, clip.words, targets], sort_keys=True, default=list).encode())
+            facts = {name: value for name, value in vars(clip).items()
+                     if name not in ("targets", "provenance") and not isinstance(value, Path)}
+            line = [split, _said(facts), _said(vars(clip.targets))]
+            digest.update(json.dumps(line, sort_keys=True, default=_plain).encode())
     return digest.hexdigest()
+
+
+def _said(values: dict) -> dict:
+    """Values without those that say nothing; 0 says something."""
+    return {key: value for key, value in values.items() if value is not None and value not in ("", (), [], {})}
+
+
+def _plain(value):
+    return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else str(value)
+
+
+def media_fingerprint(clips: list, inputs) -> str:
+    """SHA-256 over which clips can be read, and over the SHA-256 of their files as features were made of them.
+
+    Args:
+        inputs: a `features.store` of the clips; where its media are on another machine, what it recorded counts.
+    """
+    digest = hashlib.sha256()
+    for clip in clips:
+        if clip.key in inputs:
+            digest.update(json.dumps([clip.key, inputs.files(clip.key)], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def origins(recipe, splits: dict) -> dict[str, str]:
+    """What a run begins with, by its name in words: fingerprints of each split's rows, revisions of the base weights.
+
+    Raises:
+        ValueError: a base model that cannot be found, or whose revision is not known.
+    """
+    model, streams = recipe.model, set(recipe.model.streams)
+    found = {f"{ROWS}{name}": data_fingerprint({name: clips}) for name, clips in splits.items()}
+    parts = {"llm": True, "audio_encoder": "audio" in streams, "visual_encoder": bool(streams & {"face", "frame"})}
+    return found | {f"{WEIGHTS}{part}": encoder_revision(getattr(model, part)) for part, used in parts.items() if used}
+
+
+def media_origins(splits: dict, inputs) -> dict[str, str]:
+    """As `origins`, of each split's media files."""
+    return {f"{MEDIA}{name}": media_fingerprint(clips, inputs) for name, clips in splits.items()}
+
+
+def check_origins(output: Path, began: dict[str, str], now: dict[str, str]) -> None:
+    """Refuse to go on with other clips or other base weights.
+
+    Raises:
+        ValueError: names what differs from what the run began with, and what to do.
+    """
+    other = [name for name in now if began.get(name) != now[name]]
+    if not other:
+        return
+    weights = [name for name in other if name.startswith(WEIGHTS)]
+    what = "base weights differ" if weights else "clips differ"
+    raise ValueError(f"{output}: the {what} from those the run began with ({', '.join(weights or other)}): bring them "
+                     "back to go on, choose another train.output, or set train.resume=false to start anew there")

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from affectgpt.config import Recipe
 from affectgpt.features.extract import encode_inputs, extract, survey
+from affectgpt.features.shards import read_index
 from affectgpt.features.store import FeatureStore, RawClips
+
+MANY_CLIPS = 10_000
+"""Clips without features from which on several ranks are told that `affectgpt extract` makes them better."""
 
 NORM_CLIPS = 1000
 """Training clips whose features standardise the others, spread evenly over the split: enough for a mean."""
@@ -58,6 +62,8 @@ def open_inputs(model, processor, splits: dict, recipe: Recipe, world):
     share = dict(workers=data.workers, max_skip_ratio=data.max_skip_ratio, rank=world.rank, world_size=world.size,
                  progress=world.is_main, **options)
     speeds, problem = (1.0, *data.speed_perturbation), ""
+    if world.is_main and world.size > 1:
+        _warn_of_extraction(clips, folder, recipe, world)
     try:
         if not data.cache:
             survey(processor, clips, folder, **share)
@@ -80,6 +86,18 @@ def open_inputs(model, processor, splits: dict, recipe: Recipe, world):
     if store.unchecked and world.is_main:
         print(f"{store.unchecked} media files are not on this machine: their features are taken as stored")
     return store, Variants(store) if data.speed_perturbation else {}
+
+
+def _warn_of_extraction(clips: list, folder: Path, recipe: Recipe, world) -> None:
+    """Say that a long extraction is better a job of its own: here it holds every GPU of the training."""
+    stored = read_index(folder).rows if (folder / "store.json").is_file() else {}
+    missing = sum((clip.key, 1.0) not in stored for clip in clips)
+    if recipe.data.store is None and missing > MANY_CLIPS:
+        job = "features of" if recipe.data.cache else "what is known of"
+        print(f"warning: {job} {missing} clips are made inside a training of {world.size} ranks, which all wait for the "
+              "slowest one."
+              + (" Better, on any number of processes: affectgpt extract RECIPE --store STORE, then train with "
+                 "data.store=STORE" if recipe.data.cache else ""), flush=True)
 
 
 class Variants:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ class RunLog:
         if not main:
             return
         if step and self.path.is_file():
-            write_jsonl(self.path, [row for _, row in read_jsonl(self.path) if row["step"] <= step])
+            write_jsonl(self.path, _rows_until(self.path, step))
         else:
             self.path.unlink(missing_ok=True)
         from torch.utils.tensorboard import SummaryWriter
@@ -49,8 +48,7 @@ class RunLog:
         if not self.main:
             return
         row = {key: value for key, value in values.items() if not isinstance(value, float) or math.isfinite(value)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **row}) + "\n")
+        write_jsonl(self.path, [{"step": step, **row}], append=True)
         for key, value in row.items():
             if isinstance(value, int | float):
                 self.board.add_scalar(key, value, step)
@@ -67,6 +65,19 @@ class RunLog:
             self.board.close()
         for tracker in self.trackers:
             tracker.finish()
+
+
+def _rows_until(path: Path, step: int) -> list[dict]:
+    """Rows of a log up to a step; a last line that was cut off is left out."""
+    rows, number = [], 0
+    try:
+        for number, row in read_jsonl(path, torn_tail=True):
+            if type(row.get("step")) is not int:
+                raise ValueError(f"{path}:{number}: has no step, so it is no line of this log")
+            rows.append(row)
+    except ValueError as error:
+        raise ValueError(f"{error}. Remove this line, or move the file away, and run the same command again") from error
+    return [row for row in rows if row["step"] <= step]
 
 
 def step_line(step: int, row: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 if __name__ == "__main__":  # a checkout that is not installed
@@ -23,7 +24,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
 from affectgpt.environment import computing_dtype, process_place
 from affectgpt.errors import run_cli
-from affectgpt.files import DONE_MARK, atomic_folder, atomic_write_json
+from affectgpt.files import atomic_folder, atomic_write_json, only_writer
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> int:
                         help="settings to change, for example train.epochs=3")
     parser.add_argument("--dry-run", action="store_true", help="open the first clips, show sizes and parts, and stop")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    # DeepSpeed's launcher gives it; the place of a rank is read from the environment, which it sets as well.
+    parser.add_argument("--local_rank", "--local-rank", "-local_rank", type=int, help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args(arguments)
     recipe = load_recipe(options.recipe, options.overrides)
     if options.dry_run:
@@ -125,9 +128,12 @@ def run(recipe: Recipe) -> Path:
     from affectgpt.train import distributed
 
     limit_threads(recipe)
-    world = distributed.start(recipe.train.device, deepspeed=recipe.train.engine == "deepspeed")
+    world = distributed.start(recipe.train.device, recipe.train.engine == "deepspeed", recipe.train.timeout_minutes)
     try:
-        return _run(recipe, world)
+        with ExitStack() as held:
+            lock = only_writer(recipe.train.output, "trains into")
+            world.from_main(lambda: held.enter_context(lock))
+            return _run(recipe, world)
     finally:
         distributed.stop()
 
@@ -140,8 +146,16 @@ def _run(recipe: Recipe, world) -> Path:
     from affectgpt.data.dataset import InstructionDataset, label_space
     from affectgpt.errors import quiet_libraries
     from affectgpt.train.alignment import align, word_table
-    from affectgpt.train.checkpoints import Checkpoints, first_state, last_checkpoint, load_optimizer, load_weights
-    from affectgpt.train.facts import data_fingerprint, run_facts
+    from affectgpt.train.checkpoints import (
+        OF_THE_RUN,
+        Checkpoints,
+        first_state,
+        last_checkpoint,
+        load_optimizer,
+        load_weights,
+        read_state,
+    )
+    from affectgpt.train.facts import data_fingerprint, media_origins, origins, run_facts
     from affectgpt.train.inputs import features_of_some, fit_norms, open_inputs
     from affectgpt.train.rates import parameter_groups
     from affectgpt.train.run_log import RunLog
@@ -151,7 +165,10 @@ def _run(recipe: Recipe, world) -> Path:
     started, output, data = time.time(), Path(recipe.train.output), recipe.data
     splits = read_splits(recipe)
     settle_dtype(recipe, world)
-    resume = world.gather(last_checkpoint(recipe))[0]  # before anything is loaded: it may refuse
+    # Before anything is loaded: each of these may refuse.
+    resume = world.from_main(lambda: last_checkpoint(recipe))
+    began = read_state(resume).origins if resume else None
+    found = world.from_main(lambda: _compared(output, began, origins(recipe, splits)))
     set_seed(recipe.train.seed)
     model, processor = build(recipe, world.device)
     checkpoints = Checkpoints(output / "checkpoints", recipe.train.keep_checkpoints)
@@ -163,6 +180,7 @@ def _run(recipe: Recipe, world) -> Path:
         save_recipe(recipe, output / "recipe.yaml")
         print_parts(model)
     inputs, variants = open_inputs(model, processor, splits, recipe, world)
+    found |= world.from_main(lambda: _compared(output, began, media_origins(splits, inputs)))
     train_clips = splits[data.train_split]
     space = label_space(train_clips)
     model.config.label_space = space
@@ -190,7 +208,7 @@ def _run(recipe: Recipe, world) -> Path:
         model.activation_checkpointing_enable({"use_reentrant": False})
     groups = parameter_groups(model, recipe.train)
     engine = make_engine(model, groups, recipe)
-    state = first_state(recipe, resume, world)
+    state = first_state(recipe, resume, world, found)
     if resume is not None:
         engine.load_optimizer(load_optimizer(resume), state.step)
     log = RunLog(output, world.is_main, state.step, recipe.train.report_to, recipe.name, recipe_to_dict(recipe))
@@ -211,7 +229,7 @@ def _run(recipe: Recipe, world) -> Path:
         best = checkpoints.path(state.best_step)
         with atomic_folder(folder, overwrite=True) as temporary:
             for file in best.iterdir():
-                if file.name not in ("optimizer.safetensors", "state.json", DONE_MARK):
+                if file.name not in OF_THE_RUN:
                     shutil.copyfile(file, temporary / file.name)
             save_recipe(recipe, temporary / "recipe.yaml")
             atomic_write_json(temporary / "training.json", {
@@ -221,6 +239,15 @@ def _run(recipe: Recipe, world) -> Path:
                 "validation_clips": len(sets[1]), "seconds": round(time.time() - started, 1)})
     world.barrier()
     return folder
+
+
+def _compared(output: Path, began: dict[str, str] | None, now: dict[str, str]) -> dict[str, str]:
+    """`now`, after checking that it is what the run to continue began with."""
+    from affectgpt.train.facts import check_origins
+
+    if began is not None:
+        check_origins(output, began, now)
+    return now
 
 
 def make_engine(model, groups: list[dict], recipe: Recipe):

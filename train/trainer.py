@@ -77,6 +77,10 @@ class Trainer:
             bar.close()
         if self.checkpoints.path(state.step) not in self.checkpoints.whole():
             self._validate_and_save(save=True)
+        if state.step <= self.settings.projector_warmup_steps:
+            self.log.line(f"warning: the run ended after {state.step} steps, within its "
+                          f"train.projector_warmup_steps={self.settings.projector_warmup_steps}: only projectors and "
+                          "fusion were trained, and all else is as it began")
         return state
 
     def _over(self) -> bool:
@@ -105,8 +109,11 @@ class Trainer:
         if settings.max_steps > 0:
             progress = (state.step + 0.5) / settings.max_steps
         else:
-            progress = (state.epoch + (state.clips_in_epoch + clips / 2) / len(self.train_set)) / settings.epochs
-        return [rate_of(settings, name, state.step, min(1.0, progress)) for name in self.group_names]
+            # A step may reach beyond the end of the run: what counts is the part of it that lies before.
+            size, done = len(self.train_set), self._progress()
+            after = (state.epoch + (state.clips_in_epoch + clips) / size) / settings.epochs
+            progress = (done + min(1.0, after)) / 2
+        return [rate_of(settings, name, state.step, progress) for name in self.group_names]
 
     # ------------------------------------------------------------------ one step
 
@@ -145,7 +152,7 @@ class Trainer:
         operations = self.cost.operations(tokens, labelled, squares, clips)
         self.meter.add(loss * labelled, labelled, tokens, clips, operations, step.waited,
                        time.perf_counter() - started)
-        if state.step % self.settings.log_every == 0:
+        if state.step % self.settings.log_every == 0 or self._over():
             self._log(norm, rates, aligned)
 
     def _log(self, norm: float, rates: list[float], aligned: float) -> None:

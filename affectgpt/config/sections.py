@@ -147,6 +147,8 @@ class TrainSection:
     """CPU threads of each process; 0 takes all cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model is computed; "auto" takes a GPU where there is one."""
+    timeout_minutes: Annotated[float, Above(0)] = 60.0
+    """Minutes that a rank waits for the tensors of another one before the run fails; messages wait for days."""
 
 
 @dataclass

@@ -99,6 +99,10 @@ class StoredClips(Mapping):
         return Facts({stream: row.streams[stream][1] for stream in self._streams if stream in row.streams},
                      self._words(key))
 
+    def files(self, key: str) -> dict[str, str | None]:
+        """Role -> SHA-256 of each file that a clip's row was made from."""
+        return {role: facts and facts["sha256"] for role, facts in self._rows[key].files.items()}
+
     def _words(self, key: str) -> str | None:
         if not self._with_words:
             return None

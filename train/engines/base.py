@@ -93,7 +93,7 @@ class Engine:
                 self._set_moment(parameter, moment, state[f"{moment}.{name}"].float())
         for part in self._optimizer.state.values():
             # torch counts in a tensor, DeepSpeed's CPU Adam in an integer.
-            part["step"] = torch.tensor(float(step)) if isinstance(part["step"], Tensor) else step
+            part["step"] = torch.full_like(part["step"], step) if isinstance(part["step"], Tensor) else step
 
     def peak_memory(self) -> int:
         """Most bytes in use so far: of GPU memory where the model is on one, else of the process."""
@@ -176,9 +176,13 @@ def adamw(groups: list[dict], settings: EngineSettings, cpu_adam: bool = False, 
 
 
 def begin_states(optimizer: torch.optim.Optimizer, tensors) -> None:
-    """Adam's state before the first step, which optimizers make only in it: to be read and written from the start."""
-    whole = isinstance(optimizer, torch.optim.AdamW)
+    """Adam's state before the first step, which optimizers make only in it: to be read and written from the start.
+
+    torch's fused kernel wants the number of steps beside the parameter, its other ones on the CPU.
+    """
+    whole, fused = isinstance(optimizer, torch.optim.AdamW), optimizer.defaults.get("fused")
     for tensor in tensors:
+        step = torch.zeros((), device=tensor.device if fused else "cpu") if whole else 0
         zeros = {moment: torch.zeros_like(tensor, memory_format=torch.preserve_format, requires_grad=False)
                  for moment in MOMENTS}
-        optimizer.state[tensor] = {"step": torch.tensor(0.0) if whole else 0, **zeros}
+        optimizer.state[tensor] = {"step": step, **zeros}
