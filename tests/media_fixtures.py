@@ -51,6 +51,12 @@ def tone(seconds: float, rate: int = 16000, frequency: float = 440.0, amplitude:
     return (amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.float32)[None]
 
 
+def level(waveform: np.ndarray) -> float:
+    """Root mean square of the middle half: codecs fade in and out."""
+    middle = waveform[len(waveform) // 4 : 3 * len(waveform) // 4]
+    return float(np.sqrt((middle**2).mean()))
+
+
 def write_clip(
     path: Path,
     *,

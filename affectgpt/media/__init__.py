@@ -1,30 +1,31 @@
 """A file -> frames, waveform, face crops, words. Nothing here imports torch before it is needed."""
 
-from __future__ import annotations
+from affectgpt.media.audio import Sound, read_audio, read_sound
+from affectgpt.media.errors import MediaError
+from affectgpt.media.faces import Box, FaceCrops, FaceDetector, face_crops
+from affectgpt.media.quiet import silence
+from affectgpt.media.speech import transcribe
+from affectgpt.media.video import Frames, MediaInfo, probe, read_frames, sample_indices
+from affectgpt.media.waveform import SAMPLE_RATE, change_speed, is_silent, spoken_part
 
-
-class MediaError(ValueError):
-    """A media file that cannot be used. The message is one line: what, which file, what to do."""
-
-
-# The modules below need MediaError, so they come after it.
-from affectgpt.media.audio import SAMPLE_RATE, change_speed, read_audio, spoken_part  # noqa: E402
-from affectgpt.media.faces import Box, FaceCrops, FaceDetector, face_crops  # noqa: E402
-from affectgpt.media.speech import transcribe  # noqa: E402
-from affectgpt.media.video import Frames, MediaInfo, probe, read_frames, sample_indices  # noqa: E402
+silence()
 
 __all__ = [
-    "SAMPLE_RATE", "change_speed",
+    "SAMPLE_RATE",
     "Box",
     "FaceCrops",
     "FaceDetector",
     "Frames",
     "MediaError",
     "MediaInfo",
+    "Sound",
+    "change_speed",
     "face_crops",
+    "is_silent",
     "probe",
     "read_audio",
     "read_frames",
+    "read_sound",
     "sample_indices",
     "spoken_part",
     "transcribe",

@@ -1,92 +1,167 @@
-"""Sound of a media file -> waveform, windows of it, and the part of it that is spoken."""
+"""Sound of a media file -> waveform."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 
-from affectgpt.media import MediaError
-from affectgpt.media.container import check_whole, is_image, open_media
+from affectgpt.media.container import Media, codec_name, is_image, open_media
+from affectgpt.media.errors import MediaError, reading
+from affectgpt.media.limits import MAX_SOUND_SECONDS
+from affectgpt.media.mixing import Mixer, UnknownSound
+from affectgpt.media.waveform import is_silent
 from affectgpt.models.streams import SAMPLE_RATE
 
 # libav refuses single packets of many sound files that play well elsewhere (junk after a tag).
 MAX_BAD_PACKETS = 0.01
+MAX_BAD_SAMPLES = 0.01
+"""Of a sound of floating-point numbers: so many that are no finite ones become 0, and more make it unreadable."""
+SILENT = "the sound is silent"
+_BLOCK = 60 * SAMPLE_RATE
 
 
-def read_audio(path: str | Path) -> np.ndarray | None:
-    """The whole sound of a file: float32 [N], 16 kHz, the mean of its channels, in [-1, 1].
+@dataclass(frozen=True)
+class Sound:
+    """`waveform` float32 [N], 16 kHz, one channel, in [-1, 1]; None where nothing is to be heard. `notes` says what
+    was done to it, or why there is none; it is empty where the file has no sound."""
 
-    None where the file has no sound. Raises MediaError for a file that is missing, empty, cut off or broken.
+    waveform: np.ndarray | None
+    notes: tuple[str, ...] = ()
+
+
+def read_audio(path: str | Path, track: int | None = None) -> np.ndarray | None:
+    """The waveform of `read_sound`, without its notes."""
+    return read_sound(path, track).waveform
+
+
+def read_sound(path: str | Path, track: int | None = None) -> Sound:
+    """The whole sound of a file, as a player would play it on one speaker.
+
+    Of several tracks, the one is heard that is marked as the default, else the first; `track` (0 is the first) chooses
+    another. Channels are mixed with the weights of ITU-R BS.775; where they cancel each other, the loudest is heard
+    alone. A track without packets is no sound, and sound below `waveform.SILENCE_LEVEL` counts as none, with a note.
+
+    Raises:
+        MediaError: the file is missing, empty, cut off, asks for too much, or has no such track; more than 1 % of the
+            packets of its sound cannot be decoded, or more than 1 % of its samples are no finite numbers.
     """
     path = Path(path)
-    if is_image(path):
-        return None
-    with open_media(path) as container:
-        if not container.streams.audio:
-            return None
-        stream = container.streams.audio[0]
-        check_whole(path, container, stream)
-        pieces, packets, bad = [], 0, 0
-        # The channel layout stays as it is: libav's own mixing down weighs the channels.
-        resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-        for packet in container.demux(stream):
-            packets += 1
+    with reading(path):
+        if is_image(path):
+            return Sound(None)
+        waveform, notes, mixer = _hear(path, track, None)
+        channel = mixer.best_channel() if mixer is not None else None
+        if channel is not None:
+            del waveform  # hours of sound are held once
+            waveform, notes, mixer = _hear(path, track, channel)
+            notes.append(f"the sound's channels cancel each other, so channel {channel + 1} is heard alone")
+    if not len(waveform):
+        return Sound(None)
+    if mixer.bad > MAX_BAD_SAMPLES * mixer.samples:
+        raise MediaError(f"{path}: {mixer.bad} of {mixer.samples} sound samples are no finite numbers; write the sound "
+                         "again, or leave it out")
+    if mixer.bad:
+        notes.append(f"{mixer.bad} of {mixer.samples} sound samples are no finite numbers and became 0")
+    if is_silent(waveform):
+        return Sound(None, (*notes, SILENT))
+    return Sound(waveform, tuple(notes))
+
+
+def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarray, list[str], Mixer | None]:
+    """(waveform, notes, mixer) of one track; an empty waveform and no mixer where the file has no sound."""
+    with open_media(path) as media:
+        if not media.sounds and track is None:
+            return np.zeros(0, dtype=np.float32), [], None
+        stream, notes = _choose(media, track)
+        media.check_whole(stream)
+        mixer, sound = Mixer(channel), _Samples(path)
+        bad = _decode(media, stream, mixer, sound)
+    if bad:
+        notes.append(f"{bad} damaged sound packets are left out")
+    return sound.joined(), notes, mixer
+
+
+def _choose(media: Media, track: int | None) -> tuple[av.AudioStream, list[str]]:
+    """The track to hear, and what is to be said about the choice."""
+    tracks = media.sounds
+    if track is not None:
+        if not 0 <= track < len(tracks):
+            raise MediaError(f"{media.path}: there is no sound track {track}; it has {len(tracks)}, and 0 is the first")
+        return tracks[track], []
+    marked = [number for number, one in enumerate(tracks) if one.disposition & av.stream.Disposition.default]
+    number = marked[0] if marked else 0
+    notes = []
+    if len(tracks) > 1:
+        why = "marked as the default" if marked else "the first"
+        notes.append(f"{len(tracks)} sound tracks: track {number}, {why}, is heard")
+    return tracks[number], notes
+
+
+def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples) -> int:
+    """Fill `sound`; the number of packets that cannot be decoded, where they are few."""
+    if codec_name(stream) is None:
+        if any(packet.size for packet in media.packets(stream)):
+            raise MediaError(f"{media.path}: the sound's codec is not known; re-encode the file, or leave its sound out")
+        return 0
+    packets = bad = 0
+    try:
+        for packet in media.packets(stream):
+            packets += bool(packet.size)
             try:
                 frames = packet.decode()
-            except av.InvalidDataError:
-                bad += 1
+            except av.FFmpegError:
+                bad += bool(packet.size)
                 continue
             for frame in frames:
-                frame.pts = None  # gaps in the time stamps are no silence
-                pieces += _mono(path, resampler, frame)
-        pieces += _mono(path, resampler, None)
-    if bad > max(1, MAX_BAD_PACKETS * packets) or not pieces:
-        raise MediaError(f"{path}: {bad} of {packets} sound packets cannot be decoded; re-encode the file")
-    return np.clip(np.concatenate(pieces), -1.0, 1.0)
+                sound.add(mixer.add(frame))
+        sound.add(mixer.flush())
+    except UnknownSound as error:
+        raise MediaError(f"{media.path}: {error}; re-encode the file, or leave its sound out") from error
+    if bad > max(1, MAX_BAD_PACKETS * packets) or bad and not sound.length:
+        raise MediaError(f"{media.path}: {bad} of {packets} sound packets cannot be decoded; re-encode the file, or "
+                         "leave its sound out")
+    return bad
 
 
-def _mono(path: Path, resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[np.ndarray]:
-    try:
-        return [part.to_ndarray().mean(axis=0, dtype=np.float32) for part in resampler.resample(frame)]
-    except ValueError as error:  # also libav's own errors
-        raise MediaError(f"{path}: the sound changes its format on the way; re-encode the file") from error
+class _Samples:
+    """A waveform that grows by blocks and is held once: a block of digital silence is only counted, and joining frees
+    the blocks one by one."""
 
+    def __init__(self, path: Path):
+        self.path, self.length = path, 0
+        self._blocks: list[np.ndarray | int] = []
+        self._open: list[np.ndarray] = []
+        self._waiting = 0
 
-def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
-    """Samples [N] -> [N / speed]: the same sound played faster or slower, pitch and formants with it."""
-    if speed == 1.0:
+    def add(self, parts: list[np.ndarray]) -> None:
+        for part in parts:
+            self._open.append(part)
+            self._waiting += len(part)
+            self.length += len(part)
+        if self._waiting >= _BLOCK:
+            self._close()
+        if self.length > MAX_SOUND_SECONDS * SAMPLE_RATE:
+            raise MediaError(f"{self.path}: the sound is longer than the {MAX_SOUND_SECONDS // 3600} hours that are read "
+                             "at once; cut the file into parts")
+
+    def joined(self) -> np.ndarray:
+        """float32 [N]."""
+        self._close()
+        waveform, start = np.zeros(self.length, dtype=np.float32), 0  # pages that stay 0 take no memory
+        for number, block in enumerate(self._blocks):
+            if isinstance(block, int):
+                start += block
+            else:
+                waveform[start : start + len(block)] = block
+                start += len(block)
+            self._blocks[number] = 0
         return waveform
-    from scipy.signal import resample_poly
 
-    ratio = Fraction(speed).limit_denominator(100)
-    return resample_poly(waveform, ratio.denominator, ratio.numerator).astype(np.float32)
-
-
-def _levels(waveform: np.ndarray, hop: int) -> np.ndarray:
-    """Level in dB of each step of `hop` samples; -200 for digital silence."""
-    steps = np.asarray(waveform, dtype=np.float64)[: len(waveform) // hop * hop].reshape(-1, hop)
-    steps = steps - steps.mean(axis=1, keepdims=True)
-    return 10 * np.log10(np.maximum((steps**2).mean(axis=1), 1e-20))
-
-
-def spoken_part(waveform: np.ndarray) -> tuple[int, int]:
-    """(start, end) in samples of what is not silence; the whole clip where that cannot be told.
-
-    The border lies between the clip's own floor and peak, so it works for very quiet recordings.
-    """
-    hop = SAMPLE_RATE // 50  # 20 ms
-    if len(waveform) < 10 * hop:
-        return 0, len(waveform)
-    levels = _levels(waveform, hop)
-    # Medians of three steps: a click is no speech.
-    levels = np.median(np.stack([np.roll(levels, -1), levels, np.roll(levels, 1)]), axis=0)
-    peak = np.percentile(levels, 95)
-    floor = max(np.percentile(levels, 5), peak - 60)
-    if peak - floor < 12 or peak < -120:
-        return 0, len(waveform)
-    loud = np.flatnonzero(levels > floor + 0.35 * (peak - floor))
-    margin = 5  # 100 ms: soft beginnings and fading ends
-    return max(0, int(loud[0] - margin) * hop), min(len(waveform), int(loud[-1] + 1 + margin) * hop)
+    def _close(self) -> None:
+        if self._waiting:
+            block = np.concatenate(self._open)
+            self._blocks.append(block if block.any() else len(block))
+        self._open, self._waiting = [], 0

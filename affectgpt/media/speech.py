@@ -6,14 +6,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from affectgpt.media.audio import SAMPLE_RATE
+from affectgpt.media.waveform import TENTH, is_silent, loudness
+from affectgpt.models.streams import SAMPLE_RATE
 
 RECOGNISER = "starter:whisper-tiny.en"
 WINDOW_SECONDS = 30
 # Whisper's decoder ends at 448 positions; speech is below 5 tokens a second.
 MAX_TOKENS = 220
-# Of full scale, root mean square. Recorded speech has been seen at -57 dB, so only near nothing is silence.
-SILENCE_LEVEL = 10 ** (-75 / 20)
 # Whisper expects speech near full scale; a quiet recording is raised to this peak.
 PEAK = 0.5
 NO_SPEECH_TOKEN = "<|nocaptions|>"
@@ -45,26 +44,15 @@ def transcribe(waveform: np.ndarray) -> str:
     waveform = np.asarray(waveform, dtype=np.float32)
     if waveform.ndim != 1:
         raise ValueError(f"a waveform must have one dimension, not shape {list(waveform.shape)}")
-    return " ".join(filter(None, (_words(window) for window in _windows(waveform) if not _is_silent(window))))
-
-
-def _loudness(window: np.ndarray, step: int = SAMPLE_RATE // 10) -> np.ndarray:
-    """Root mean square of each tenth of a second (a constant offset is no sound)."""
-    window = window - window.mean()
-    steps = np.pad(window, (0, -len(window) % step)).reshape(-1, step)
-    return np.sqrt((steps**2).mean(axis=1))
-
-
-def _is_silent(window: np.ndarray) -> bool:
-    return bool(_loudness(window).max() < SILENCE_LEVEL)
+    return " ".join(filter(None, (_words(window) for window in _windows(waveform) if not is_silent(window))))
 
 
 def _windows(waveform: np.ndarray) -> list[np.ndarray]:
-    length, step = WINDOW_SECONDS * SAMPLE_RATE, SAMPLE_RATE // 10
+    length, step = WINDOW_SECONDS * SAMPLE_RATE, TENTH
     windows = []
     while len(waveform) > length:
         last_third = waveform[2 * length // 3 : length]
-        cut = 2 * length // 3 + (2 * int(_loudness(last_third).argmin()) + 1) * step // 2
+        cut = 2 * length // 3 + (2 * int(loudness(last_third).argmin()) + 1) * step // 2
         windows.append(waveform[:cut])
         waveform = waveform[cut:]
     return windows + [waveform] if len(waveform) else windows

@@ -1,30 +1,35 @@
-"""Video files and still pictures -> frames."""
+"""Video files and still pictures -> what they hold, and frames of them."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
 
-from affectgpt.media import MediaError
-from affectgpt.media.container import check_whole, is_image, is_mov, open_media, reason, video_stream
+from affectgpt.media import decord_reader
+from affectgpt.media.container import Media, is_image, open_media
+from affectgpt.media.decoding import Decoder, shows_picture
+from affectgpt.media.errors import MediaError, reading
+from affectgpt.media.geometry import Shaper, aspect_of, shown_size
+from affectgpt.media.images import read_image
+from affectgpt.media.timeline import Stamp, Timeline, sample_indices, stamp_of, timeline
 
-IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 BACKENDS = ("pyav", "decord")
 # Below, decoding everything is as fast as jumping around.
 MIN_FRAMES_TO_SEEK = 300
-RULES = ("centre", "published")
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file holds. `width` and `height` are those of the upright picture (0 without one);
-    `duration` is in seconds (0.0 for a still picture); `frames` is 1 for a still picture, 0 for sound."""
+    """What a file holds. `width` and `height` are those of the upright picture with square pixels (0 without one);
+    `duration` is in seconds (0.0 for a still picture); `frames` is 1 for a still picture, 0 for sound.
+
+    A stream without packets is not there. `picture_error` says why the picture of a file with sound cannot be decoded;
+    `has_video` is False then.
+    """
 
     path: Path
     kind: str
@@ -34,64 +39,78 @@ class MediaInfo:
     height: int
     duration: float
     frames: int
+    picture_error: str | None = None
 
 
 @dataclass(frozen=True)
 class Frames:
     """`images` uint8 [T, H, W, 3] RGB, `indices` int64 [T] frame numbers in the file, `times` float64 [T]
-    seconds after the first frame."""
+    seconds after the first frame, never falling; `notes` says what was done to them."""
 
     images: np.ndarray
     indices: np.ndarray
     times: np.ndarray
-
-
-def sample_indices(total: int, count: int, rule: str = "centre") -> np.ndarray:
-    """Which `count` of `total` frames to take: int64 [count], ascending, repeated where total < count.
-
-    "centre": the middle of `count` equal parts. "published": as the official system does it, the start
-    of each part, and the last frame repeated where there are too few.
-    """
-    if total < 1 or count < 1:
-        raise ValueError(f"cannot take {count} frames out of {total}: both must be at least 1")
-    if rule == "centre":
-        return (2 * np.arange(count) + 1) * total // (2 * count)
-    if rule == "published":
-        # Rounding can give arange one element too many.
-        taken = min(total, count)
-        indices = np.arange(0, total, total / taken)[:taken].astype(np.int64)
-        return np.concatenate([indices, np.full(count - taken, total - 1, dtype=np.int64)])
-    raise ValueError(f"unknown frame rule {rule!r}: choose one of {', '.join(RULES)}")
+    notes: tuple[str, ...] = ()
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """What `path` holds, from its headers; frames are counted (not decoded) where the header is silent.
+    """What `path` holds. Its packets are counted (not decoded) where the header is silent.
 
-    Raises MediaError for a file that is missing, empty, broken, or without picture and sound.
+    Raises:
+        MediaError: the file is missing, empty, broken, asks for too much, or nothing in it can be decoded.
     """
     path = Path(path)
-    if is_image(path):
-        height, width = _read_image(path).shape[:2]
-        return MediaInfo(path, "image", True, False, width, height, 0.0, 1)
-    with open_media(path) as container:
-        stream, has_audio = video_stream(container), bool(container.streams.audio)
-        duration = container.duration / av.time_base if container.duration else 0.0
-        if stream is None:
-            return MediaInfo(path, "audio", False, has_audio, 0, 0, duration or _measured(container), 0)
-        check_whole(path, container, stream)
+    with reading(path):
+        if is_image(path):
+            still = read_image(path)
+            return MediaInfo(path, "image", True, False, still.width, still.height, 0.0, 1)
+        with open_media(path) as media:
+            return _probe(media)
+
+
+def _probe(media: Media) -> MediaInfo:
+    stream, sounds, path = media.picture, media.sounds, media.path
+    header = max(0.0, media.container.duration / av.time_base) if media.container.duration else 0.0
+    frames, shown, error = 0, (0, 0), None
+    has_audio, end = False, 0.0
+    decoder = None
+    indexed = 0
+    if stream is not None:
+        media.check_whole(stream)
         # A mov index lists every frame, and which of them an edit list hides. Other headers may be wrong.
-        frames = sum(not entry.is_discard for entry in stream.index_entries) if is_mov(container) else 0
-        first = next(_decode(path, container, stream), None)
-        if first is None:
-            raise MediaError(f"{path}: no frame can be decoded; re-encode the file or leave it out")
-        height, width = _upright(np.empty((first.height, first.width, 1)), first).shape[:2]
-        if not frames or not duration:
-            container.seek(0)
-            pictures = [packet for packet in container.demux(stream) if _shows_picture(packet)]
-            frames = len(pictures)
-            ends = [(p.pts + (p.duration or 0)) * p.time_base for p in pictures if p.pts is not None]
-            duration = duration or float(max(ends, default=0))
-        return MediaInfo(path, "video", True, has_audio, width, height, duration, frames)
+        indexed = sum(not entry.is_discard for entry in stream.index_entries) if media.is_mov else 0
+        try:
+            decoder = Decoder(media)
+        except MediaError as failure:
+            error = failure
+    wanted = [one for one in (stream, *sounds) if one is not None]
+    for packet in media.packets(*wanted):
+        if packet.size and packet.pts is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream.type == "audio":
+            has_audio |= bool(packet.size)
+        else:
+            frames += shows_picture(packet)
+            if decoder is not None and not decoder.done:
+                try:
+                    for frame in decoder.decode(packet)[:1]:
+                        shown = shown_size(frame, aspect_of(stream))
+                except MediaError as failure:
+                    decoder, error = None, failure
+        known = stream is None or error is not None or decoder is not None and decoder.done and indexed
+        if known and header and (has_audio or not sounds):
+            break
+    frames = indexed or frames
+    if stream is not None and error is None and frames and not decoder.done:
+        error = MediaError(f"{path}: no frame can be decoded; re-encode the file or leave it out")
+    if error is not None and not has_audio:
+        raise error
+    has_video = error is None and frames > 0
+    if not has_video and not has_audio:
+        raise MediaError(f"{path}: there is no packet of picture or sound in this file; copy it again or leave it out")
+    if not has_video:
+        return MediaInfo(path, "audio", False, True, 0, 0, header or end, 0, None if error is None else str(error))
+    return MediaInfo(path, "video", True, has_audio, *shown, header or end, frames)
 
 
 def read_frames(
@@ -103,190 +122,127 @@ def read_frames(
     max_side: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> Frames:
-    """`count` upright frames, chosen by `sample_indices` over all frames that the file really holds.
+    """`count` upright frames of all that the file really holds, chosen by `Timeline.choose`.
 
     `max_side` shrinks larger pictures and keeps their shape; `size` = (height, width) is exact and
-    distorts. A still picture gives one frame. Raises MediaError for a file without a picture and for
-    one that is missing, empty, cut off or broken; ValueError for an unknown backend or rule.
+    distorts. A still picture gives one frame. Frames have square pixels, as a player shows them; with the rule
+    "published" they stay as they are stored, as the official system takes them.
+
+    Raises:
+        MediaError: the file has no picture, is missing, empty, cut off or broken, or asks for too much.
+        ValueError: an unknown backend or rule, or one that is not installed.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown video backend {backend!r}: choose one of {', '.join(BACKENDS)}")
     if max_side is not None and size is not None:
         raise ValueError("give max_side or size, not both")
     sample_indices(1, count, rule)  # a wrong count or rule is told before the file is opened
+    if backend == "decord":
+        decord_reader.check_installed()
     path = Path(path)
-    if is_image(path):
-        frame = av.VideoFrame.from_ndarray(_read_image(path), format="rgb24")
-        images = _to_rgb(frame, max_side, size)[None]
-        return Frames(images, np.zeros(1, dtype=np.int64), np.zeros(1))
-    with open_media(path) as container:
-        stream = video_stream(container)
-        if stream is None:
-            raise MediaError(f"{path}: there is no picture in this file; give a video or a picture")
-        check_whole(path, container, stream)
-        if backend == "decord":
-            return _read_decord(path, container, stream, count, rule, max_side, size)
-        return _read_pyav(path, container, stream, count, rule, max_side, size)
+    with reading(path):
+        if is_image(path):
+            return _read_still(path, max_side, size)
+        with open_media(path) as media:
+            if media.picture is None:
+                raise MediaError(f"{path}: there is no picture in this file; give a video or a picture")
+            media.check_whole(media.picture)
+            Decoder(media)  # refuses an unknown codec
+            shaper = Shaper(count, 1.0 if rule == "published" else aspect_of(media.picture), max_side, size)
+            if backend == "decord":
+                return Frames(*decord_reader.read(media, count, rule, shaper))
+            return _read_pyav(media, count, rule, shaper)
 
 
-def _measured(container: av.container.InputContainer) -> float:
-    """End of the last sound packet in seconds, for files whose header has no duration."""
-    ends = [(p.pts + (p.duration or 0)) * p.time_base
-            for p in container.demux(container.streams.audio[0]) if p.pts is not None]
-    return float(max(ends, default=0))
+def _read_still(path: Path, max_side: int | None, size: tuple[int, int] | None) -> Frames:
+    still, shaper = read_image(path), Shaper(1, 1.0, max_side, size)
+    image = shaper.shape(av.VideoFrame.from_ndarray(still.pixels, format="rgb24"))
+    notes = (still.note,) if still.note and shaper.kept == still.pixels.shape[1::-1] else ()
+    return Frames(image[None], np.zeros(1, dtype=np.int64), np.zeros(1), notes)
 
 
-def _read_image(path: Path) -> np.ndarray:
-    """Upright uint8 [H, W, 3] RGB."""
-    Image.init()
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I"):  # 16 bits: convert() would clip instead of scale
-                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        message = f"{path}: the picture cannot be read, it is cut off or broken; save it again"
-        raise MediaError(message) from error
+def line_of(media: Media, stamps: list[Stamp]) -> Timeline:
+    """The timeline of these packets or frames of the picture."""
+    stream = media.picture
+    has_breaks = bool(media.container.format.flags & av.format.Flags.ts_discont.value)
+    return timeline(stamps, float(stream.time_base), float(stream.average_rate or stream.guessed_rate or 25), has_breaks)
 
 
-def _shows_picture(packet: av.Packet) -> bool:
-    """False for packets that decode to nothing: the end mark, data hidden by an edit list, VP8 reference
-    pictures that are never shown."""
-    if not packet.size or packet.is_discard:
-        return False
-    return packet.stream.codec_context.name != "vp8" or bool(bytes(packet)[0] & 0x10)
+class _Kept:
+    """The frames that are asked for, each written to all its places as it comes."""
+
+    def __init__(self, indices: np.ndarray, shaper: Shaper):
+        self.indices, self.shaper, self.images = indices, shaper, np.zeros(0, dtype=np.uint8)
+        self.missing = set(indices.tolist())
+
+    def add(self, index: int, frame: av.VideoFrame) -> None:
+        image = self.shaper.shape(frame)
+        if not self.images.size:
+            self.images = np.empty((len(self.indices), *image.shape), dtype=np.uint8)
+        self.images[self.indices == index] = image
+        self.missing.discard(index)
 
 
-def _decode(
-    path: Path, container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.VideoFrame]:
-    done = 0
-    try:
-        for frame in container.decode(stream):
-            yield frame
-            done += 1
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: decoding fails after {done} frames ({reason(error)}); "
-                         "re-encode the file or leave it out") from error
+def _read_pyav(media: Media, count: int, rule: str, shaper: Shaper) -> Frames:
+    stamps = [stamp_of(packet) for packet in media.packets(media.picture) if shows_picture(packet)]
+    if not stamps:
+        raise MediaError(f"{media.path}: there is no frame in this file; copy it again or leave it out")
+    line = line_of(media, stamps)
+    indices, decoder = line.choose(count, rule), Decoder(media)
+    kept = None if line.broken else _by_seeking(media, stamps, indices, shaper)
+    if kept is None:
+        kept = _Kept(indices, shaper)
+        decoder, seen = _in_order(media, kept)
+        if len(seen) != len(stamps):  # some packets hold no frame, or several: choose again
+            if not seen:
+                raise MediaError(f"{media.path}: no frame can be decoded; re-encode the file or leave it out")
+            line = line_of(media, seen)
+            indices = line.choose(count, rule)
+            shaper.forget()
+            kept = _Kept(indices, shaper)
+            decoder, _ = _in_order(media, kept)
+    if kept.missing:
+        raise MediaError(f"{media.path}: not every frame can be decoded again; re-encode the file or leave it out")
+    return Frames(kept.images, indices, line.times[indices], (*decoder.notes, *shaper.notes))
 
 
-def _read_pyav(path, container, stream, count, rule, max_side, size) -> Frames:
-    packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if _shows_picture(p)]
-    if not packets:
-        raise MediaError(f"{path}: there is no frame in this file; copy it again or leave it out")
-    indices = sample_indices(len(packets), count, rule)
-    found = _by_seeking(path, container, stream, packets, indices, max_side, size)
-    if found is None:
-        found, total = _in_order(path, container, stream, set(indices.tolist()), max_side, size)
-        if total != len(packets):  # some packets hold no frame, or several: choose again
-            if not total:
-                raise MediaError(f"{path}: no frame can be decoded; re-encode the file or leave it out")
-            indices = sample_indices(total, count, rule)
-            found, _ = _in_order(path, container, stream, set(indices.tolist()), max_side, size)
-    images, times = zip(*(found[index] for index in indices.tolist()))
-    return Frames(np.stack(images), indices, np.array(times))
+def _in_order(media: Media, kept: _Kept) -> tuple[Decoder, list[Stamp]]:
+    """Decode everything from the start and keep what is asked for; the stamps of all frames, in the order shown."""
+    media.rewind()
+    decoder, seen = Decoder(media), []
+    for frame in decoder:
+        if len(seen) in kept.missing:
+            kept.add(len(seen), frame)
+        seen.append(Stamp(None, frame.pts, frame.duration or 0))
+    return decoder, seen
 
 
-def _in_order(path, container, stream, wanted, max_side, size):
-    """Decode everything, keep what is wanted: {index: (image, seconds)} and the number of frames."""
-    container.seek(0, stream=stream)
-    found, total, first = {}, 0, None
-    rate = float(stream.average_rate or stream.guessed_rate or 25)
-    for frame in _decode(path, container, stream):
-        first = frame.pts if first is None else first
-        if total in wanted:
-            seconds = total / rate if frame.pts is None else float((frame.pts - first) * frame.time_base)
-            found[total] = _to_rgb(frame, max_side, size), seconds
-        total += 1
-    return found, total
-
-
-def _by_seeking(path, container, stream, packets, indices, max_side, size):
+def _by_seeking(media: Media, stamps: list[Stamp], indices: np.ndarray, shaper: Shaper) -> _Kept | None:
     """The same frames as `_in_order`, found by their time stamps from the key frame before them.
     None where this is no gain, or where the time stamps do not tell the frames apart."""
-    stamps = [pts for pts, _ in packets]
-    if None in stamps or len(set(stamps)) < len(stamps):
+    shown = [stamp.shown for stamp in stamps]
+    if len(shown) < MIN_FRAMES_TO_SEEK or None in shown or len(set(shown)) < len(shown):
         return None
-    order = sorted(stamps)
-    key_stamps = {pts for pts, is_key in packets if is_key}
-    keys = [index for index, pts in enumerate(order) if pts in key_stamps]
-    if len(order) < MIN_FRAMES_TO_SEEK or keys[:1] != [0]:
+    order = sorted(shown)
+    key_stamps = {stamp.shown for stamp in stamps if stamp.is_key}
+    keys = [index for index, at in enumerate(order) if at in key_stamps]
+    if keys[:1] != [0]:
         return None
-    cost = sum(index - keys[bisect_right(keys, index) - 1] + 1 for index in set(indices.tolist()))
+    wanted = sorted(set(indices.tolist()))
+    cost = sum(index - keys[bisect_right(keys, index) - 1] + 1 for index in wanted)
     if 2 * cost > len(order):
         return None
-    found = {}
-    for index in sorted(set(indices.tolist())):
-        container.seek(order[index], stream=stream)
-        for frame in _decode(path, container, stream):
-            if frame.pts is None or frame.pts >= order[index]:
+    kept = _Kept(indices, shaper)
+    try:
+        for index in wanted:
+            media.container.seek(order[index], stream=media.picture)
+            frame = next((f for f in Decoder(media) if f.pts is None or f.pts >= order[index]), None)
+            if frame is None or frame.pts != order[index]:
                 break
-        if frame.pts != order[index]:
-            return None
-        found[index] = _to_rgb(frame, max_side, size), float((frame.pts - order[0]) * stream.time_base)
-    return found
-
-
-def _read_decord(path, container, stream, count, rule, max_side, size) -> Frames:
-    try:
-        import decord
-    except ImportError as error:
-        message = "video backend 'decord' is not installed: pip install decord, or use 'pyav'"
-        raise ValueError(message) from error
-    packets = [packet for packet in container.demux(stream) if packet.size]
-    container.seek(0, stream=stream)
-    first = next(_decode(path, container, stream), None)
-    if first is None or np.linalg.det(_matrix(first)) < 0:  # it turns, but does not mirror
-        raise MediaError(f"{path}: decord cannot decode or mirror this file; use the backend 'pyav'")
-    upright_height, upright_width = _upright(np.empty((first.height, first.width, 1)), first).shape[:2]
-    width, height = _scaled(upright_width, upright_height, max_side, size)
-    decord.logging.set_level(decord.logging.QUIET)
-    try:
-        reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
-        # decord counts (and gives times to) the frames that an edit list hides at the start, but skips them.
-        hidden = sum(packet.is_discard for packet in packets)
-        indices = sample_indices(len(reader) - hidden, count, rule)
-        images = reader.get_batch(indices.tolist()).asnumpy()
-        times = reader.get_frame_timestamp((indices + hidden).tolist())[:, 0]
-        start = reader.get_frame_timestamp(hidden)[0]
-    except (decord.DECORDError, RuntimeError, IndexError) as error:
-        raise MediaError(f"{path}: decord cannot decode this file; use the backend 'pyav'") from error
-    return Frames(images, indices, times.astype(float) - start)
-
-
-def _matrix(frame: av.VideoFrame) -> np.ndarray:
-    """Display matrix, int32 [2, 2]: rows say where the x and the y axis of the stored picture point."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return np.eye(2, dtype=np.int32)
-    return np.frombuffer(bytes(data), dtype=np.int32).reshape(3, 3)[:2, :2]
-
-
-def _upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
-    """Turn and mirror a stored picture [H, W, ...] the way its file asks for (right angles only)."""
-    (ax, bx), (ay, by) = _matrix(frame)
-    if abs(bx) > abs(ax):
-        image = np.swapaxes(image, 0, 1)
-        ax, by = ay, bx
-    image = image[:, ::-1] if ax < 0 else image
-    return image[::-1] if by < 0 else image
-
-
-def _scaled(width: int, height: int, max_side: int | None, size: tuple[int, int] | None) -> tuple[int, int]:
-    """(width, height) to scale a picture to."""
-    if size is not None:
-        return size[1], size[0]
-    scale = min(1.0, max_side / max(width, height)) if max_side is not None else 1.0
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _to_rgb(frame: av.VideoFrame, max_side: int | None, size: tuple[int, int] | None) -> np.ndarray:
-    """Upright uint8 [H, W, 3] RGB of the asked size; scaled before it is turned."""
-    (ax, bx), _ = _matrix(frame)
-    if size is not None and abs(bx) > abs(ax):
-        size = size[::-1]
-    width, height = _scaled(frame.width, frame.height, max_side, size)
-    # BILINEAR is what decord, and with it the official system, scales with.
-    image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BILINEAR")
-    return np.ascontiguousarray(_upright(image, frame))
+            kept.add(index, frame)
+    except (av.FFmpegError, MediaError):  # a format that cannot seek, or damage that decoding in order will name
+        media.deadline.check()
+    if kept.missing:
+        shaper.forget()
+        return None
+    return kept
