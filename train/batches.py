@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from affectgpt.data.branches import attended
 from affectgpt.data.packing import share
 from affectgpt.models.collate import collate_packed
 
@@ -55,7 +56,7 @@ class BatchMaker:
             if counts:
                 step.labelled += sum(label != -100 for sample in samples for label in sample["labels"][1:])
                 step.tokens += sum(lengths)
-                step.squares += sum(length * length for length in lengths)
+                step.squares += sum(attended(sample.get("branches", [len(sample["input_ids"])])) for sample in samples)
                 step.counted += len(samples)
             else:
                 samples = [sample | {"labels": [-100] * len(sample["labels"])} for sample in samples]

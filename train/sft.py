@@ -170,7 +170,7 @@ def _run(recipe: Recipe, world) -> Path:
         training = name == data.train_split
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
-                                        variants if training else None)
+                                        variants if training else None, data.questions_together)
     sets = (sets[data.train_split], sets[data.validation_split])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
 
