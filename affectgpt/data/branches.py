@@ -6,6 +6,22 @@ Which tokens are shared is found in the token ids, so a branch reads exactly wha
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
+
+
+class Size(NamedTuple):
+    """What a sample costs: its tokens, those with a label, and `attended`."""
+
+    tokens: int
+    labelled: int
+    squares: int
+
+
+def size_of(sample: dict) -> Size:
+    """The size of a sample of `input_ids`, `labels` and perhaps `branches`."""
+    tokens = len(sample["input_ids"])
+    labelled = sum(label != -100 for label in sample["labels"][1:])  # the first token is nobody's next token
+    return Size(tokens, labelled, attended(sample.get("branches", [tokens])))
 
 
 def join(texts: list[dict], placeholders: Collection[int]) -> dict:

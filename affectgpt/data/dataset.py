@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from affectgpt.data import prompts
-from affectgpt.data.branches import join
+from affectgpt.data.branches import Size, join, size_of
 from affectgpt.data.clip import Clip
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words.basic import basic_emotion
@@ -38,6 +38,7 @@ class InstructionDataset:
         self._facts = getattr(inputs, "facts", inputs.__getitem__)
         # A window of clips is planned by its lengths before its batches are made: tokens are made once.
         self._kept_texts = lru_cache(maxsize=4096)(self._text)
+        self._kept_sizes = lru_cache(maxsize=65536)(self._size)
         self.modality_dropout, self.text_dropout = modality_dropout, text_dropout
         self.style = processor.config.prompt_style
         self.variants = variants or {}
@@ -113,9 +114,16 @@ class InstructionDataset:
                  for kind in kinds]
         return join(texts, set(self.processor.config.placeholder_ids.values()))
 
+    def sizes(self, indices: list[int]) -> list[Size]:
+        """What samples of this epoch cost."""
+        return [self._kept_sizes(index, self.epoch) for index in indices]
+
+    def _size(self, index: int, epoch: int) -> Size:
+        return size_of(self._kept_texts(index, epoch))
+
     def lengths(self, indices: list[int]) -> list[int]:
         """Tokens of samples in this epoch."""
-        return [len(self.text(index)["input_ids"]) for index in indices]
+        return [size.tokens for size in self.sizes(indices)]
 
     def __getitem__(self, index: int) -> dict:
         clip, _ = self.items[index]
