@@ -13,7 +13,7 @@ from tiny import parts  # noqa: F401  fixture
 from torch.utils.flop_counter import FlopCounterMode
 
 from affectgpt.data.packing import WINDOW, Batching, best_fit, rows_of_epoch, share, steps_of_epoch
-from affectgpt.models.attention import BY_CLIP, clip_bounds, grouped_attention, looped_attention
+from affectgpt.models.attention import BY_CLIP, grouped_attention
 from affectgpt.models.collate import collate_packed
 from affectgpt.models.lora import with_lora
 from affectgpt.models.loss import labelled_loss
@@ -108,27 +108,6 @@ def test_packed_equals_padded_in_loss_and_gradients(parts, llm, attention, monke
         torch.testing.assert_close(packed_gradients[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
     assert sum(gradient.abs().sum() > 0 for gradient in packed_gradients.values()) > 30
     assert len(calls) == (2 if attention == BY_CLIP else 0)  # one a layer, for the packed row alone
-
-
-def test_attention_clip_by_clip_is_the_block_mask(parts):  # noqa: F811
-    torch.manual_seed(0)
-    bounds = [0, 5, 6, 40, 73, 140]
-    query, key, value = torch.randn(1, 6, 140, 8), torch.randn(1, 2, 140, 8), torch.randn(1, 2, 140, 8)
-    positions = torch.cat([torch.arange(stop - start) for start, stop in zip(bounds, bounds[1:])])[None]
-    assert clip_bounds(positions, query) == bounds
-    clip = torch.repeat_interleave(torch.arange(5), torch.tensor(bounds).diff())
-    mask = (clip[:, None] == clip[None]) & torch.ones(140, 140, dtype=torch.bool).tril()
-    expected = torch.nn.functional.scaled_dot_product_attention(
-        query, key.repeat_interleave(3, 1), value.repeat_interleave(3, 1), mask).transpose(1, 2)
-    torch.testing.assert_close(grouped_attention(query, key, value, bounds, 8**-0.5), expected, rtol=1e-4, atol=1e-5)
-    module = torch.nn.Module()
-    module.num_key_value_groups, module.is_causal = 3, True
-    looped = looped_attention(module, query, key, value, bounds, 8**-0.5, 0.0)
-    torch.testing.assert_close(looped, expected, rtol=1e-4, atol=1e-5)
-    dropped = grouped_attention(query, key, value, bounds, 8**-0.5, dropout=0.5)
-    assert (dropped - expected).abs().max() > 0.1
-    for other in (torch.arange(140)[None], None, positions + 3):  # one clip, unknown, a continued generation
-        assert clip_bounds(other, query) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

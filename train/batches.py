@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +24,8 @@ class Step:
     """What one rank computes in one optimizer step.
 
     `passes` holds (batch, clips, counts): counts is 1.0, or 0.0 where a pass only keeps the other ranks company and
-    nothing in it is labelled. `clips` are the keys of all ranks; the sums are of this rank.
+    nothing in it is labelled. `clips` are the keys of all ranks, and the sums are over all ranks too: labelled tokens,
+    tokens, `data.branches.attended` and clips. They follow from the plan, so no rank asks another.
     """
 
     rows: int
@@ -35,40 +39,61 @@ class Step:
 
 
 class BatchMaker:
-    """Makes this rank's batches of a planned step.
+    """Makes this rank's batches of planned steps.
 
     Args:
-        workers: threads that read the media of a batch side by side; 0 reads one after the other.
+        sizes: indices -> the `Size` of each sample, for every rank's; by default the dataset's own.
+        workers: threads that read the media of samples side by side, across rows and steps; 0 reads one after the
+            other.
     """
 
-    def __init__(self, dataset, processor, world, mode: str, workers: int = 0):
-        self.dataset, self.processor, self.world, self.mode = dataset, processor, world, mode
-        self.pool = ThreadPoolExecutor(workers, thread_name_prefix="clip-reader") if workers > 1 else None
+    def __init__(self, dataset, processor, world, mode: str, workers: int = 0, sizes=None):
+        self.dataset, self.processor, self.world, self.mode, self.workers = dataset, processor, world, mode, workers
+        self.sizes = sizes or dataset.sizes
 
-    def step(self, rows: list[list[int]]) -> Step:
-        """Batches of the rows that fall to this rank."""
-        keys = [self.dataset.items[index][0].key for row in rows for index in row]
-        step = Step(rows=len(rows), clips=keys)
-        for row, counts in share(rows, self.world.rank, self.world.size):
-            samples = self._samples(row)
-            lengths = [len(sample["input_ids"]) for sample in samples]
-            if counts:
-                step.labelled += sum(label != -100 for sample in samples for label in sample["labels"][1:])
-                step.tokens += sum(lengths)
-                step.squares += sum(length * length for length in lengths)
-                step.counted += len(samples)
-            else:
+    def steps(self, planned: Iterable[list[list[int]]]) -> Iterator[Step]:
+        """Batches of the rows that fall to this rank, step by step."""
+        planned, ahead = itertools.tee(planned)
+        samples = self._read(index for rows in ahead for row, _ in self._mine(rows) for index in row)
+        with contextlib.closing(samples):
+            for rows in planned:
+                yield self._step(rows, samples)
+
+    def _mine(self, rows: list[list[int]]) -> list[tuple[list[int], bool]]:
+        return share(rows, self.world.rank, self.world.size)
+
+    def _step(self, rows: list[list[int]], read: Iterator[dict]) -> Step:
+        members = [index for row in rows for index in row]
+        sizes = self.sizes(members)
+        step = Step(rows=len(rows), clips=[self.dataset.items[index][0].key for index in members],
+                    labelled=sum(size.labelled for size in sizes), tokens=sum(size.tokens for size in sizes),
+                    squares=sum(size.squares for size in sizes), counted=len(members))
+        for row, counts in self._mine(rows):
+            samples = list(itertools.islice(read, len(row)))
+            if not counts:
                 samples = [sample | {"labels": [-100] * len(sample["labels"])} for sample in samples]
             clips = [sample.pop("clip") for sample in samples]
             batch = collate_packed(samples) if self.mode == "packed" else self.processor.collate(samples)
             step.passes.append((batch, clips, float(counts)))
         return step
 
-    def _samples(self, row: list[int]) -> list[dict]:
-        for index in row:
-            self.dataset.text(index)  # the tokenizer is asked by this thread alone
-        read = self.pool.map if self.pool is not None else map
-        return list(read(self.dataset.__getitem__, row))
+    def _read(self, indices: Iterator[int]) -> Iterator[dict]:
+        """Samples in order; at most `2 * workers` of them wait to be taken or are being read."""
+        if self.workers < 2:
+            yield from map(self.dataset.__getitem__, indices)
+            return
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="clip-reader")
+        waiting: deque = deque()
+        try:
+            for index in indices:
+                self.dataset.text(index)  # the tokenizer is asked by this thread alone
+                waiting.append(pool.submit(self.dataset.__getitem__, index))
+                if len(waiting) >= 2 * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def prefetch(steps: Iterable[Step]) -> Iterator[Step]:
@@ -96,6 +121,10 @@ def prefetch(steps: Iterable[Step]) -> Iterator[Step]:
             put((None, None))
         except BaseException as error:  # carried to the consumer
             put((None, error))
+        finally:
+            close = getattr(steps, "close", None)
+            if close is not None:  # ends the threads that read
+                close()
 
     thread = threading.Thread(target=make, name="batch-maker", daemon=True)
     thread.start()

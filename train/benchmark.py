@@ -112,7 +112,8 @@ def time_recipe(recipe, steps: int, warmup: int) -> dict:
         clips = splits[recipe.data.train_split]
         space = label_space(clips)
         sets = [InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
-                                   recipe.data.text_dropout, recipe.train.seed)] * 2
+                                   recipe.data.text_dropout, recipe.train.seed,
+                                   questions_together=recipe.data.questions_together)] * 2
         groups = parameter_groups(model, recipe.train)
         engine = sft.make_engine(model, groups, recipe)
         table = word_table(model, processor.tokenizer, space)

@@ -27,16 +27,18 @@ def dry_run(recipe: Recipe) -> None:
     inputs = {clip.key: load_clip(processor, clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
               for clip in clips}
     dataset = InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
-                                 recipe.data.text_dropout, recipe.train.seed)
+                                 recipe.data.text_dropout, recipe.train.seed,
+                                 questions_together=recipe.data.questions_together)
     lengths = []
     for index, (clip, _) in enumerate(dataset.items):
         sample, raw = dataset[index], inputs[clip.key]
         shapes = ", ".join(f"{stream} {list(getattr(raw, stream).shape)}" for stream in raw.media_streams)
         labelled = sum(label != -100 for label in sample["labels"])
         lengths.append(len(sample["input_ids"]))
-        kind, hidden = dataset.draw(index)
+        kinds, hidden = dataset.asked(index)
         print(f"\nclip {clip.key}: {shapes or 'no media'}{'; ' + '; '.join(raw.notes) if raw.notes else ''}")
-        print(f"  question {kind}, hidden {', '.join(hidden) or 'nothing'}; {lengths[-1]} tokens, {labelled} labelled")
+        print(f"  question {', '.join(kinds)}; hidden {', '.join(hidden) or 'nothing'}; {lengths[-1]} tokens, "
+              f"{labelled} labelled")
         print("  " + processor.tokenizer.decode(sample["input_ids"]).replace("\n", "\n  "))
     print_memory(model, recipe, max(lengths))
     print("\ndry run: nothing was trained or written")

@@ -189,7 +189,7 @@ def _run(recipe: Recipe, world) -> Path:
         training = name == data.train_split
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
-                                        variants if training else None)
+                                         variants if training else None, data.questions_together)
     if world.is_main:
         print(left_out_table(sets), flush=True)
     sets = (sets[data.train_split], sets[data.validation_split])

@@ -19,6 +19,7 @@ from affectgpt.train.alignment import aligned_loss, target_tensors
 from affectgpt.train.batches import BatchMaker, prefetch
 from affectgpt.train.checkpoints import Checkpoints, State
 from affectgpt.train.flops import StepCost, peak_operations
+from affectgpt.train.planning import SharedSizes
 from affectgpt.train.rates import rate_of
 from affectgpt.train.run_log import RunLog, step_line
 
@@ -97,11 +98,11 @@ class Trainer:
     def steps(self):
         """Steps of this epoch that are still to do, made ahead by another thread."""
         state, dataset = self.state, self.train_set
-        rows = rows_of_epoch(dataset.lengths, len(dataset), self.batching, self.settings.seed, state.epoch)
-        maker = BatchMaker(dataset, self.processor, self.world, self.batching.mode, self.recipe.data.workers)
-        planned = steps_of_epoch(rows, state.rows_per_step)
-        todo = (step for number, step in enumerate(planned) if number >= state.steps_in_epoch)
-        return prefetch(map(maker.step, todo))
+        sizes = SharedSizes(dataset, self.world)
+        rows = rows_of_epoch(sizes.lengths, len(dataset), self.batching, self.settings.seed, state.epoch,
+                             done=state.clips_in_epoch)
+        maker = BatchMaker(dataset, self.processor, self.world, self.batching.mode, self.recipe.data.workers, sizes)
+        return prefetch(maker.steps(steps_of_epoch(rows, state.rows_per_step)))
 
     def rates(self, clips: float) -> list[float]:
         """Learning rate of each parameter group for a step of so many clips: that of the middle of the step."""
@@ -120,7 +121,7 @@ class Trainer:
     def one_step(self, step) -> None:
         started = time.perf_counter()
         state, engine = self.state, self.engine
-        labelled, tokens, squares, clips = self.world.sum([step.labelled, step.tokens, step.squares, step.counted])
+        labelled, tokens, squares, clips = step.labelled, step.tokens, step.squares, step.counted
         engine.model.train()
         weight = self.settings.alignment_weight
         loss_sum, align_sum, outputs_of = 0.0, 0.0, []
@@ -228,11 +229,12 @@ class Trainer:
     def validate(self) -> float:
         """Mean loss of all labelled tokens of the validation split, nothing hidden."""
         dataset, batching = self.validation_set, self.batching
-        rows = rows_of_epoch(dataset.lengths, len(dataset), batching, shuffle=False)
-        maker = BatchMaker(dataset, self.processor, self.world, batching.mode, self.recipe.data.workers)
+        sizes = SharedSizes(dataset, self.world)
+        rows = rows_of_epoch(sizes.lengths, len(dataset), batching, shuffle=False)
+        maker = BatchMaker(dataset, self.processor, self.world, batching.mode, self.recipe.data.workers, sizes)
         self.engine.model.eval()
         total, count = 0.0, 0.0
-        for step in prefetch(map(maker.step, steps_of_epoch(rows, self.world.size))):
+        for step in prefetch(maker.steps(steps_of_epoch(rows, self.world.size))):
             for batch, _, _ in step.passes:
                 batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
                 outputs = self.engine.forward(**batch, num_items_in_batch=1.0)

@@ -87,6 +87,12 @@ def _scale_rules(model, data, train) -> tuple[tuple[bool, str], ...]:
         (train.batching == "packed" and train.batch_size != 1,
          f"train.batching=packed fills one row, but train.batch_size={train.batch_size}; set it to 1 and choose "
          "train.pack_tokens"),
+        (data.questions_together and train.batching != "packed",
+         f"data.questions_together=true shares a prompt inside a packed row, but train.batching={train.batching}; set "
+         "train.batching=packed"),
+        (data.questions_together and model.attention == "flash_attention_2",
+         "data.questions_together=true needs attention by branches, which model.attention=flash_attention_2 does not "
+         "have; use sdpa or auto"),
         (train.batching != "packed" and train.pack_tokens > 0,
          f"train.pack_tokens={train.pack_tokens} packs, but train.batching={train.batching}; set "
          "train.batching=packed"),

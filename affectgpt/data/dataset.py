@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from affectgpt.data import prompts
+from affectgpt.data.branches import Size, join, size_of
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
@@ -18,7 +19,7 @@ looked at."""
 
 
 class InstructionDataset:
-    """One question and answer a clip and epoch; every draw follows from (seed, epoch, clip), so a run can be resumed.
+    """One question and answer a clip and epoch, or all its questions; every draw follows from (seed, epoch, clip), so a run can be resumed.
 
     Args:
         processor: makes token ids and tensors of a sample.
@@ -30,18 +31,22 @@ class InstructionDataset:
         modality_dropout: chance that a present medium is hidden; at least one stream always stays.
         text_dropout: chance that the words are hidden.
         training: False asks every clip one question with nothing hidden, each kind for an equal share of the clips.
+        questions_together: training asks every clip all kinds of `questions` that it has an answer to, as branches of
+            one sample (`data.branches`); the weights then only say which are asked.
     """
 
     def __init__(self, processor, clips: list[Clip], inputs: Mapping, questions: dict[str, float],
                  modality_dropout: float = 0.0, text_dropout: float = 0.0, seed: int = 0, training: bool = True,
-                 variants: Mapping[str, list] | None = None):
+                 variants: Mapping[str, list] | None = None, questions_together: bool = False):
         self.processor, self.inputs, self.training, self.seed = processor, inputs, training, seed
         self._facts = getattr(inputs, "facts", inputs.__getitem__)
         # A window of clips is planned by its lengths before its batches are made: tokens are made once.
         self._kept_texts = lru_cache(maxsize=4096)(self._text)
+        self._kept_sizes = lru_cache(maxsize=65536)(self._size)
         self.modality_dropout, self.text_dropout = modality_dropout, text_dropout
         self.style = processor.config.prompt_style
         self.variants = variants or {}
+        self.questions_together = questions_together and training
         self.epoch = 0
         self.items: list[tuple[Clip, dict[str, float]]] = []
         self.left_out: dict[str, list[Clip]] = {reason: [] for reason in LEFT_OUT}
@@ -90,28 +95,48 @@ class InstructionDataset:
             hidden.remove(generator.choice(hidden))
         return kind, hidden
 
+    def asked(self, index: int) -> tuple[list[str], list[str]]:
+        """(question kinds, hidden streams) of a clip's sample in this epoch; streams are hidden from all of its kinds."""
+        kind, hidden = self.draw(index)
+        if not self.questions_together:
+            return [kind], hidden
+        clip, kinds = self.items[index]
+        visible = self._visible(clip, hidden)
+        # What is known of the hidden streams alone is not asked, unless there is nothing else.
+        return [kind for kind in kinds if prompts.answer(clip.targets, kind, visible, self.style)] or [kind], hidden
+
+    def _visible(self, clip: Clip, hidden: list[str]) -> list[str]:
+        return [stream for stream in self.streams_of(clip) if stream not in hidden]
+
     def _generator(self, clip: Clip, purpose: str) -> random.Random:
         key = f"{self.seed}:{self.epoch}:{clip.key}:{purpose}"
         return random.Random(hashlib.sha256(key.encode()).digest())
 
     def text(self, index: int) -> dict:
-        """`input_ids`, `labels` and the streams `shown` of a sample; no media are read."""
+        """`input_ids`, `labels`, the streams `shown` and perhaps `branches` of a sample; no media are read."""
         return self._kept_texts(index, self.epoch)
 
     def _text(self, index: int, epoch: int) -> dict:
         clip, _ = self.items[index]
-        kind, hidden = self.draw(index)
-        streams = self.streams_of(clip)
-        visible = [stream for stream in streams if stream not in hidden]
-        if "text" not in streams:  # blank words are not shown either
+        kinds, hidden = self.asked(index)
+        visible, facts = self._visible(clip, hidden), self._facts(clip.key)
+        if "text" not in self.streams_of(clip):  # blank words are not shown either
             hidden = [*hidden, "text"]
-        answer = prompts.answer(clip.targets, kind, visible, self.style)
-        question = prompts.question_of(kind, self.style)
-        return self.processor.training_text(self._facts(clip.key), question, answer, tuple(hidden))
+        texts = [self.processor.training_text(facts, prompts.question_of(kind, self.style),
+                                              prompts.answer(clip.targets, kind, visible, self.style), tuple(hidden))
+                 for kind in kinds]
+        return join(texts, set(self.processor.config.placeholder_ids.values()))
+
+    def sizes(self, indices: list[int]) -> list[Size]:
+        """What samples of this epoch cost."""
+        return [self._kept_sizes(index, self.epoch) for index in indices]
+
+    def _size(self, index: int, epoch: int) -> Size:
+        return size_of(self._kept_texts(index, epoch))
 
     def lengths(self, indices: list[int]) -> list[int]:
         """Tokens of samples in this epoch."""
-        return [len(self.text(index)["input_ids"]) for index in indices]
+        return [size.tokens for size in self.sizes(indices)]
 
     def __getitem__(self, index: int) -> dict:
         clip, _ = self.items[index]
@@ -119,7 +144,7 @@ class InstructionDataset:
         choices = 1 + (len(self.variants.get(clip.key, ())) if self.training else 0)
         choice = self._generator(clip, "variant").randrange(choices) if choices > 1 else 0
         inputs = self.variants[clip.key][choice - 1] if choice else self.inputs[clip.key]
-        sample = {"input_ids": text["input_ids"], "labels": text["labels"], "clip": clip}
+        sample = {key: value for key, value in text.items() if key != "shown"} | {"clip": clip}
         sample |= {stream: getattr(inputs, stream) for stream in MEDIA_STREAMS if stream in text["shown"]}
         if "audio" in sample:
             sample["audio_lengths"] = inputs.audio_lengths

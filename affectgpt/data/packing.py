@@ -47,24 +47,29 @@ def best_fit(lengths: list[int], capacity: int) -> list[list[int]]:
 
 
 def rows_of_epoch(lengths: Callable[[list[int]], list[int]], count: int, batching: Batching, seed: int = 0,
-                  epoch: int = 0, shuffle: bool = True) -> Iterator[list[int]]:
+                  epoch: int = 0, shuffle: bool = True, done: int = 0) -> Iterator[list[int]]:
     """Rows of one epoch; every index below `count` is in exactly one.
 
     Args:
         lengths: indices -> their tokens in this epoch; asked for one window at a time.
         shuffle: False keeps the order of the windows, as for validation.
+        done: clips of the epoch's first rows, which are left out; lengths of windows that are done are not asked for.
     """
     generator = torch.Generator().manual_seed(seed * 1000003 + epoch)
     order = torch.randperm(count, generator=generator).tolist() if shuffle else list(range(count))
     size = batching.batch_size
     if batching.mode == "random":
-        yield from (order[start : start + size] for start in range(0, count, size))
+        yield from (order[start : start + size] for start in range(done, count, size))
         return
     # A window of whole batches leaves no short one in the middle of an epoch. Grouping within few batches only:
     # where neighbours in length were all of one question, steps would alternate between two kinds of answers.
     window = WINDOW if batching.mode == "packed" else 5 * size
     for start in range(0, count, window):
         part = order[start : start + window]
+        if start:  # what a window draws does not hang on those before it, so that they can be left out
+            generator.manual_seed((seed * 1000003 + epoch) * 1000003 + start)
+        if done >= start + len(part):
+            continue
         tokens = lengths(part)
         if batching.mode == "packed":
             rows = [[part[place] for place in sorted(row)] for row in best_fit(tokens, batching.pack_tokens)]
@@ -73,7 +78,11 @@ def rows_of_epoch(lengths: Callable[[list[int]], list[int]], count: int, batchin
             rows = [part[place : place + size] for place in range(0, len(part), size)]
         if shuffle:
             rows = [rows[place] for place in torch.randperm(len(rows), generator=generator).tolist()]
-        yield from rows
+        before = start
+        for row in rows:
+            if before >= done:
+                yield row
+            before += len(row)
 
 
 def steps_of_epoch(rows: Iterator[list[int]], rows_per_step: int) -> Iterator[list[list[int]]]:

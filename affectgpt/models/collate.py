@@ -1,6 +1,6 @@
 """Samples of different lengths and different streams -> one batch, padded or packed.
 
-Shapes: B clips, T frames, sound windows or feature positions, S sequence tokens.
+Shapes: B clips, T frames, sound windows or feature positions, S sequence tokens, C = B and K as in `models.layout`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from affectgpt.models.layout import Layout
 from affectgpt.models.streams import MEDIA_STREAMS
 
 
@@ -21,7 +22,11 @@ def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, 
     Returns:
         `input_ids`, `attention_mask` and `labels` [B, S]; for each stream that any sample has, its values
         [B, T, ...] with a mask bool [B, T]; `audio_lengths` [B, T] beside raw sound.
+    Raises:
+        ValueError: a sample with branches, which positions of a padded row do not tell apart.
     """
+    if any(sample.get("branches") for sample in samples):
+        raise ValueError("several questions of a clip share a row only where rows are packed: use collate_packed")
     longest = max(len(sample["input_ids"]) for sample in samples)
     batch: dict[str, Tensor] = {}
     for key, fill in (("input_ids", pad_id), ("labels", -100)):
@@ -42,20 +47,40 @@ def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, 
 def collate_packed(samples: list[dict]) -> dict[str, Tensor]:
     """Samples one after the other in a single row, to train on without padding.
 
+    Args:
+        samples: as in `collate`; `branches` of a sample are the tokens that its questions share, and those of each
+            question with its answer (`data.branches`).
     Returns:
-        `input_ids` and `labels` [1, S]; `position_ids` [1, S], from 0 again for each clip, by which attention tells
-        clips apart; `clip_ids` [1, S], the clip 0..B-1 of each token; streams [B, T, ...] as in `collate`.
+        `input_ids` and `labels` [1, S]; `position_ids` [1, S] and `layout` int64 [C, 1 + K] as in `models.layout`, by
+        which attention tells clips and branches apart; `clip_ids` [1, S], the clip 0..B-1 of each token; streams
+        [B, T, ...] as in `collate`.
+    Raises:
+        ValueError: branches that are not the whole sample, or a label that would be predicted by another branch.
     """
-    counts = [len(sample["input_ids"]) for sample in samples]
+    layout = Layout(tuple(map(_parts, samples)))
+    counts = torch.tensor([sum(parts) for parts in layout.clips])
     batch = {
         "input_ids": torch.tensor([token for sample in samples for token in sample["input_ids"]]),
-        "position_ids": torch.cat([torch.arange(count) for count in counts]),
-        "clip_ids": torch.repeat_interleave(torch.arange(len(samples)), torch.tensor(counts)),
+        "position_ids": layout.positions(),
+        "clip_ids": torch.repeat_interleave(torch.arange(len(samples)), counts),
     }
     if "labels" in samples[0]:
         # The first token of a clip is nobody's next token.
         batch["labels"] = torch.tensor([label for sample in samples for label in [-100, *sample["labels"][1:]]])
-    return {key: value[None] for key, value in batch.items()} | _streams(samples)
+    return {key: value[None] for key, value in batch.items()} | {"layout": layout.tensor()} | _streams(samples)
+
+
+def _parts(sample: dict) -> tuple[int, ...]:
+    parts = tuple(sample.get("branches") or (len(sample["input_ids"]),))
+    if sum(parts) != len(sample["input_ids"]) or min(parts) < 1:
+        raise ValueError(f"branches of {parts} tokens are not those of a sample of {len(sample['input_ids'])}")
+    start = parts[0]
+    for size in parts[1:]:
+        # The token before it in the row is the end of another branch, or of what all of them share.
+        if "labels" in sample and sample["labels"][start] != -100:
+            raise ValueError(f"the first token of a branch, {start} of its sample, is labelled: its prompt must begin it")
+        start += size
+    return parts
 
 
 def _streams(samples: list[dict]) -> dict[str, Tensor]:

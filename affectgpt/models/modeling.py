@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from affectgpt.models.attention import packed_arguments
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.greedy import greedy_config
 from affectgpt.models.head import LogitRule, check_logits
+from affectgpt.models.layout import Layout
 from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.lora import merge_lora, with_lora
 from affectgpt.models.loss import labelled_loss
@@ -222,7 +224,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None,
                 audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
                 frame_mask=None, position_ids: Tensor | None = None, clip_ids: Tensor | None = None,
-                num_items_in_batch=None, return_logits: bool | None = None, **kwargs) -> AffectGPTOutput:
+                layout: Tensor | None = None, num_items_in_batch=None, return_logits: bool | None = None,
+                **kwargs) -> AffectGPTOutput:
         """Loss and logits of a batch.
 
         Args:
@@ -230,6 +233,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             labels: [B, S], -100 where nothing is to be learned.
             position_ids, clip_ids: [1, S] of clips packed into one row (`models.collate.collate_packed`); attention
                 does not cross from one to the other.
+            layout: [C, 1 + K] of those clips and their branches (`models.layout`); found in `position_ids` where it is
+                None. It is read on the host: leave it there.
             num_items_in_batch: labelled tokens of the whole optimizer step; the loss is summed and divided by it.
             return_logits: [B, S, vocabulary]; by default only where there are no labels, since the LM head is
                 otherwise computed for labelled positions alone.
@@ -242,8 +247,14 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         embeds = self.embed(input_ids, clip_ids, tokens)
         if return_logits is None:
             return_logits = labels is None
+        packed = {"attention_mask": attention_mask}
+        if clip_ids is not None:
+            llm = self.language_model.get_decoder().config
+            layout = Layout.from_positions(position_ids).tensor() if layout is None else layout
+            packed = packed_arguments(llm._attn_implementation, layout, embeds.dtype, embeds.device,
+                                      windows=bool(getattr(llm, "sliding_window", None)))
         with self._mixed_precision(embeds):
-            hidden = self._hidden(embeds, attention_mask, position_ids)
+            hidden = self._hidden(embeds, position_ids=position_ids, **packed)
             head = self.language_model.get_output_embeddings()
             loss = token_losses = token_clips = None
             if labels is not None:
@@ -255,10 +266,9 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         return AffectGPTOutput(loss=loss, logits=logits, stream_tokens=tokens, token_clips=token_clips,
                                token_losses=token_losses.detach() if token_losses is not None else None)
 
-    def _hidden(self, embeds: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None) -> Tensor:
+    def _hidden(self, embeds: Tensor, **arguments) -> Tensor:
         """The LLM's last hidden states [B, S, H], as its head takes them."""
-        hidden = self.language_model.get_decoder()(inputs_embeds=embeds, attention_mask=attention_mask,
-                                                   position_ids=position_ids, use_cache=False).last_hidden_state
+        hidden = self.language_model.get_decoder()(inputs_embeds=embeds, use_cache=False, **arguments).last_hidden_state
         if self.autocast_dtype is None:
             hidden = hidden.to(self.language_model.get_output_embeddings().weight.dtype)
         return hidden
