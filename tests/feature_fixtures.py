@@ -1,0 +1,158 @@
+"""Fixtures and helpers of the tests of feature stores: a tiny model, seven clips, a recipe, shards on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import media_fixtures
+import pytest
+import tiny
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tiny import parts  # noqa: F401  a fixture
+
+from affectgpt.data import reading
+from affectgpt.data.clip import Clip
+from affectgpt.data.readers import read_corpus
+from affectgpt.features.extract import extract
+from affectgpt.features.store import FeatureStore
+from affectgpt.train import extract_features
+
+STREAMS = ["audio", "frame", "text"]
+
+
+@pytest.fixture(scope="module")
+def tiny_model(parts):  # noqa: F811
+    return tiny.model_and_processor(parts, streams=STREAMS, fusion="none")
+
+
+@pytest.fixture(scope="module")
+def media_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("media")
+    for number in range(6):
+        media_fixtures.write_clip(folder / f"{number}.mp4", frames=4, sound=media_fixtures.tone(
+            0.3 + 0.05 * number, frequency=300 + 60 * number))
+    media_fixtures.write_clip(folder / "sound.wav", frames=0, sound=media_fixtures.tone(0.4))
+    return folder
+
+
+@pytest.fixture
+def corpus(media_folder, tmp_path):
+    """Seven clips; one has no picture, one no words."""
+    shutil.copytree(media_folder, tmp_path / "media")
+    names = [*(f"{number}.mp4" for number in range(6)), "sound.wav"]
+    return [Clip(id=name, corpus="t", media=tmp_path / "media" / name, provenance=f"m:{row}",
+                 words=None if name == "5.mp4" else f"words of {name}") for row, name in enumerate(names, start=1)]
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Keys of the clips that were read, in order."""
+    keys, load = [], reading.load_clip
+
+    def counted(processor, clip, *arguments, **options):
+        keys.append(clip.key)
+        return load(processor, clip, *arguments, **options)
+
+    monkeypatch.setattr(reading, "load_clip", counted)
+    return keys
+
+
+def run(tiny_model, clips, folder, **options):
+    return extract(*tiny_model, clips, folder, progress=False, **options)
+
+
+def same(one, other) -> bool:
+    """Whether two mappings hold the same inputs, bit for bit."""
+    if list(one) != list(other):
+        return False
+    for key in one:
+        a, b = one[key], other[key]
+        if (a.media_streams, a.words, a.notes) != (b.media_streams, b.words, b.notes):
+            return False
+        if not all(torch.equal(getattr(a, stream), getattr(b, stream)) for stream in a.media_streams):
+            return False
+    return True
+
+
+def shards(folder) -> list[Path]:
+    return sorted((Path(folder) / "shards").glob("*.safetensors"))
+
+
+@pytest.fixture
+def bad(tmp_path):
+    (tmp_path / "bad.mp4").write_text("not a video")
+    return Clip(id="bad", corpus="t", media=tmp_path / "bad.mp4", provenance="m:8")
+
+
+def rows_of(shard) -> list[dict]:
+    with safe_open(shard, "pt") as file:
+        return json.loads(file.metadata()["rows"])
+
+
+def rewrite(shard, change, header=None, tensors=None) -> None:
+    """Write a shard again with its first row changed."""
+    with safe_open(shard, "pt") as file:
+        metadata, content = file.metadata(), {name: file.get_tensor(name).clone() for name in file.keys()}
+    rows = json.loads(metadata["rows"])
+    change(rows[0])
+    for name, value in (tensors or {}).items():
+        content[name] = value
+    save_file(content, shard, metadata={**metadata, "rows": json.dumps(rows), **(header or {})})
+
+
+WORKER = """
+import os, sys, time
+from affectgpt.features import shards as feature_shards
+from affectgpt.data import reading
+place, number = os.environ["STALL"].split()
+count, load, replace = 0, reading.load_clip, os.replace
+
+def stall(where):
+    global count
+    count += where == place
+    if count == int(number) and where == place:
+        open(os.environ["STALLED"], "w").close()
+        time.sleep(600)
+
+def slow_load(*arguments, **options):
+    stall("load")
+    return load(*arguments, **options)
+
+def slow_replace(source, target):
+    if str(target).endswith(".safetensors"):
+        stall("save")
+    return replace(source, target)
+
+reading.load_clip, os.replace = slow_load, slow_replace
+from affectgpt.errors import run_cli
+from affectgpt.train.extract_features import main
+sys.exit(run_cli(main))
+"""
+
+
+@pytest.fixture
+def recipe(parts, corpus, tmp_path):  # noqa: F811
+    """A recipe on the corpus, without faces."""
+    rows = [{"id": clip.id, "media": f"media/{clip.id}", "words": clip.words,
+             "split": "train" if number < 5 else "test"} for number, clip in enumerate(corpus)]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tiny.recipe_file(tmp_path, parts, manifest, model={"streams": STREAMS, "fusion": "none"})
+
+
+def open_recipe_store(recipe, folder) -> FeatureStore:
+    _, processor = extract_features.load_encoders(extract_features.load_recipe(recipe), "cpu")
+    return FeatureStore.open(folder, processor.config, read_corpus(str(recipe.parent / "manifest.jsonl")))
+
+
+def start(recipe, folder, stall="none 0", **environment):
+    command = [sys.executable, "-c", WORKER, str(recipe), "--store", str(folder), "--shard-clips", "2"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            env={**os.environ, "STALL": stall, "STALLED": str(folder) + ".stalled", **environment})
