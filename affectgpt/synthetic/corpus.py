@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from affectgpt.files import atomic_write_text
 from affectgpt.synthetic import words as wording
-from affectgpt.synthetic.face import EXPRESSIONS, SIZE, FacePainter, Look, Pose
+from affectgpt.synthetic.face import EXPRESSIONS, FacePainter
+from affectgpt.synthetic.painter import SIZE, Look, Pose
 from affectgpt.synthetic.speaker import Speaker, make_speaker
 from affectgpt.synthetic.voice import HOP, SAMPLE_RATE, VoiceStyle, synthesise, voice_style
 from affectgpt.words.basic import BASIC_EMOTIONS, SYNONYMS, polarity_of

@@ -1,26 +1,17 @@
 """Eyes, brows, nose and mouth of the drawn face, moved by facial action units.
 
-Each function draws on a painter (see synthetic.face.FacePainter, which owns the planes and the
+Each function draws on a painter (see synthetic.painter.Painter, which owns the planes and the
 projection). `a` maps every action unit to its intensity 0..1; `side` is -1 or 1. Numbers are face
 coordinates: the half width of the face is 1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 
-if TYPE_CHECKING:
-    from affectgpt.synthetic.face import FacePainter
+from affectgpt.synthetic.painter import UNIT, Painter, tint
 
-SIZE = 224
-"""Width and height of a picture in pixels."""
-CENTRE = np.array([SIZE, SIZE + 8.0])
-"""Where the origin of the face lies, in pixels at twice the picture's size."""
-UNIT = 116.0
-"""Half width of a face in pixels, at twice the picture's size."""
 _CURVE = np.linspace(0, 1, 13)  # cubic through four points at thirds
 _CUBIC = np.stack(
     [np.prod([(_CURVE - k / 3) / ((j - k) / 3) for k in range(4) if k != j], 0) for j in range(4)], 1
@@ -28,13 +19,7 @@ _CUBIC = np.stack(
 _SPAN = np.linspace(-1, 1, 25)
 
 
-def tint(
-    colour: tuple[int, int, int], factor: float, add: tuple[int, int, int] = (0, 0, 0)
-) -> tuple[int, ...]:
-    return tuple(min(255, max(0, int(c * factor + a))) for c, a in zip(colour, add))
-
-
-def draw_eye(painter: FacePainter, a: dict[int, float], side: int) -> None:
+def draw_eye(painter: Painter, a: dict[int, float], side: int) -> None:
     """One eye: lids (AU 5, 6, 7, blinks), iris, the folds around it."""
     look = painter.look
     centre = np.array([0.43 * side, -0.2])
@@ -93,7 +78,7 @@ def draw_eye(painter: FacePainter, a: dict[int, float], side: int) -> None:
         )
 
 
-def draw_brow(painter: FacePainter, a: dict[int, float], side: int) -> None:
+def draw_brow(painter: Painter, a: dict[int, float], side: int) -> None:
     """One brow (AU 1, 2, 4)."""
     look = painter.look
     x = np.array([0.19 - 0.07 * a[4] - 0.02 * a[9], 0.36 - 0.03 * a[4], 0.54, 0.71])
@@ -116,7 +101,7 @@ def draw_brow(painter: FacePainter, a: dict[int, float], side: int) -> None:
     painter.soft(painter.dark, (spine[5] + [0, 0.09]).tolist(), (0.2, 0.05), 0.16 + 0.08 * a[4], 0.12)
 
 
-def draw_nose(painter: FacePainter, a: dict[int, float]) -> None:
+def draw_nose(painter: Painter, a: dict[int, float]) -> None:
     """The nose and its wrinkles (AU 9)."""
     look = painter.look
     up = 0.06 * a[9] + 0.02 * a[10]
@@ -150,7 +135,7 @@ def draw_nose(painter: FacePainter, a: dict[int, float]) -> None:
     painter.soft(painter.dark, (0, 0.42 - up * 0.5), (0.15, 0.035), 0.22, 0.15)
 
 
-def draw_mouth(painter: FacePainter, a: dict[int, float], rounding: float) -> None:
+def draw_mouth(painter: Painter, a: dict[int, float], rounding: float) -> None:
     """Lips, teeth and the folds beside them (AU 9 to 27); `rounding` 0..1 comes from the vowel."""
     look = painter.look
     half = (

@@ -1,20 +1,15 @@
 """The still parts of the drawn head: skull and jaw, skin, hair, glasses, clothes.
 
-Each function draws on a painter (see synthetic.face.FacePainter). `a` maps every action unit to its
+Each function draws on a painter (see synthetic.painter.Painter). `a` maps every action unit to its
 intensity 0..1. Numbers are face coordinates: the half width of the face is 1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 
-from affectgpt.synthetic.facial_parts import CENTRE, UNIT, tint
-
-if TYPE_CHECKING:
-    from affectgpt.synthetic.face import FacePainter
+from affectgpt.synthetic.painter import CENTRE, UNIT, Painter, tint
 
 
 def outline(text: str) -> np.ndarray:
@@ -22,7 +17,7 @@ def outline(text: str) -> np.ndarray:
     return np.array([[float(value) for value in point.split()] for point in text.split(",")])
 
 
-def draw_head(painter: FacePainter, a: dict[int, float]) -> None:
+def draw_head(painter: Painter, a: dict[int, float]) -> None:
     """Hair behind, neck, clothes, ears, skull and jaw, and the shading and wrinkles of the skin."""
     look = painter.look
     skin, hair = look.skin, look.hair
@@ -135,7 +130,7 @@ def draw_head(painter: FacePainter, a: dict[int, float]) -> None:
         painter.crease([[-0.2, bottom - 0.29], [0, bottom - 0.33], [0.2, bottom - 0.29]], 0.35 * a[17], 2)
 
 
-def draw_front_hair(painter: FacePainter) -> None:
+def draw_front_hair(painter: Painter) -> None:
     """The hair that lies on the forehead."""
     look, hair = painter.look, painter.look.hair
     if look.hair_style == "shaved":  # close-cropped hair that follows the skull
@@ -199,7 +194,7 @@ def draw_front_hair(painter: FacePainter) -> None:
     painter.soft(painter.dark, (0, line + 0.05), (0.7, 0.06), 0.10, 0.05)
 
 
-def draw_glasses(painter: FacePainter) -> None:
+def draw_glasses(painter: Painter) -> None:
     """A thin frame."""
     angle = np.linspace(0, 2 * np.pi, 30)
     for side in (-1, 1):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affectgpt.synthetic.face import Look
+from affectgpt.synthetic.painter import Look
 from affectgpt.synthetic.voice import VoiceBody
 
 
