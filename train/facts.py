@@ -12,6 +12,7 @@ import torch
 
 from affectgpt.environment import package_versions
 from affectgpt.features.key import encoder_revision
+from affectgpt.models.streams import VISUAL_STREAMS
 
 ROWS, MEDIA, WEIGHTS = "rows of split ", "media files of split ", "weights of model."
 
@@ -92,7 +93,8 @@ def origins(recipe, splits: dict) -> dict[str, str]:
     """
     model, streams = recipe.model, set(recipe.model.streams)
     found = {f"{ROWS}{name}": data_fingerprint({name: clips}) for name, clips in splits.items()}
-    parts = {"llm": True, "audio_encoder": "audio" in streams, "visual_encoder": bool(streams & {"face", "frame"})}
+    visual = bool(streams & set(VISUAL_STREAMS))
+    parts = {"llm": True, "audio_encoder": "audio" in streams, "visual_encoder": visual}
     return found | {f"{WEIGHTS}{part}": encoder_revision(getattr(model, part)) for part, used in parts.items() if used}
 
 

@@ -41,11 +41,12 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     started = time.time()
     recipe = load_recipe("starter", [f"data.manifests={folder / 'corpus' / 'manifest.jsonl'}",
                                      f"train.output={folder}", f"train.seed={seed}", *overrides])
-    from affectgpt.cli import main as cli
+    from affectgpt.data.clip import Clip
     from affectgpt.data.readers import read_corpus
     from affectgpt.errors import quiet_libraries
     from affectgpt.eval import corpus_pictures, plots
     from affectgpt.eval.accuracy import evaluate
+    from affectgpt.inference import Describer, Skipped
     from affectgpt.synthetic.corpus import make_corpus
     from affectgpt.train import sft
 
@@ -69,9 +70,12 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     step("4/4 one held-out clip", started)
     held_out = [clip for clip in corpus_clips if clip.split == "test"]
     clip = next((clip for clip in held_out if clip.targets.conflict), held_out[0])
-    code = cli(["describe", str(clip.media), "--subtitle", clip.words, "--model", str(model)])
-    if code:
-        raise ValueError(f"the held-out clip {clip.media} could not be described; see the line above")
+    [result] = Describer(model).describe([Clip(clip.id, media=clip.media, words=clip.words)])
+    if isinstance(result, Skipped):
+        raise ValueError(f"the held-out clip could not be described: {result.reason}")
+    print(f"{result.file}\n  {result.description}\n  labels    {', '.join(result.labels) or '(none)'}\n"
+          f"  polarity  {result.polarity or '(unknown)'}\n  words     \"{result.words}\"\n"
+          f"  streams   {', '.join(result.streams)}\n  seconds   {result.seconds:.2f}")
     step("done", started)
     print(f"plots:   {folder / 'training.png'}, {folder / 'evaluation' / 'results.png'}\nmodel:   {model}\n"
           f"next:    .venv/bin/affectgpt describe YOUR_CLIP.mp4 --model {model}")

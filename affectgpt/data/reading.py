@@ -15,6 +15,7 @@ from torch import Tensor
 from affectgpt import media
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.inputs import Inputs
+from affectgpt.models.streams import VISUAL_STREAMS
 
 
 def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
@@ -52,7 +53,7 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
             inputs.words = spoken(media.transcribe(waveform))
             inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
             inputs.seconds["speech recognition"] = time.perf_counter() - started
-    if wanted & {"face", "frame"}:
+    if wanted & set(VISUAL_STREAMS):
         if info is None or not info.has_video and info.kind != "image":
             inputs.notes.append("no picture in this clip")
         else:

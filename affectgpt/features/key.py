@@ -14,7 +14,7 @@ from pathlib import Path
 from affectgpt import hub
 from affectgpt.data.clip import Clip
 from affectgpt.files import create_json
-from affectgpt.models.streams import MEDIA_STREAMS
+from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 
 FORMAT = 1
 PREPROCESSING = 1
@@ -120,7 +120,7 @@ def check_settings(folder: Path, stored: dict, wanted: dict, exact: bool) -> Non
                 continue
             if there.get(key) == value:
                 continue
-            if key == "reader" and not exact and not {"face", "frame"} & wanted["streams"].keys():
+            if key == "reader" and not exact and not set(VISUAL_STREAMS) & wanted["streams"].keys():
                 continue
             if key == "recogniser" and not exact and value is None:
                 continue

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from affectgpt.models.streams import MEDIA_STREAMS
+
 SYSTEM_MESSAGE = "You read emotions."
 """Short on purpose: it is in every sequence."""
 
@@ -58,7 +60,7 @@ def published_pieces(streams: list[str], words: str | None, question: str) -> li
     face_start = "Meanwhile, we" if not alone else "We"
     frame_start = face_start
     after_frame = False
-    order = ["fusion", "audio", "face", "frame"]
+    order = ["fusion", *MEDIA_STREAMS]
     if have == {"audio", "face", "frame", "text"}:
         order, after_frame = ["audio", "frame", "face"], True
     # Three of its modes were written without the opening, one of them with a small first letter.

@@ -12,7 +12,7 @@ import numpy as np
 
 from affectgpt import media
 from affectgpt.data.clip import Clip, spoken
-from affectgpt.models.streams import MEDIA_STREAMS
+from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 
 MAX_SIDE = 768
 """Pixels; larger pictures are made smaller while they are decoded. Chat models resize to about half of it."""
@@ -56,7 +56,7 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
             inputs.notes.append("no sound in this clip")
         else:
             inputs.sound = sound
-    if needed & {"face", "frame"}:
+    if needed & set(VISUAL_STREAMS):
         if info is None or not info.has_video and info.kind != "image":
             inputs.notes.append("no picture in this clip")
         else:
@@ -80,5 +80,5 @@ def check_streams(streams: list[str], able: list[str], model: str) -> None:
     for stream in streams:
         if stream not in able:
             raise ValueError(f"--streams {stream}: {model} takes {', '.join(able)}")
-    if {"face", "frame"} <= set(streams):
+    if set(VISUAL_STREAMS) <= set(streams):
         raise ValueError("--streams: another model is shown the face or the whole frame, not both; name one of them")
