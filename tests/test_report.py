@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from affectgpt.cli import main
 from affectgpt.eval.reporting import facts, others, page, sections
 from affectgpt.eval.reporting.rows import Judge, read_rows
 from affectgpt.metrics.benchmark import SETS
+from affectgpt.metrics.rows import read_predictions
 from affectgpt.words.lexicon import load
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=y> [click](http://evil) | `x`"
@@ -143,6 +145,20 @@ def test_one_question_is_described_where_rows_answer_several(tmp_path, rows, cap
     assert main(["report", str(tmp_path / "r.json"), "--predictions", str(tmp_path / "rows.jsonl"),
                  "--question", "valence", "--output", str(tmp_path / "x.html")]) == 2
     assert not (tmp_path / "x.html").exists()
+
+
+def test_results_are_found_under_the_name_that_scoring_gave_them(tmp_path):
+    """Rows with a question and rows without one: the name of the latter holds "(none)"."""
+    write(tmp_path / "rows.jsonl", [row("a", "happy", "[glad]", streams=["audio"], question=question)
+                                    for question in (None, "labels")])
+    found = read_predictions([tmp_path / "rows.jsonl"]).checkpoints
+    assert list(found) == ["7 (none)", "7 labels"]
+    for question, name in (("", "7 (none)"), ("labels", "7 labels")):
+        entry = SimpleNamespace(name="set", streams=("audio",), results={"checkpoints": found},
+                                answers=SimpleNamespace(question=question))
+        assert others.result_key(entry, "7") == name
+    with pytest.raises(ValueError, match="made of other rows"):
+        others.result_key(entry, "8")
 
 
 def test_calibration_by_hand(tmp_path):

@@ -68,7 +68,7 @@ def listed(text: str) -> list[str] | None:
         return None
     text = text.strip()
     if re.fullmatch(r"[\[{].*[\]}]\.?", text, re.DOTALL):
-        return _named(parse_labels(text))
+        return _without_no_answer(parse_labels(text))
     heading = None
     for heading in _HEADING_LEAD.finditer(text):
         pass
@@ -103,7 +103,8 @@ def stated_valence(text: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def _named(labels: list[str]) -> list[str]:
+def _without_no_answer(labels: list[str]) -> list[str]:
+    """The labels but for words that say that there is none."""
     return [label for label in labels if label not in _NO_ANSWER]
 
 
@@ -112,8 +113,8 @@ def _short(text: str, words: int) -> list[str] | None:
     labels = parse_labels(text)
     if any(len(label.split()) > words or _CLAUSE.search(label) for label in labels):
         return None
-    named = _named(labels)
-    return named if named or not any(map(str.isalnum, text)) or not labels else None
+    emotions = _without_no_answer(labels)
+    return emotions if emotions or not any(map(str.isalnum, text)) or not labels else None
 
 
 def _listed_lines(text: str) -> list[str] | None:
@@ -128,5 +129,5 @@ def _listed_lines(text: str) -> list[str] | None:
 
 def _without_polarity(text: str) -> str:
     """A short answer without its sentence about polarity."""
-    kept = [part for part in re.split(r"(?<=[.!?])\s+|\n", text) if not _POLARITY_STATED.search(part)]
-    return "\n".join(part for part in kept if part.strip()).strip()
+    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n", text) if not _POLARITY_STATED.search(part)]
+    return "\n".join(part for part in sentences if part.strip()).strip()

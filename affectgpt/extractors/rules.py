@@ -98,9 +98,10 @@ class RuleExtractor:
             if mention.dropped_by is None:
                 weights[mention.family] = weights.get(mention.family, 0.0) + mention.weight
         least = self.rules.keep * max(weights.values(), default=0.0)
-        kept = {family: weight for family, weight in weights.items() if weight >= least}
-        labels = self._labels([mention for mention in mentions if not mention.dropped_by and mention.family in kept])
-        return Extraction(labels, self._sentiment(mentions, kept), tuple(mentions))
+        families = {family for family, weight in weights.items() if weight >= least}
+        labels = self._labels([mention for mention in mentions
+                               if not mention.dropped_by and mention.family in families])
+        return Extraction(labels, self._sentiment(mentions, families), tuple(mentions))
 
     def _labels(self, mentions: list[Mention]) -> tuple[str, ...]:
         """Labels in the order of the text; of a family the one that weighs most, or the first of equals."""
@@ -113,10 +114,10 @@ class RuleExtractor:
             family[mention.label] = family.get(mention.label, 0.0) + mention.weight
         return tuple(max(family, key=family.get) for family in weights.values())
 
-    def _sentiment(self, mentions, kept) -> str:
+    def _sentiment(self, mentions: list[Mention], families: set[str]) -> str:
         votes = {"positive": 0.0, "negative": 0.0}
         for mention in mentions:
-            if mention.dropped_by is None and mention.family in kept:
+            if mention.dropped_by is None and mention.family in families:
                 polarity = self.lexicon.polarity(mention.label)
                 if polarity in votes:
                     votes[polarity] += mention.weight

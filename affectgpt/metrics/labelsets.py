@@ -1,7 +1,7 @@
 """Columns of per-clip numbers for label scores: hit rate and set-level scores, published and strict.
 
-The same counts as the functions of `metrics.openset`, in the form that `metrics.stats` resamples, and fast: every
-distinct answer is parsed and placed on the wheels once.
+Answers are read and placed by `metrics.openset`, every distinct one once, and counted in the form that `metrics.stats`
+resamples.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
     values = _rows(goals, answers, placer, row)
 
     def finish(sums: np.ndarray) -> dict[str, np.ndarray]:
-        scored, hits, shares = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, 5), -2, 0)
-        return {"hit_rate": ratio(hits, scored).mean(-1), "mscore": ratio(shares, scored).mean(-1),
+        scored, hits, divided_hits = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, 5), -2, 0)
+        return {"hit_rate": ratio(hits, scored).mean(-1), "mscore": ratio(divided_hits, scored).mean(-1),
                 **_by_wheel(ratio(hits, scored))}
 
     return Columns(values, finish)
@@ -90,6 +90,8 @@ def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
 def set_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> Columns:
     """Set-level precision, recall, F and mean F of single clips, means over the wheels.
 
+    F is made of the means of precision and recall over clips, wheel by wheel, and then averaged over the five wheels
+    (OV-MER, arXiv 2410.01495); `sample_f` is the mean over clips of 2 |Y and Y'| / (|Y| + |Y'|).
     Published counting leaves missing answers out; strict counting scores them 0.
     """
     def row(goals: tuple, said: tuple | None) -> list[float]:

@@ -1,4 +1,4 @@
-"""Sets of open-vocabulary labels against sets: precision, recall and F on emotion wheels, and hit rates.
+"""Sets of open-vocabulary labels: how answers are read, placed on emotion wheels, and compared with a target.
 
 `tables` is anything with `root(label, wheel, level) -> str | None`: the official `metrics.wheels.WheelTables` or the
 project's own `affectgpt.words.lexicon.Lexicon`. Two ways of counting, never mixed:
@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from affectgpt.metrics.label_lists import parse_labels
-from affectgpt.metrics.wheels import WHEELS
 from affectgpt.words.lexicon import NEUTRAL
 
 
@@ -55,40 +54,6 @@ def precision_recall(target: frozenset[str], prediction: frozenset[str]) -> tupl
 def harmonic_mean(precision: float, recall: float) -> float:
     """F = 2 P R / (P + R); 0 where both are 0."""
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def set_scores(targets: Sequence, predictions: Sequence, tables, level: str = "level1",
-               strict: bool = False) -> dict:
-    """Set-level scores of a corpus, between 0 and 1.
-
-    F is made of the means of precision and recall over clips, wheel by wheel, and then averaged over the five wheels
-    (OV-MER, arXiv 2410.01495); `sample_f` is the mean over clips of 2 |Y and Y'| / (|Y| + |Y'|).
-
-    Args:
-        targets: a list of labels, or its printed form, for each clip.
-        predictions: the same; None for a missing answer, which is wrong.
-    Returns:
-        precision, recall, f, sample_f (means over wheels), scored (wheel -> clips), per_wheel (wheel -> f).
-        NaN where no clip has a target on some wheel.
-    """
-    read, roots = (parse_labels, strict_roots) if strict else (published_list, published_roots)
-    wanted = [read(target) for target in targets]
-    given = [None if prediction is None else read(prediction) for prediction in predictions]
-    rows, scored = [], {}
-    for wheel in WHEELS:
-        triples = []
-        for target, prediction in zip(wanted, given, strict=True):
-            goal = roots(target, tables, wheel, level)
-            if not goal:
-                continue
-            answer = frozenset() if prediction is None else roots(prediction, tables, wheel, level)
-            triples.append((*precision_recall(goal, answer), 2 * len(goal & answer) / (len(goal) + len(answer))))
-        scored[wheel] = len(triples)
-        means = [sum(column) / len(triples) for column in zip(*triples, strict=True)] if triples else [math.nan] * 3
-        rows.append((means[0], means[1], harmonic_mean(*means[:2]) if triples else math.nan, means[2]))
-    precision, recall, f, sample_f = (sum(column) / len(WHEELS) for column in zip(*rows, strict=True))
-    return {"precision": precision, "recall": recall, "f": f, "sample_f": sample_f, "scored": scored,
-            "per_wheel": {wheel: row[2] for wheel, row in zip(WHEELS, rows, strict=True)}}
 
 
 def synonym_group_scores(targets: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]],

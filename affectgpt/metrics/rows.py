@@ -136,7 +136,12 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
 def _named(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> dict[str, dict[str, Prediction]]:
     """Systems by the name of their checkpoint, and by question and streams only where these differ."""
     differ = [place for place in (1, 2) if len({key[place] for key in systems}) > 1]
-    return {" ".join([key[0], *(key[place] or "(none)" for place in differ)]): rows for key, rows in systems.items()}
+    return {system_name(key, differ): rows for key, rows in systems.items()}
+
+
+def system_name(system: tuple[str, str, str], differ: Sequence[int]) -> str:
+    """Name of (checkpoint, question, streams) among systems that differ in these places beside the checkpoint."""
+    return " ".join([system[0], *(system[place] or "(none)" for place in differ)])
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:

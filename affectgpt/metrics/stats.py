@@ -97,18 +97,18 @@ def spread(scores: Sequence[float]) -> dict[str, float | int]:
 
 
 def wilson_interval(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Confidence interval of a share (Wilson, 1927); z = 1.96 for 95 %. (0, 1) for no trials."""
+    """Confidence interval of a proportion (Wilson, 1927); z = 1.96 for 95 %. (0, 1) for no trials."""
     if total == 0:
         return 0.0, 1.0
-    share, width = hits / total, z * z / total
-    centre = (share + width / 2) / (1 + width)
-    half = z * math.sqrt(share * (1 - share) / total + width / (4 * total)) / (1 + width)
+    proportion, width = hits / total, z * z / total
+    centre = (proportion + width / 2) / (1 + width)
+    half = z * math.sqrt(proportion * (1 - proportion) / total + width / (4 * total)) / (1 + width)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def fisher_greater(hits: int, total: int, other_hits: int, other_total: int) -> float:
-    """One-sided Fisher exact test: the chance of at least `hits` of `total` if both shares were the same."""
+    """One-sided Fisher exact test: the chance of at least `hits` of `total` if both proportions were the same."""
     all_hits, everything = hits + other_hits, total + other_total
-    ways = math.comb(everything, all_hits)
+    combinations = math.comb(everything, all_hits)
     top = min(total, all_hits)
-    return sum(math.comb(total, k) * math.comb(other_total, all_hits - k) for k in range(hits, top + 1)) / ways
+    return sum(math.comb(total, k) * math.comb(other_total, all_hits - k) for k in range(hits, top + 1)) / combinations

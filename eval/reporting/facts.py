@@ -108,11 +108,11 @@ def said_labels(rows: Sequence[Row], judge: Judge, most: int = 20) -> tuple[list
               "unknown": sum(len(said[label]) for label in unknown)}
     made = []
     for label in sorted(said, key=lambda label: (-len(said[label]), label))[:most]:
-        shares = [_agreement(label, row, judge) for row in said[label]]
-        known = None not in shares
-        hits = sum(share or 0.0 for share in shares)
-        made.append(SaidLabel(label, len(shares), hits / len(shares) if known else None,
-                              stats.wilson_interval(hits, len(shares)), label not in unknown))
+        agreements = [_agreement(label, row, judge) for row in said[label]]
+        known = None not in agreements
+        hits = sum(agreement or 0.0 for agreement in agreements)
+        made.append(SaidLabel(label, len(agreements), hits / len(agreements) if known else None,
+                              stats.wilson_interval(hits, len(agreements)), label not in unknown))
     return made, totals
 
 
@@ -201,9 +201,9 @@ def subsets(groups: dict[Streams, dict[str, Row]], judge: Judge) -> dict | None:
     drops = {}
     for stream in full:
         # Pre-fusion is made of sound and a picture, so it goes where one of them does.
-        kept = set(full) - {stream, "fusion"} if stream != "fusion" else set(full) - {stream}
+        others = set(full) - {stream, "fusion"} if stream != "fusion" else set(full) - {stream}
         rest = next((streams for streams in groups
-                     if set(streams) in (kept, kept | {"fusion"}) and stream not in streams), None)
+                     if set(streams) in (others, others | {"fusion"}) and stream not in streams), None)
         if rest:
             tested = stats.compare(columns[rest], columns[full], primary, counts)
             drops[stream] = {"difference": 100 * tested["difference"], "p": tested["p"],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from affectgpt.eval.reporting import page, plots
 from affectgpt.metrics.benchmark import SETS, TITLES
+from affectgpt.metrics.rows import system_name
 
 WARNING = ("Printed scores are the published way of counting alone, so strict scores stand beside none of them. {best} "
            "A score of one checkpoint that was fixed beforehand is at a disadvantage beside such numbers.")
@@ -59,11 +60,9 @@ def result_key(entry, checkpoint: str) -> str:
     Raises:
         ValueError: the results are of other rows.
     """
-    streams, keys = "+".join(entry.streams or ()), list(entry.results["checkpoints"])
-    fitting = [key for key in keys if key == checkpoint or key.startswith(f"{checkpoint} ")]
-    for parts in ((entry.answers.question, streams), (streams,), (entry.answers.question,), ()):
-        key = " ".join([checkpoint, *filter(None, parts)])
-        if key in fitting:
+    system = (checkpoint, entry.answers.question or "", "+".join(entry.streams or ()))
+    for differ in ((1, 2), (2,), (1,), ()):
+        if (key := system_name(system, differ)) in entry.results["checkpoints"]:
             return key
     raise ValueError(f"{entry.name}: the results have no checkpoint {checkpoint}, so they were made of other rows; "
                      "score the predictions again")
