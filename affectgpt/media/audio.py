@@ -75,6 +75,7 @@ def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarra
     with open_media(path) as media:
         if not media.sounds and track is None:
             return np.zeros(0, dtype=np.float32), [], None
+        _check_length(media)
         stream, notes = _choose(media, track)
         media.check_whole(stream)
         mixer, sound = Mixer(channel), _Samples(path)
@@ -82,6 +83,25 @@ def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarra
     if bad:
         notes.append(f"{bad} damaged sound packets are left out")
     return sound.joined(), notes, mixer
+
+
+def _check_length(media: Media) -> None:
+    """Refuse sound that is far too long before it is decoded: its header says so, and there is a packet so late."""
+    if (media.container.duration or 0) <= MAX_SOUND_SECONDS * av.time_base:
+        return
+    try:
+        media.container.seek(MAX_SOUND_SECONDS * av.time_base + max(0, media.container.start_time or 0))
+        late = next((packet for packet in media.packets(*media.sounds) if packet.pts is not None), None)
+        if late is not None and late.pts * late.time_base >= MAX_SOUND_SECONDS:
+            raise _too_long(media.path)
+    except av.FFmpegError:  # it cannot seek: its length shows as it is read
+        pass
+    media.rewind()
+
+
+def _too_long(path: Path) -> MediaError:
+    return MediaError(f"{path}: the sound is longer than the {MAX_SOUND_SECONDS // 3600} hours that are read at once; "
+                      "cut the file into parts")
 
 
 def _choose(media: Media, track: int | None) -> tuple[av.AudioStream, list[str]]:
@@ -144,8 +164,7 @@ class _Samples:
         if self._waiting >= _BLOCK:
             self._close()
         if self.length > MAX_SOUND_SECONDS * SAMPLE_RATE:
-            raise MediaError(f"{self.path}: the sound is longer than the {MAX_SOUND_SECONDS // 3600} hours that are read "
-                             "at once; cut the file into parts")
+            raise _too_long(self.path)
 
     def joined(self) -> np.ndarray:
         """float32 [N]."""
