@@ -100,7 +100,8 @@ def write_clip(
         if picture is not None:
             output.mux(picture.encode(None))
         if speech is not None:
-            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
+            # Interleaved: PyAV cannot lay out the planes of eight channels.
+            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T).reshape(1, -1), format="flt", layout=layout)
             block.sample_rate, block.pts = sound_rate, 0
             output.mux(speech.encode(block))
             output.mux(speech.encode(None))

@@ -40,8 +40,8 @@ def read_audio(path: str | Path, track: int | None = None) -> np.ndarray | None:
 def read_sound(path: str | Path, track: int | None = None) -> Sound:
     """The whole sound of a file, as a player would play it on one speaker.
 
-    Of several tracks, the one is heard that is marked as the default, else the first; `track` (0 is the first) chooses
-    another. Channels are mixed with the weights of ITU-R BS.775; where they cancel each other, the loudest is heard
+    Of several tracks with packets, the one is heard that is marked as the default, else the first; `track` (0 is the
+    first of the file) chooses another. Channels are mixed with the weights of ITU-R BS.775; where they cancel each other, the loudest is heard
     alone. A track without packets is no sound, and sound below `waveform.SILENCE_LEVEL` counts as none, with a note.
 
     Raises:
@@ -53,7 +53,7 @@ def read_sound(path: str | Path, track: int | None = None) -> Sound:
         if is_image(path):
             return Sound(None)
         waveform, notes, mixer = _hear(path, track, None)
-        channel = mixer.best_channel() if mixer is not None else None
+        channel = mixer.best_channel()
         if channel is not None:
             del waveform  # hours of sound are held once
             waveform, notes, mixer = _hear(path, track, channel)
@@ -70,48 +70,66 @@ def read_sound(path: str | Path, track: int | None = None) -> Sound:
     return Sound(waveform, tuple(notes))
 
 
-def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarray, list[str], Mixer | None]:
-    """(waveform, notes, mixer) of one track; an empty waveform and no mixer where the file has no sound."""
+def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarray, list[str], Mixer]:
+    """(waveform, notes, mixer) of one track; an empty waveform where the file has no sound."""
+    mixer, sound = Mixer(channel), _Samples(path)
     with open_media(path) as media:
-        if not media.sounds and track is None:
-            return np.zeros(0, dtype=np.float32), [], None
-        stream, notes = _choose(media, track)
-        media.check_whole(stream)
-        mixer, sound = Mixer(channel), _Samples(path)
-        bad = _decode(media, stream, mixer, sound)
-    if bad:
-        notes.append(f"{bad} damaged sound packets are left out")
-    return sound.joined(), notes, mixer
+        _check_length(media)
+        order = _order(media, track)
+        for number, place in enumerate(order):
+            if number:
+                media.rewind()
+            stream = media.sounds[place]
+            media.check_whole(stream)
+            notes = _decode(media, stream, mixer, sound)
+            if sound.length:
+                if len(media.sounds) > 1 and track is None:
+                    notes.append(f"{len(media.sounds)} sound tracks: track {place} is heard")
+                return sound.joined(), notes, mixer
+    return sound.joined(), [], mixer
 
 
-def _choose(media: Media, track: int | None) -> tuple[av.AudioStream, list[str]]:
-    """The track to hear, and what is to be said about the choice."""
+def _check_length(media: Media) -> None:
+    """Refuse sound that is far too long before it is decoded: its header says so, and there is a packet so late."""
+    if (media.container.duration or 0) <= MAX_SOUND_SECONDS * av.time_base:
+        return
+    try:
+        media.container.seek(MAX_SOUND_SECONDS * av.time_base + max(0, media.container.start_time or 0))
+        late = next((packet for packet in media.packets(*media.sounds) if packet.pts is not None), None)
+        if late is not None and late.pts * late.time_base >= MAX_SOUND_SECONDS:
+            raise _too_long(media.path)
+    except av.FFmpegError:  # it cannot seek: its length shows as it is read
+        pass
+    media.rewind()
+
+
+def _too_long(path: Path) -> MediaError:
+    return MediaError(f"{path}: the sound is longer than the {MAX_SOUND_SECONDS // 3600} hours that are read at once; "
+                      "cut the file into parts")
+
+
+def _order(media: Media, track: int | None) -> list[int]:
+    """Numbers of the tracks to try; one without packets is passed over."""
     tracks = media.sounds
     if track is not None:
         if not 0 <= track < len(tracks):
             raise MediaError(f"{media.path}: there is no sound track {track}; it has {len(tracks)}, and 0 is the first")
-        return tracks[track], []
-    marked = [number for number, one in enumerate(tracks) if one.disposition & av.stream.Disposition.default]
-    number = marked[0] if marked else 0
-    notes = []
-    if len(tracks) > 1:
-        why = "marked as the default" if marked else "the first"
-        notes.append(f"{len(tracks)} sound tracks: track {number}, {why}, is heard")
-    return tracks[number], notes
+        return [track]
+    return sorted(range(len(tracks)), key=lambda place: not tracks[place].disposition & av.stream.Disposition.default)
 
 
-def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples) -> int:
-    """Fill `sound`; the number of packets that cannot be decoded, where they are few."""
-    if codec_name(stream) is None:
-        if any(packet.size for packet in media.packets(stream)):
-            raise MediaError(f"{media.path}: the sound's codec is not known; re-encode the file, or leave its sound out")
-        return 0
+def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples) -> list[str]:
+    """Fill `sound`; what is to be said about it."""
+    known = codec_name(stream) is not None
     packets = bad = 0
     try:
         for packet in media.packets(stream):
             packets += bool(packet.size)
+            if packet.size and not known:
+                raise MediaError(f"{media.path}: the sound's codec is not known; re-encode the file, or leave its sound "
+                                 "out")
             try:
-                frames = packet.decode()
+                frames = packet.decode() if known else []
             except av.FFmpegError:
                 bad += bool(packet.size)
                 continue
@@ -123,7 +141,7 @@ def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples)
     if bad > max(1, MAX_BAD_PACKETS * packets) or bad and not sound.length:
         raise MediaError(f"{media.path}: {bad} of {packets} sound packets cannot be decoded; re-encode the file, or "
                          "leave its sound out")
-    return bad
+    return [f"{bad} of {packets} sound packets are damaged and left out"] if bad else []
 
 
 class _Samples:
@@ -144,8 +162,7 @@ class _Samples:
         if self._waiting >= _BLOCK:
             self._close()
         if self.length > MAX_SOUND_SECONDS * SAMPLE_RATE:
-            raise MediaError(f"{self.path}: the sound is longer than the {MAX_SOUND_SECONDS // 3600} hours that are read "
-                             "at once; cut the file into parts")
+            raise _too_long(self.path)
 
     def joined(self) -> np.ndarray:
         """float32 [N]."""

@@ -68,7 +68,9 @@ class Mixer:
         if self._format is None:
             return []
         done = self._take() if self._waiting.samples else []
-        done += self._mix(self._resampler.resample(None))
+        for part in self._interleave.resample(None):
+            done += self._resample(part)
+        done += self._finished(self._resampler.resample(None))
         self._format = None
         return done
 
@@ -86,8 +88,10 @@ class Mixer:
                                "heard")
         if not 1 <= channels <= MAX_CHANNELS:
             raise UnknownSound(f"its sound has {channels} channels, and 1 to {MAX_CHANNELS} are heard")
-        # The layout stays as it is: all channels come out, and are mixed here.
-        self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+        # PyAV reads past the planes of a frame that has many, so channels are only looked at interleaved.
+        self._interleave = av.AudioResampler(format="flt")
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self._rate = rate
         self._waiting, self._format, self._weights = av.AudioFifo(), form, weights(layout)
         if self.channel is not None:
             self._weights = np.eye(channels, dtype=np.float32)[min(self.channel, channels - 1)]
@@ -97,33 +101,32 @@ class Mixer:
     def _take(self) -> list[np.ndarray]:
         block = self._waiting.read()
         block.pts = None
-        self.samples += block.samples * block.layout.nb_channels
-        kind = {"flt": np.float32, "dbl": np.float64}.get(block.format.name.removesuffix("p"))
-        if kind is not None:
-            count = block.samples * (1 if block.format.is_planar else block.layout.nb_channels)
-            for plane in block.planes:  # in place, before the filter of the resampler spreads them
-                values = np.frombuffer(plane, dtype=kind)[:count]
-                bad = ~(np.abs(values) <= _LOUDEST)
-                if bad.any():
-                    values[bad] = 0
-                    self.bad += int(bad.sum())
-        return self._mix(self._resampler.resample(block))
+        return [samples for part in self._interleave.resample(block) for samples in self._resample(part)]
 
-    def _mix(self, parts: list[av.AudioFrame]) -> list[np.ndarray]:
-        done = []
-        for part in parts:
-            channels = part.to_ndarray()
-            if len(channels) == 1:
-                done.append(np.clip(channels[0], -1.0, 1.0))
-                continue
-            # Equal weights are a plain mean, whose rounding is that of all earlier versions.
-            equal = self.channel is None and np.ptp(self._weights) == 0
-            mix = channels.mean(axis=0, dtype=np.float32) if equal else self._weights @ channels
-            if self.channel is None and mix.size:
-                energy = channels.var(axis=1, dtype=np.float64)
-                expected = float((self._weights.astype(np.float64) ** 2 * energy).sum()) * mix.size
-                self._energy[: len(channels)] += energy * (self._weights > 0) * mix.size
-                self._expected += expected
-                self._lost += expected if mix.var(dtype=np.float64) * mix.size < _CANCELLED * expected else 0.0
-            done.append(np.clip(mix, -1.0, 1.0))
-        return done
+    def _resample(self, part: av.AudioFrame) -> list[np.ndarray]:
+        channels = part.to_ndarray().reshape(-1, part.layout.nb_channels)  # [n, C]
+        bad = ~(np.abs(channels) <= _LOUDEST)
+        if bad.any():
+            channels = np.where(bad, np.float32(0), channels)  # before the filter of the resampler spreads them
+            self.bad += int(bad.sum())
+        self.samples += channels.size
+        mono = av.AudioFrame.from_ndarray(self._mix(channels)[None], format="flt", layout="mono")
+        mono.sample_rate = self._rate
+        return self._finished(self._resampler.resample(mono))
+
+    def _mix(self, channels: np.ndarray) -> np.ndarray:
+        """float32 [n, C] -> [n]."""
+        if channels.shape[1] == 1:
+            return np.ascontiguousarray(channels[:, 0])
+        mix = channels @ self._weights
+        if self.channel is None:
+            energy = channels.var(axis=0, dtype=np.float64) * len(channels)
+            expected = float((self._weights.astype(np.float64) ** 2 * energy).sum())
+            self._energy[: len(energy)] += energy * (self._weights > 0)
+            self._expected += expected
+            self._lost += expected if mix.var(dtype=np.float64) * len(mix) < _CANCELLED * expected else 0.0
+        return mix
+
+    @staticmethod
+    def _finished(parts: list[av.AudioFrame]) -> list[np.ndarray]:
+        return [np.clip(part.to_ndarray()[0], -1.0, 1.0) for part in parts]
