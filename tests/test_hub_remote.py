@@ -13,7 +13,6 @@ import pytest
 
 from affectgpt import hub, loading, remote
 from affectgpt.extractors.local import LocalChat
-from affectgpt.features.key import encoder_revision
 from affectgpt.models.configuration import AffectGPTConfig
 
 NAME = "org/model"
@@ -146,7 +145,7 @@ def test_every_place_that_takes_a_hub_id_names_its_setting(world, tmp_path):
         ("model.audio_encoder", loading.describe_parts, AffectGPTConfig(**{**both, "llm": str(tmp_path / "llm")})),
         ("model.visual_encoder", loading.describe_parts,
          AffectGPTConfig(**{**both, "llm": str(tmp_path / "llm"), "streams": ["face"]})),
-        ("model.llm", loading.load_tokenizer, NAME), ("--llm", LocalChat, NAME), ("encoder", encoder_revision, NAME)]
+        ("model.llm", loading.load_tokenizer, NAME), ("--llm", LocalChat, NAME)]
     for setting, function, argument in parts:
         assert failure(function, argument).startswith(f"{setting}=org/model: not in the cache and no hub is reachable")
     assert failure(hub.locate, "./nowhere", "model.llm").startswith("model.llm: './nowhere' is neither")

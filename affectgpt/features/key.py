@@ -76,7 +76,7 @@ def encoder_revision(name: str | None, weights: str | Path | None = None) -> str
     if not name:
         raise ValueError("the model's encoders have no name, so what they compute cannot be told from what others "
                          "compute: give the model folder that holds their weights")
-    resolved = hub.locate(name, "encoder", weights=False)
+    resolved = hub.resolve(name)
     if not Path(resolved).is_dir():
         from transformers.utils.hub import cached_file, extract_commit_hash
 
