@@ -14,6 +14,7 @@ import pytest
 from affectgpt import hub, loading, remote
 from affectgpt.extractors.local import LocalChat
 from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.train import extract_features, sft
 
 NAME = "org/model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -134,6 +135,14 @@ def test_offline_by_the_users_wish(world, tmp_path, monkeypatch):
     assert "not in the cache (" in (message := failure(hub.locate, NAME, "model.llm")) and "HF_HUB_OFFLINE" in message
     cached(tmp_path, "config.json", "model.safetensors")
     assert hub.locate(NAME, "model.llm") == NAME
+
+
+def test_a_recipe_is_refused_before_anything_is_loaded(world):
+    for job in (sft, extract_features):
+        message = failure(job.main, ["affectgpt-qwen3-0.6b", "data.manifests=nowhere.jsonl"])
+        assert message.startswith("model.llm=Qwen/Qwen3-0.6B: not in the cache and no hub is reachable")
+    words = ["affectgpt-qwen3-0.6b", "model.streams=audio,text", "model.fusion=none", "model.llm=starter:x"]
+    assert failure(sft.main, words).startswith("model.audio_encoder=TencentGameMate/chinese-hubert-large: ")
 
 
 def test_every_place_that_takes_a_hub_id_names_its_setting(world, tmp_path):
