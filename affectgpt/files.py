@@ -63,7 +63,7 @@ def atomic_write_json(path: str | os.PathLike[str], value: Any, indent: int | No
 
 
 def create_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as JSON unless the file is there: of several processes that do so at once, the first one's stays."""
+    """Write `value` as JSON unless the file is there: of several processes at once, the first one's stays."""
     target = Path(path)
     if target.is_file():
         return
@@ -179,10 +179,14 @@ def require_done(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def safe_join(root: str | os.PathLike[str], relative: str) -> Path:
+def safe_join(root: str | os.PathLike[str], relative: str, follow: bool = False) -> Path:
     """The resolved path of `relative` inside `root`; the file itself need not exist.
 
-    Raises ValueError where `relative` is empty, absolute, or leaves `root`, also through a symbolic link.
+    follow: a symbolic link that lies directly in `root` may lead out of it, as where a folder of clips is a link to a
+        data disk: it was made by whoever set the folder up, and whoever wrote `relative` chooses only what is below
+        its target. It must belong to this user or to root, `relative` may have no "..", and no link further down may
+        leave the target.
+    Raises ValueError where `relative` is empty, absolute, or leaves `root`, also through any other symbolic link.
     """
     if not relative.strip() or "\0" in relative:
         raise ValueError(f"{relative!r}: not a path inside {root}")
@@ -190,12 +194,19 @@ def safe_join(root: str | os.PathLike[str], relative: str) -> Path:
         raise ValueError(f"{relative}: is absolute; give it relative to {root}")
     try:
         resolved_root = Path(root).resolve()
+        if follow and ".." not in (parts := Path(relative).parts) and parts and _own_link(resolved_root / parts[0]):
+            resolved_root, relative = (resolved_root / parts[0]).resolve(), str(Path(*parts[1:]))
         resolved = (resolved_root / relative).resolve()
     except RuntimeError as error:  # Python 3.11 and 3.12 say so about a loop of symbolic links
         raise ValueError(f"{relative}: is a loop of symbolic links in {root}") from error
     if not resolved.is_relative_to(resolved_root):
         raise ValueError(f"{relative}: leaves its root {root}; only files inside the root are read")
     return resolved
+
+
+def _own_link(path: Path) -> bool:
+    """Whether a path is a symbolic link that this user, or root, has made."""
+    return path.is_symlink() and path.lstat().st_uid in (0, os.getuid())
 
 
 def read_jsonl(path: str | os.PathLike[str], torn_tail: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -212,7 +223,7 @@ def read_jsonl(path: str | os.PathLike[str], torn_tail: bool = False) -> Iterato
             where = f"{path}:{row}"
             try:
                 text = line.decode("utf-8-sig" if row == 1 else "utf-8")
-                value = _parse_object(text, where) if text.strip() else None
+                value = parse_object(text, where) if text.strip() else None
             except ValueError as error:
                 if torn_tail and not line.endswith(b"\n"):
                     return
@@ -223,7 +234,8 @@ def read_jsonl(path: str | os.PathLike[str], torn_tail: bool = False) -> Iterato
                 yield row, value
 
 
-def _parse_object(text: str, where: str) -> dict[str, Any]:
+def unique_json(text: str, where: str, remedy: str) -> Any:
+    """The value of a JSON text. Raises ValueError for what is not JSON, NaN and infinity, and a key twice."""
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         for key in keys:
@@ -235,12 +247,17 @@ def _parse_object(text: str, where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: {constant} is not JSON; use a number or null")
 
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: is not JSON ({error.msg} at column {error.colno}); "
-                         "each row must be one complete JSON object") from error
+        row = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise ValueError(f"{where}: is not JSON ({error.msg} at {row}column {error.colno}); {remedy}") from error
     except RecursionError as error:
         raise ValueError(f"{where}: is nested too deeply") from error
+
+
+def parse_object(text: str, where: str) -> dict[str, Any]:
+    """A JSON object. Raises ValueError as `unique_json`, and for any other value."""
+    value = unique_json(text, where, "each row must be one complete JSON object")
     if not isinstance(value, dict):
         raise ValueError(f"{where}: is {type(value).__name__}, and each row must be a JSON object")
     return value
@@ -249,8 +266,8 @@ def _parse_object(text: str, where: str) -> dict[str, Any]:
 def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], append: bool = False) -> int:
     """Write one JSON object a line and return how many were written.
 
-    Without `append` the file appears whole, or not at all; rows are written as they come, so memory does not grow. With `append` each row goes out at once, as one
-    write of a complete line, so that an interrupted job keeps its finished rows; a last line that an
+    Without `append` the file appears whole, or not at all; rows are written as they come, so memory does not grow.
+    With `append` each row goes out at once, as one write of a complete line, so that an interrupted job keeps its finished rows; a last line that an
     earlier interruption cut off is removed first, because no reader could use it.
     """
     if not append:

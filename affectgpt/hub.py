@@ -135,6 +135,26 @@ def resolve(name: str) -> str:
     )
 
 
+def locate(name: str, setting: str, weights: bool = True) -> str:
+    """As `resolve`, for a name that is about to be loaded: a hub id must be in the cache, or a hub must answer.
+
+    Args:
+        setting: what the name was given as, for messages: "model.llm", "--llm".
+        weights: whether more than the configuration is needed.
+    Raises:
+        ValueError: as `resolve`; also where a hub id cannot be had. Both name the setting.
+    """
+    try:
+        found = resolve(name)
+    except ValueError as error:
+        raise ValueError(f"{setting}: {error}") from error
+    if not Path(found).is_dir():
+        from affectgpt import remote
+
+        remote.check(found, setting, weights)
+    return found
+
+
 def local_folder(name: str) -> Path:
     """Like `resolve`, for names whose weights must be on this machine: starter names and local folders.
 

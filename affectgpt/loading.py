@@ -54,7 +54,7 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
     """
     if quantization == "none":
         stored = getattr(torch, rounding) if rounding else dtype
-        model = AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=stored, attn_implementation=attention)
+        model = AutoModelForCausalLM.from_pretrained(hub.locate(name, "model.llm"), dtype=stored, attn_implementation=attention)
         return model.to(dtype)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ValueError(f"model.quantization={quantization} needs bitsandbytes: pip install 'affectgpt[qlora]'")
@@ -62,7 +62,7 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
 
     bits = BitsAndBytesConfig(load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit",
                               bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
-    return AutoModelForCausalLM.from_pretrained(hub.resolve(name), dtype=dtype, attn_implementation=attention,
+    return AutoModelForCausalLM.from_pretrained(hub.locate(name, "model.llm"), dtype=dtype, attn_implementation=attention,
                                                 quantization_config=bits)
 
 
@@ -84,17 +84,17 @@ def choose_attention(asked: str, dtype: str, device) -> str:
 
 def load_tokenizer(name: str):
     """The tokenizer that belongs to a causal LM."""
-    return AutoTokenizer.from_pretrained(hub.resolve(name))
+    return AutoTokenizer.from_pretrained(hub.locate(name, "model.llm", weights=False))
 
 
 def load_audio_model(name: str, dtype: torch.dtype) -> nn.Module:
     """An audio encoder (of Whisper, the whole model: the caller takes its encoder)."""
-    return AutoModel.from_pretrained(hub.resolve(name), dtype=dtype)
+    return AutoModel.from_pretrained(hub.locate(name, "model.audio_encoder"), dtype=dtype)
 
 
 def load_visual_model(name: str, dtype: torch.dtype) -> nn.Module:
     """A visual encoder; of CLIP the vision half with its projection."""
-    path = hub.resolve(name)
+    path = hub.locate(name, "model.visual_encoder")
     config = _auto_config(path)
     if config.model_type in ("clip", "clip_vision_model"):
         from transformers import CLIPVisionModelWithProjection
@@ -117,13 +117,13 @@ def visual_configuration(config):
 
 def describe_parts(config: AffectGPTConfig) -> AffectGPTConfig:
     """Fill the sub-configurations and the pixel statistics of the named parts into `config` (in place)."""
-    config.text_config = _auto_config(hub.resolve(config.llm))
+    config.text_config = _auto_config(hub.locate(config.llm, "model.llm", weights=False))
     if config.audio_encoder and "audio" in config.streams:
-        config.audio_config = _auto_config(hub.resolve(config.audio_encoder))
+        config.audio_config = _auto_config(hub.locate(config.audio_encoder, "model.audio_encoder"))
         if config.audio_config.model_type == "whisper":
             config.audio_normalisation = "none"  # Whisper's own front end scales the spectrum
     if config.visual_encoder and config.visual_streams:
-        path = hub.resolve(config.visual_encoder)
+        path = hub.locate(config.visual_encoder, "model.visual_encoder")
         config.visual_config = visual_configuration(_auto_config(path))
         for key, value in _pixel_statistics(path, config.visual_config).items():
             setattr(config, key, value)

@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="model folder")
     parser.add_argument("--corpus", required=True, help="manifest, or READER:PATH")
+    parser.add_argument("--root", metavar="DIR", help="folder that the manifest's media paths start from (default: the "
+                        "manifest's own)")
     parser.add_argument("--split", default="test", help="split to score (default: test)")
     parser.add_argument("--output", help="folder of results (default: evaluation beside the model)")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -43,14 +45,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
     results = evaluate(options.model, options.corpus, options.split, options.output, options.batch_size,
-                       options.limit, options.probe, options.max_skip_ratio)
+                       options.limit, options.probe, options.max_skip_ratio, options.root)
     print(results["table"])
     print(f"\nresults: {results['folder']}\nnext:    affectgpt describe CLIP --model {options.model}")
     return 0
 
 
 def evaluate(model: str, corpus: str, split: str = "test", output: str | None = None, batch_size: int = 32,
-             limit: int | None = None, probe: bool = False, max_skip_ratio: float = 0.005) -> dict:
+             limit: int | None = None, probe: bool = False, max_skip_ratio: float = 0.005,
+             root: str | None = None) -> dict:
     """Score a model folder on a split; write results.json, answers.jsonl, results.md and results.png."""
     from affectgpt.data.readers import read_corpora
     from affectgpt.errors import quiet_libraries
@@ -61,14 +64,14 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
         raise ValueError(f"--batch-size is {batch_size} and --limit is {limit}: use 1 or more")
     started = time.time()
     quiet_libraries()
-    describer = Describer(model)
-    folder = Path(output) if output else Path(model).parent / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
-    corpus_clips = read_corpora([corpus])
+    corpus_clips = read_corpora([corpus], root)
     clips = [clip for clip in corpus_clips if clip.split == split][:limit]
     if not clips:
         known = ", ".join(sorted({clip.split or "(none)" for clip in corpus_clips}))
         raise ValueError(f"--split {split}: no clip of {corpus} has this split; it has {known}")
+    describer = Describer(model)
+    folder = Path(output) if output else Path(model).parent / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
     # Encoders that were trained, or that have no name, are those of the model's own folder.
     own_encoders = describer.trained_encoders or describer.processor.config.bundled
     weights = model if own_encoders else None

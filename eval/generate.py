@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL", help="model folder, training output folder, hf:..., or endpoint:...")
     parser.add_argument("--corpus", required=True, help="manifest, or READER:PATH")
+    parser.add_argument("--root", metavar="DIR", help="folder that the manifest's media paths start from (default: the "
+                        "manifest's own)")
     parser.add_argument("--split", default="test", help="split to ask about (default: test)")
     parser.add_argument("--question", default="labels", help=f"some of {', '.join(KINDS)} between commas, or all")
     parser.add_argument("--ask", metavar="TEXT", help="ask this instead; its rows have the question 'ask'")

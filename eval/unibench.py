@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--predictions", metavar="FOLDER", help="labelled predictions, one file a set")
     parser.add_argument("--model", help="model or training output folder, hf:NAME or endpoint:URL#NAME to ask first")
     parser.add_argument("--corpora", metavar="FOLDER", help="with --model: prepared corpora, one a set")
+    parser.add_argument("--root", metavar="DIR", help="with --model: folder that media paths start from: DIR/NAME of set "
+                        "NAME, or DIR where there is no such folder (default: the folder of each manifest)")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results")
     parser.add_argument("--extra", action="append", default=[], metavar="NAME=FILE:KIND",
                         help="one more set, listed apart and not in the mean: FILE has predictions, with --model it is "
@@ -98,7 +100,7 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError("give either --predictions FOLDER of labelled files, or --model MODEL with --corpora FOLDER")
     if options.model and not (options.corpora or options.extra):
         raise ValueError("--model: say with --corpora FOLDER where the prepared corpora are")
-    names = {*FORWARDED["generate"], *FORWARDED["label"], "device", "corpora"} - {"question", "streams"}
+    names = {*FORWARDED["generate"], *FORWARDED["label"], "device", "corpora", "root"} - {"question", "streams"}
     given = sorted(name for name in names if getattr(options, name))
     if options.predictions and given:
         raise ValueError(f"--{given[0].replace('_', '-')} goes with --model; --predictions are scored as they are")
@@ -168,7 +170,8 @@ def answer(options: argparse.Namespace, extra: dict[str, tuple[str, str]],
     sources = {}
     for name in SETS if options.corpora else ():
         folder = Path(options.corpora)
-        there = [path for path in (folder / name / "manifest.jsonl", folder / f"{name}.jsonl") if path.is_file()]
+        there = [path for end in ("jsonl", "json", "csv")
+                 for path in (folder / name / f"manifest.{end}", folder / f"{name}.{end}") if path.is_file()]
         if there:
             sources[name] = str(there[0])
     sources |= {name: source for name, (source, _) in extra.items()}
@@ -181,19 +184,26 @@ def answer(options: argparse.Namespace, extra: dict[str, tuple[str, str]],
         print(f"{name} ({number} of {len(sources)}): {source}", file=sys.stderr)
         answers, files[name] = output / "answers" / f"{name}.jsonl", output / "predictions" / f"{name}.jsonl"
         files[name].parent.mkdir(parents=True, exist_ok=True)
+        root = root_of(options.root, name)
         with contextlib.redirect_stdout(sys.stderr):  # what the two jobs say is progress here
             generate.main([options.model, "--corpus", source, "--output", str(answers), "--target",
-                           target_of(source, kinds[name]), *forwarded(options, "generate")])
+                           target_of(source, kinds[name], root), *(["--root", root] if root else []),
+                           *forwarded(options, "generate")])
             label.main([str(answers), "--output", str(files[name]), *forwarded(options, "label")])
     return files, kinds
 
 
-def target_of(source: str, kind: str) -> str:
+def root_of(root: str | None, name: str) -> str | None:
+    """Where the media paths of a set start; None for the folder of its manifest."""
+    return root and str(Path(root) / name if (Path(root) / name).is_dir() else root)
+
+
+def target_of(source: str, kind: str, root: str | None = None) -> str:
     """Which target of its clips a corpus is judged by, as `affectgpt generate --target` names it."""
     from affectgpt.data.readers import read_corpus
 
     if kind == "sentiment":
-        return "valence" if any(clip.targets.valence is not None for clip in read_corpus(source)) else "sentiment"
+        return "valence" if any(clip.targets.valence is not None for clip in read_corpus(source, root)) else "sentiment"
     if kind == "description":
         raise ValueError(f"{source}: a set of kind description is scored from a file with its targets: use `affectgpt "
                          "score --kind description --targets FILE`")

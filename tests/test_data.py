@@ -52,7 +52,10 @@ def test_a_row_becomes_a_clip(tmp_path):
     ({"id": "a", "audio": "/etc/passwd"}, "audio: /etc/passwd: is absolute"),
     ({"id": "a", "labels": "sad"}, "labels must be a list of words, not 'sad'"),
     ({"id": "a", "labels": [1]}, "labels must be a list of words"),
-    ({"id": 7}, "id must be text, not 7"),
+    ({"id": True}, "id must be text, not True"),
+    ({"id": [7]}, "id must be text"),
+    ({"id": "a", "words": 7}, "words must be text, not 7"),
+    ('{"id": "a", "valence": 1e999}', "valence must be a number"),
     ({"id": "a", "valence": "low"}, "valence must be a number, not 'low'"),
     ({"id": "a", "valence": True}, "valence must be a number"),
     ({"id": "a", "evidence": {"smell": "bad"}}, "evidence must be an object of stream"),
@@ -109,8 +112,24 @@ def test_ravdess(tmp_path):
     assert clips[0].media == tmp_path / "03-01.opus" and clips[0].speaker == "actor03"
 
 
+def test_ravdess_by_its_own_names(tmp_path):
+    """Without a table: names say everything, one file a take, the film with sound first."""
+    names = ["Actor_03/03-01-02-01-01-01-03.wav", "Actor_17/03-01-07-02-01-02-17.wav",
+             "Actor_17/02-01-07-02-01-02-17.mp4", "Actor_20/01-02-03-01-02-01-20.MP4",
+             "Actor_20/03-02-03-01-02-01-20.wav", "Actor_20/notes.txt", "Actor_20/03-01-09-01-01-01-20.wav"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    clips = read_corpus(f"ravdess:{tmp_path}")
+    assert [(clip.id, clip.split, clip.targets.emotion, clip.targets.sentiment, clip.speaker) for clip in clips] == [
+        ("03-01-02-01-01-01-03", "train", "calm", "neutral", "actor03"),
+        ("03-01-07-02-01-02-17", "validation", "disgusted", "negative", "actor17"),
+        ("01-02-03-01-02-01-20", "test", "happy", "positive", "actor20")]
+    assert clips[0].media == tmp_path / names[0] and clips[0].provenance == str(tmp_path / names[0])
+
+
 def test_ravdess_mistakes(tmp_path):
-    with pytest.raises(ValueError, match="labels.csv: not found"):
+    with pytest.raises(ValueError, match="no takes named as 03-01-05-01-02-01-12.wav, and no labels.csv"):
         read_corpus(f"ravdess:{tmp_path}")
     table = tmp_path / "labels.csv"
     table.write_text("file,actor,emotion\na.opus,1,wobbly\n")
@@ -149,7 +168,8 @@ def clips_and_inputs(processor, count=40, streams="audio face text"):
 
 def dataset_of(processor, seed=0, media=0.6, text=0.6, streams="audio face text", **values):
     clips, inputs = clips_and_inputs(processor, streams=streams)
-    return InstructionDataset(processor, clips, inputs, {"description": 0.5, "labels": 0.5}, media, text, seed, **values)
+    questions = {"description": 0.5, "labels": 0.5}
+    return InstructionDataset(processor, clips, inputs, questions, media, text, seed, **values)
 
 
 def draws(dataset, epoch=0):

@@ -22,6 +22,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.config import Recipe, load_recipe
 from affectgpt.environment import process_device, process_place
 from affectgpt.errors import quiet_libraries, run_cli
+from affectgpt.train.sft import check_parts
 
 TOLERANCE = 0.01
 """Largest difference that `--verify` lets pass, as a share of the largest value of that clip's stream: another machine
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"--verify is {options.verify} and --shard-clips is {options.shard_clips}: use 0 or more, "
                          "and 1 or more")
     recipe = load_recipe(options.recipe, options.overrides)
+    check_parts(recipe, with_llm=False)
     store = options.store or Path(recipe.data.store or Path(recipe.train.output) / "features")
     run(recipe, store, options.splits.split(",") if options.splits else None, options.verify, options.shard_clips)
     if process_place()[0] == 0:

@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--local_rank", "--local-rank", "-local_rank", type=int, help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args(arguments)
     recipe = load_recipe(options.recipe, options.overrides)
+    check_parts(recipe)
     if options.dry_run:
         from affectgpt.train.dry_run import dry_run
 
@@ -49,6 +50,18 @@ def main(arguments: list[str]) -> int:
     if os.environ.get("RANK", "0") == "0":
         print(f"\nmodel: {folder}\nnext:  affectgpt describe CLIP --model {folder}")
     return 0
+
+
+def check_parts(recipe: Recipe, with_llm: bool = True) -> None:
+    """Raise ValueError where a part that the recipe names cannot be had; before torch is imported, so within a second."""
+    from affectgpt import hub
+
+    model = recipe.model.with_preset()
+    looks, hears = set(model.streams) & {"face", "frame"}, "audio" in model.streams
+    for key, used, weights in (("llm", True, with_llm), ("audio_encoder", hears, True), ("visual_encoder", looks, True)):
+        name = getattr(model, key)
+        if used and name and not name.startswith(hub.PREFIX):
+            hub.locate(name, f"model.{key}", weights)
 
 
 def model_config(recipe: Recipe):

@@ -22,7 +22,7 @@ class LocalChat:
     """A loaded model with its tokenizer.
 
     Args:
-        source: folder, hub id or starter name, as `hub.resolve` takes them.
+        source: folder, hub id or starter name, as `hub.locate` takes them.
         device: "auto", "cpu" or "cuda".
     Raises:
         ValueError: no causal LM can be read there.
@@ -30,7 +30,7 @@ class LocalChat:
 
     def __init__(self, source: str, device: str = "auto"):
         quiet_libraries()
-        folder = hub.resolve(source)
+        folder = hub.locate(source, "--llm")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:

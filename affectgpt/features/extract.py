@@ -118,6 +118,10 @@ def extract(model, processor, clips: list[Clip], folder: str | Path, *, reader: 
         encoder = model.audio_encoder if stream == "audio" else model.visual_encoder
         values["width"] = encoder.eval().feature_dim  # in training mode dropout would be noise on the features
     kept = getattr(torch, dtype)
+    size = bytes_per_clip(settings["streams"], processor.config, dtype)
+    if progress and rank == 0:
+        print(f"{title}: up to {size / 1e3:.1f} kB a clip, {size * len(clips) * len(speeds) / 1e9:.3g} GB on disk for "
+              f"{len(clips)} clips in {dtype}", flush=True)
 
     def encode(clip: Clip, inputs) -> tuple[dict[str, int], dict[str, Tensor]]:
         encode_inputs(model, inputs)
@@ -130,6 +134,19 @@ def extract(model, processor, clips: list[Clip], folder: str | Path, *, reader: 
 
     return _fill(processor, clips, folder, settings, encode, reader, workers, max_skip_ratio, transcribe, speeds, rank,
                  world_size, shard_clips, progress, title)
+
+
+def bytes_per_clip(streams: dict[str, dict], config, dtype: str) -> int:
+    """Bytes that a clip with all of its streams takes in a store.
+
+    Args:
+        streams: stream -> its settings with the `width` of its features, as `store_settings` names them.
+        config: the model's configuration, which decides the positions of each stream.
+        dtype: "float32" or "float16".
+    """
+    sound = config.audio_positions if config.audio_pooling == "positions" else config.audio_segments
+    values = sum((sound if stream == "audio" else config.frames) * one["width"] for stream, one in streams.items())
+    return values * getattr(torch, dtype).itemsize
 
 
 def survey(processor, clips: list[Clip], folder: str | Path, *, reader: str = "pyav", workers: int = 0,

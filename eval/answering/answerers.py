@@ -69,6 +69,7 @@ class Job:
 
     model: str
     corpus: str
+    root: str | None = None
     split: str = "test"
     question: str = "labels"
     ask: str | None = None

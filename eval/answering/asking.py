@@ -53,7 +53,7 @@ def read_clips(job: Job) -> list[Clip]:
     """
     from affectgpt.data.readers import read_corpora
 
-    corpus = read_corpora([job.corpus])
+    corpus = read_corpora([job.corpus], job.root)
     clips = [clip for clip in corpus if clip.split == job.split][: job.limit]
     if not clips:
         known = ", ".join(sorted({clip.split or "(none)" for clip in corpus}))

@@ -35,7 +35,7 @@ class ChatSource:
         quiet_libraries()
         self.job, self.model = job, job.model
         self.name = job.model.removeprefix("hf:")
-        self.path = hub.resolve(self.name)
+        self.path = hub.locate(self.name, "MODEL")
         self.processor, self.tokenizer = load_processor(self.path, self.name, job.trust_remote_code)
         self.sound_processor = _sound_processor(self.processor)
         visual = getattr(self.processor, "image_processor", None) or getattr(self.processor, "video_processor", None)

@@ -14,7 +14,7 @@ READERS = {"manifest": manifest.read, "ravdess": ravdess.read}
 
 
 def read_corpus(source: str, root: str | None = None) -> list[Clip]:
-    """Clips of a source: a JSONL manifest, or "READER:PATH" for a corpus in its own layout.
+    """Clips of a source: a manifest (JSON Lines, a JSON array or CSV), or "READER:PATH" for a corpus in its own layout.
 
     Args:
         source: "corpus/manifest.jsonl" or for example "ravdess:/data/ravdess".

@@ -1,34 +1,42 @@
-"""The project's own layout: a JSONL manifest, one clip a row, with media paths relative to it."""
+"""The project's own layout: a manifest with one clip a row, and media paths relative to it."""
 
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
-from affectgpt.data.clip import Clip, Targets
-from affectgpt.files import read_jsonl, safe_join
+from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.readers.tables import read_rows
+from affectgpt.files import safe_join
 from affectgpt.models.streams import STREAMS
 from affectgpt.words.basic import POLARITIES, SYNONYMS
 
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
 CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
+NAMES = ("id", "corpus", "split", "speaker")
+"""Keys whose value may be a number, which is taken as its text."""
+ROOT_HINT = ("name the folder that paths start from with data.root=DIR (train, extract) or --root DIR (generate, "
+             "evaluate, unibench), or put a symbolic link to it beside the manifest")
 
 
 def read(path: Path, root: str | Path | None = None) -> list[Clip]:
     """Clips of a manifest.
 
     Args:
-        path: the manifest.
-        root: folder of the media; by default the manifest's folder. No media path may leave it.
+        path: the manifest, in one of the forms of `tables.read_rows`.
+        root: folder of the media; by default the manifest's folder. No media path may leave it, but for a symbolic
+            link directly in it (`files.safe_join`); a path that is absolute may lie in it.
     Raises:
         ValueError: a row that is no JSON object, an unknown key, a value of the wrong type, a missing id, or a
             path outside the root; the message starts with file:row.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such manifest; give a JSONL file with one clip a row")
+        raise ValueError(f"{path}: no such manifest; give a file of JSON Lines, a JSON array or a CSV table with one "
+                         "clip a row")
     folder = Path(root) if root is not None else path.parent
-    clips = [_clip(row, folder, path.parent.name, f"{path}:{number}") for number, row in read_jsonl(path)]
+    clips = [_clip(row, folder, path.parent.name, f"{path}:{number}") for number, row in read_rows(path)]
     if not clips:
         raise ValueError(f"{path}: the manifest has no rows")
     return clips
@@ -40,23 +48,31 @@ def _clip(row: dict, root: Path, corpus: str, where: str) -> Clip:
             near = difflib.get_close_matches(key, (*CLIP_KEYS, *TARGET_KEYS), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join((*CLIP_KEYS, *TARGET_KEYS))}"
             raise ValueError(f"{where}: unknown key {key!r}; {hint}")
+    row = {key: str(value) if key in NAMES and type(value) in (int, float) else value for key, value in row.items()}
     _check_types(row, where)
-    if not row.get("id"):
+    if not spoken(row.get("id")):
         raise ValueError(f"{where}: the row has no id")
     media = {}
     for key in ("media", "audio"):
         try:
-            media[key] = safe_join(root, row[key]) if row.get(key) else None
+            media[key] = safe_join(root, _below(root, row[key]), follow=True) if row.get(key) else None
         except ValueError as error:
-            raise ValueError(f"{where}: {key}: {error}") from error
+            raise ValueError(f"{where}: {key}: {error}; {ROOT_HINT}") from error
     targets = Targets(
-        description=row.get("description"), labels=tuple(row.get("labels") or ()), emotion=row.get("emotion"),
+        description=spoken(row.get("description")), labels=tuple(filter(spoken, row.get("labels") or ())),
+        emotion=spoken(row.get("emotion")),
         valence=row.get("valence"), sentiment=row.get("sentiment"), evidence=row.get("evidence") or {},
         cues=row.get("cues") or {},
     )
-    return Clip(id=row["id"], corpus=row.get("corpus", corpus), split=row.get("split", ""), media=media["media"],
-                audio=media["audio"], words=row.get("words"), language=row.get("language", "en"),
+    return Clip(id=row["id"], corpus=row.get("corpus") or corpus, split=row.get("split") or "", media=media["media"],
+                audio=media["audio"], words=spoken(row.get("words")), language=row.get("language") or "en",
                 speaker=row.get("speaker"), targets=targets, provenance=where)
+
+
+def _below(root: Path, path: str) -> str:
+    """An absolute path inside the root as one that starts there; any other path as it is."""
+    return os.path.relpath(path, root) if Path(path).is_absolute() and ".." not in Path(path).parts \
+        and Path(path).is_relative_to(root.absolute()) else path
 
 
 def _check_types(row: dict, where: str) -> None:
@@ -74,7 +90,9 @@ def _check_types(row: dict, where: str) -> None:
                 good = all(text in SYNONYMS for text in value.values())
                 wanted = f"an object of stream and basic emotion ({', '.join(SYNONYMS)})"
         elif key == "valence":
-            good, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+            # JSON has whole numbers of any size, and 1e999.
+            good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100
+            wanted = "a number"
         else:
             good, wanted = isinstance(value, str), "text"
         if good and key == "sentiment" and value not in POLARITIES:

@@ -1,0 +1,111 @@
+"""Rows of a manifest as people keep them: JSON Lines, one JSON array, or a CSV table with a header."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from affectgpt.files import parse_object, read_jsonl, unique_json
+
+LISTS, OBJECTS, NUMBERS = ("labels",), ("evidence", "cues"), ("valence",)
+"""Columns of a CSV table whose cells are more than text."""
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row number from 1, row) of a manifest.
+
+    A file named .csv or .tsv is a table: a header, then cells between commas, semicolons or tabs, quoted as Excel does;
+    empty cells are not there, labels are separated by commas, semicolons or bars, or a list in brackets, `evidence` and
+    `cues` are JSON objects. Any other file is one JSON array of objects where it begins with a bracket, else JSON
+    Lines.
+    The number is that of the line, in an array that of the object.
+
+    Raises:
+        ValueError: what is neither; the message starts with file:row.
+    """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _read_table(path)
+    with open(path, "rb") as file:
+        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return _read_array(path) if start == b"[" else read_jsonl(path)
+
+
+def _text_of(path: Path) -> str:
+    """A file as text, by its byte order mark or as UTF-8."""
+    data = path.read_bytes()
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}:{row}: is not UTF-8 text; save the file as UTF-8") from error
+
+
+def _read_array(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    values = unique_json(_text_of(path), str(path), "the file must be one JSON array of objects, or one object a line")
+    for number, value in enumerate(values, start=1):
+        if not isinstance(value, dict):
+            raise ValueError(f"{path}:{number}: is {type(value).__name__}, and each row must be a JSON object")
+        yield number, value
+
+
+def _read_table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    text, delimiter, skipped = _text_of(path), None, 0
+    said = re.match(r"sep=(.)\r?\n", text)  # a line that Excel reads and writes
+    if said:
+        text, delimiter, skipped = text[said.end():], said.group(1), 1
+    delimiter = delimiter or _delimiter_of(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        number = reader.line_num + 1 + skipped
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"{path}:{number}: is not CSV ({error})") from error
+        if cells is None:
+            return
+        if not any(cell.strip() for cell in cells):
+            continue
+        if header is None:
+            header = _header(cells, f"{path}:{number}")
+        elif len(cells) != len(header):
+            raise ValueError(f"{path}:{number}: has {len(cells)} cells, and the header {len(header)}; quote cells that "
+                             f"hold {delimiter!r}")
+        else:
+            yield number, {name: _value(name, cell.strip(), delimiter, f"{path}:{number}")
+                           for name, cell in zip(header, cells, strict=True) if name and cell.strip()}
+
+
+def _delimiter_of(text: str) -> str:
+    """The mark that stands most often in the header, outside of quotes."""
+    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    return max(",;\t", key=header.count)
+
+
+def _header(cells: list[str], where: str) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise ValueError(f"{where}: column {name!r} is there twice; keep one")
+    return names  # a column without a name is what pandas writes of its index
+
+
+def _value(name: str, cell: str, delimiter: str, where: str) -> Any:
+    if name in NUMBERS:
+        try:
+            return float(cell.replace(",", ".") if delimiter == ";" else cell)
+        except ValueError:
+            return cell  # the manifest says what it must be
+    if name in OBJECTS:
+        return parse_object(cell, f"{where}: {name}")
+    if name in LISTS:
+        listed = cell[1:-1] if cell[:1] + cell[-1:] == "[]" else cell
+        words = (word.strip().strip("\"'").strip() for word in re.split(r"[,;|]", listed))
+        return [word for word in words if word]
+    return cell
