@@ -195,6 +195,10 @@ def _run(recipe: Recipe, world) -> Path:
     sets = (sets[data.train_split], sets[data.validation_split])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
 
+    if data.cache:  # all that follows reads features: the weights of the encoders would only take room
+        for encoder in (model.audio_encoder, model.visual_encoder):
+            if encoder is not None:
+                encoder.release()
     aligned = None
     if resume is not None:
         load_weights(model, resume)
