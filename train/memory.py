@@ -136,7 +136,8 @@ def kept_bytes(config, recipe, batches: list[dict[str, Tensor]], dtype: torch.dt
         for stream, new in ids.items():
             tokens[batch["input_ids"] == config.placeholder_ids[stream]] = new
         with kept.watch(_layers(model)[0]), _NoProducts():
-            model(**{**batch, "input_ids": tokens}, num_items_in_batch=1.0)
+            model(**{**batch, "input_ids": tokens, "labels": batch["labels"].clamp(max=VOCABULARY - 1)},
+                  num_items_in_batch=1.0)
         found.append((sum(kept.layer.values()), sum(kept.rest.values())))
     return found
 
