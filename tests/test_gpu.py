@@ -137,3 +137,9 @@ def test_an_llm_is_read_straight_to_its_gpu(parts, monkeypatch, device, place): 
     monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", read)
     loading.load_language_model(parts["llama"], torch.float32, device=device)
     assert seen == [place]
+
+
+def test_a_bfloat16_llm_with_lora_is_made(parts):  # noqa: F811
+    model = loading.from_parts(tiny.config(parts), dtype=torch.bfloat16)
+    assert model.dtype_of_llm == torch.bfloat16
+    assert {p.dtype for name, p in model.named_parameters() if "lora_" in name} == {torch.float32}
