@@ -17,22 +17,24 @@ from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 
 
 def from_parts(config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa",
-               quantization: str = "none") -> AffectGPTForConditionalGeneration:
+               quantization: str = "none", device=None) -> AffectGPTForConditionalGeneration:
     """A model of the pretrained parts that `config` names, with new projectors, pre-fusion and LoRA.
+
+    device: where the LLM is read to; the other parts are on the CPU.
 
     Raises:
         ValueError: an LLM whose logits are not computed as it does itself (`models.head.check_logits`).
     """
-    model = with_parts(describe_parts(config), dtype, attention, quantization)
+    model = with_parts(describe_parts(config), dtype, attention, quantization, device)
     if quantization == "none":  # 4-bit kernels may need a GPU, which the model is not on yet
         model.check_logits()
     return model
 
 
-def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sdpa",
-               quantization: str = "none") -> AffectGPTForConditionalGeneration:
+def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sdpa", quantization: str = "none",
+               device=None) -> AffectGPTForConditionalGeneration:
     """As `from_parts`, for a configuration whose parts are described already."""
-    language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization)
+    language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization, device)
     audio = visual = None
     # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
     if config.audio_config is not None and "audio" in config.streams:
@@ -43,7 +45,7 @@ def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sd
 
 
 def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
-                        rounding: str | None = None, quantization: str = "none") -> nn.Module:
+                        rounding: str | None = None, quantization: str = "none", device=None) -> nn.Module:
     """A causal LM by hub id, local folder or starter name.
 
     Args:
@@ -54,7 +56,10 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
     """
     if quantization == "none":
         stored = getattr(torch, rounding) if rounding else dtype
-        model = AutoModelForCausalLM.from_pretrained(hub.locate(name, "model.llm"), dtype=stored, attn_implementation=attention)
+        # Straight to a GPU: eight ranks of a machine would else hold eight copies in its memory.
+        place = {"device_map": {"": device}} if device is not None and torch.device(device).type != "cpu" else {}
+        model = AutoModelForCausalLM.from_pretrained(hub.locate(name, "model.llm"), dtype=stored,
+                                                     attn_implementation=attention, **place)
         return model.to(dtype)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ValueError(f"model.quantization={quantization} needs bitsandbytes: pip install 'affectgpt[qlora]'")

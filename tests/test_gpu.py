@@ -14,6 +14,7 @@ from tiny import parts  # noqa: F401  fixture
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AttentionInterface
 
+from affectgpt import loading
 from affectgpt.models.attention import BY_CLIP
 from affectgpt.models.collate import collate_packed
 from affectgpt.train.distributed import World
@@ -120,3 +121,25 @@ def test_packed_rows_equal_padded_ones_on_every_kernel(parts, device, kernel, dt
     assert packed.token_clips.tolist() == padded.token_clips.tolist()
     difference = (packed_gradients - padded_gradients).norm() / padded_gradients.norm()
     assert float(difference) < (1e-3 if dtype == torch.float32 else 0.1)
+
+
+# ---------------------------------------------------------------------------- loading
+
+
+@pytest.mark.parametrize(("device", "place"), [("cuda:1", {"": "cuda:1"}), ("cpu", None), (None, None)])
+def test_an_llm_is_read_straight_to_its_gpu(parts, monkeypatch, device, place):  # noqa: F811
+    seen, original = [], loading.AutoModelForCausalLM.from_pretrained
+
+    def read(name, device_map=None, **options):
+        seen.append(device_map)
+        return original(name, **options)
+
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", read)
+    loading.load_language_model(parts["llama"], torch.float32, device=device)
+    assert seen == [place]
+
+
+def test_a_bfloat16_llm_with_lora_is_made(parts):  # noqa: F811
+    model = loading.from_parts(tiny.config(parts), dtype=torch.bfloat16)
+    assert model.dtype_of_llm == torch.bfloat16
+    assert {p.dtype for name, p in model.named_parameters() if "lora_" in name} == {torch.float32}

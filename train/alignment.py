@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from affectgpt.data.dataset import alignment_targets
+from affectgpt.features.extract import read_ahead
 from affectgpt.models.streams import MEDIA_STREAMS, TOKEN_STREAMS
 
 BATCH = 32
@@ -67,13 +68,17 @@ def aligned_loss(stream_tokens: dict, targets: dict, table: Tensor) -> Tensor:
     return alignment_loss(stream_tokens, targets, table) if stream_tokens else table.new_zeros(())
 
 
-def whole_batches(dataset, processor, space: list[str], order: list[int]) -> Iterator[tuple[dict, dict]]:
+def whole_batches(dataset, processor, space: list[str], order: list[int],
+                  workers: int = 0) -> Iterator[tuple[dict, dict]]:
     """(streams, targets) of all clips and their variants, nothing hidden, read a batch at a time.
 
-    order: which batches, by number; `count_batches` of them exist.
+    Args:
+        order: which batches, by number; `count_batches` of them exist.
+        workers: threads that read batches ahead; 0 reads each when it is needed.
     """
     samples = _samples(dataset)
-    for number in order:
+
+    def make(number: int) -> tuple[dict, dict]:
         part = []
         for clip, choice in samples[number * BATCH : (number + 1) * BATCH]:
             inputs = dataset.variants[clip.key][choice - 1] if choice else dataset.inputs[clip.key]
@@ -82,7 +87,9 @@ def whole_batches(dataset, processor, space: list[str], order: list[int]) -> Ite
         batch = processor.collate(part)
         streams = {key: value for key, value in batch.items() if key.startswith(MEDIA_STREAMS)}
         clips = [clip for clip, _ in samples[number * BATCH : (number + 1) * BATCH]]
-        yield streams, target_tensors(clips, processor.config.fusion_visual, space)
+        return streams, target_tensors(clips, processor.config.fusion_visual, space)
+
+    yield from read_ahead(order, make, workers)
 
 
 def _samples(dataset) -> list[tuple]:
@@ -95,12 +102,12 @@ def count_batches(dataset) -> int:
     return -(-len(_samples(dataset)) // BATCH)
 
 
-def align(model, processor, recipe, train_set, validation_set, table: Tensor, space: list[str],
-          show: bool = True) -> float:
+def align(model, processor, recipe, train_set, validation_set, table: Tensor, space: list[str]) -> float:
     """Draw projectors to the label words; keep the epoch with the best validation loss, and return that loss.
 
-    The frozen LLM takes no part, so an epoch over features is a matter of a second.
+    The frozen LLM takes no part, so an epoch over features is short; one rank does it for all.
     """
+    workers = recipe.data.workers
     parameters = [parameter for name, parameter in model.named_parameters()
                   if parameter.requires_grad and not name.startswith("language_model.")]
     optimizer = torch.optim.AdamW(parameters, recipe.train.alignment_learning_rate,
@@ -114,11 +121,11 @@ def align(model, processor, recipe, train_set, validation_set, table: Tensor, sp
         streams = {key: value.to(model.device) for key, value in streams.items()}
         return aligned_loss(model.stream_tokens(model.encode_streams(**streams)), targets, table)
 
-    progress = tqdm(range(epochs), desc="alignment", unit="epoch", disable=not show)
+    progress = tqdm(range(epochs), desc="alignment", unit="epoch")
     for _ in progress:
         model.train()
         order = torch.randperm(count, generator=generator).tolist()
-        for streams, targets in whole_batches(train_set, processor, space, order):
+        for streams, targets in whole_batches(train_set, processor, space, order, workers):
             loss = loss_of(streams, targets)
             if loss.requires_grad:
                 optimizer.zero_grad()
@@ -128,7 +135,8 @@ def align(model, processor, recipe, train_set, validation_set, table: Tensor, sp
         model.eval()
         with torch.no_grad():
             order = list(range(count_batches(validation_set)))
-            losses = [float(loss_of(*batch)) for batch in whole_batches(validation_set, processor, space, order)]
+            losses = [float(loss_of(*batch))
+                      for batch in whole_batches(validation_set, processor, space, order, workers)]
         validation = sum(losses) / len(losses)
         progress.set_postfix(validation=f"{validation:.3f}")
         if validation < best:

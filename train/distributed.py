@@ -47,12 +47,11 @@ class World:
     def is_main(self) -> bool:
         return self.rank == 0
 
-    def sum(self, values: list[float]) -> list[float]:
-        """Element-wise sum over all ranks, in float64; every rank gets it."""
-        if self.size == 1:
-            return [float(value) for value in values]
-        total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
+    def sum(self, values: list[float] | torch.Tensor) -> list[float]:
+        """Element-wise sum of numbers or of a tensor over all ranks, in float64; every rank gets it."""
+        total = torch.as_tensor(values, dtype=torch.float64, device=self.device)
+        if self.size > 1:
+            dist.all_reduce(total)
         return total.tolist()
 
     def gather(self, value: Any) -> list:

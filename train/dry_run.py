@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from affectgpt.config import Recipe, recipe_to_dict
+from affectgpt.environment import computing_dtype
 
 CLIPS = 2
 
@@ -21,7 +22,7 @@ def dry_run(recipe: Recipe) -> None:
     splits = sft.read_splits(recipe)
     for name, clips in splits.items():
         print(f"split {name}: {len(clips)} clips, first of {clips[0].provenance}")
-    model, processor = sft.build(recipe, "cpu")
+    model, processor, dtype = _without_weights(recipe)
     sft.print_parts(model)
     clips = splits[recipe.data.train_split][:CLIPS]
     inputs = {clip.key: load_clip(processor, clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
@@ -29,33 +30,53 @@ def dry_run(recipe: Recipe) -> None:
     dataset = InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
                                  recipe.data.text_dropout, recipe.train.seed,
                                  questions_together=recipe.data.questions_together)
-    lengths = []
+    samples = []
     for index, (clip, _) in enumerate(dataset.items):
         sample, raw = dataset[index], inputs[clip.key]
         shapes = ", ".join(f"{stream} {list(getattr(raw, stream).shape)}" for stream in raw.media_streams)
         labelled = sum(label != -100 for label in sample["labels"])
-        lengths.append(len(sample["input_ids"]))
+        samples.append(sample)
         kinds, hidden = dataset.asked(index)
         print(f"\nclip {clip.key}: {shapes or 'no media'}{'; ' + '; '.join(raw.notes) if raw.notes else ''}")
-        print(f"  question {', '.join(kinds)}; hidden {', '.join(hidden) or 'nothing'}; {lengths[-1]} tokens, "
+        print(f"  question {', '.join(kinds)}; hidden {', '.join(hidden) or 'nothing'}; {len(sample['input_ids'])} tokens, "
               f"{labelled} labelled")
         print("  " + processor.tokenizer.decode(sample["input_ids"]).replace("\n", "\n  "))
-    print_memory(model, recipe, max(lengths))
+    print_memory(recipe, model, samples, dtype)
     print("\ndry run: nothing was trained or written")
 
 
-def print_memory(model, recipe: Recipe, length: int) -> None:
-    """Print an estimate of the memory of training: weights, gradients with Adam's two states, activations."""
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    config, train = model.config.text_config, recipe.train
-    tokens = train.pack_tokens if train.batching == "packed" else train.batch_size * length
-    bytes_a_value = 2 if recipe.model.dtype == "bfloat16" else 4
-    # About 34 values a token, layer and channel are kept for the backward pass (Korthikanti et al. 2022, eq. 1,
-    # counts 34 bytes at two bytes a value); with checkpointing one.
-    kept = 1 if recipe.train.gradient_checkpointing else 17
-    activations = tokens * config.num_hidden_layers * config.hidden_size * kept * bytes_a_value
-    gibibyte = 1024**3
-    print(f"\nmemory (estimate): weights {weights / gibibyte:.2f} GiB, gradients and optimizer "
-          f"{trained * 12 / gibibyte:.2f} GiB, activations {activations / gibibyte:.2f} GiB "
-          f"({tokens} tokens in a forward pass)")
+def _without_weights(recipe: Recipe):
+    """(model without weights, processor, number format of the LLM): a large model is shown without loading it."""
+    import torch
+
+    from affectgpt import loading
+    from affectgpt.models.processing import AffectGPTProcessor
+    from affectgpt.train import memory, sft
+
+    config = loading.describe_parts(sft.model_config(recipe))
+    processor = AffectGPTProcessor(loading.load_tokenizer(recipe.model.llm), config)
+    dtype = getattr(torch, computing_dtype(recipe.model.dtype, _device(recipe)))
+    return memory.skeleton(config, dtype, recipe.model.train_llm, recipe.model.train_encoders), processor, dtype
+
+
+def _device(recipe: Recipe) -> str:
+    import torch
+
+    return "cuda" if recipe.train.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def print_memory(recipe: Recipe, model, samples: list[dict], dtype) -> None:
+    """Print an estimate of the memory of training on this machine's device; without a GPU here, on one as well."""
+    from affectgpt.loading import choose_attention
+    from affectgpt.train import memory
+
+    if recipe.data.cache:
+        samples = memory.as_features(samples, model.config, model)
+    device, fused = _device(recipe), memory.FUSED if recipe.model.attention != "eager" else "eager"
+    kernels = {"cuda": fused, "cpu": choose_attention(recipe.model.attention, str(dtype).removeprefix("torch."), "cpu")
+               if recipe.model.attention != "flash_attention_2" else None}
+    print()
+    for place, kernel in kernels.items():
+        if kernel and (place == device or device == "cpu" and recipe.train.device != "cpu"):
+            found = memory.estimate(recipe, model.config, model, samples, dtype, kernel)
+            print(f"memory (estimate) on {'a GPU' if place == 'cuda' else 'the CPU'}, GiB: {found.line()}")

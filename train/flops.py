@@ -8,14 +8,20 @@ does not count, and the head counts for labelled positions alone. Encoders count
 
 from __future__ import annotations
 
+import re
 import time
 
 import torch
 from torch import nn
 
-PEAKS = {"H200": 989e12, "H100": 989e12, "H20": 148e12, "A100": 312e12, "A800": 312e12, "L40S": 362e12, "A10G": 70e12,
-         "A6000": 155e12, "4090": 165e12, "V100": 125e12}
-"""Dense bfloat16 operations a second of GPUs by a part of their name (V100: float16), from their data sheets."""
+PEAKS = {
+    "GB200": 2500e12, "B200": 2250e12, "GH200": 989e12, "H200": 989e12, "H200 NVL": 835e12, "H100 HBM3": 989e12,
+    "H100 NVL": 835e12, "H100 PCIe": 756e12, "H800": 989e12, "H800 PCIe": 756e12, "H20": 148e12, "A100": 312e12,
+    "A800": 312e12, "A30": 165e12, "A10": 125e12, "A10G": 70e12, "L40S": 362e12, "L40": 181e12, "L4": 121e12,
+    "RTX 6000 Ada": 364e12, "RTX A6000": 155e12, "RTX 4090": 165e12, "RTX 3090": 71e12, "V100 SXM2": 125e12,
+    "V100 PCIE": 112e12,
+}
+"""Dense bfloat16 operations a second (V100: float16) from data sheets, by words that are all in a GPU's name."""
 
 
 class StepCost:
@@ -60,6 +66,21 @@ def _cost(weight: nn.Parameter) -> int:
     return (6 if weight.requires_grad else 4) * _shape(weight).numel()
 
 
+def peak_of_name(name: str) -> float | None:
+    """Operations a second of a GPU by the name that its driver gives it; None for an unknown one or a part of one."""
+    words = set(re.split(r"[\s-]+", name))
+    known = [part for part in PEAKS if words.issuperset(part.split())]
+    return PEAKS[max(known, key=lambda part: len(part.split()))] if known and "MIG" not in words else None
+
+
+def operations_text(operations: float) -> str:
+    """Operations a second in words, with a unit that fits."""
+    for size, unit in ((1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1e6, "MFLOP/s")):
+        if operations >= size:
+            break
+    return f"{operations / size:.3g} {unit}"
+
+
 def peak_operations(device: torch.device, dtype: torch.dtype = torch.bfloat16) -> tuple[float, str]:
     """(operations a second, where the figure is from): a data sheet's for a known GPU, else measured by a matmul.
 
@@ -67,9 +88,9 @@ def peak_operations(device: torch.device, dtype: torch.dtype = torch.bfloat16) -
     """
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-        for part, peak in PEAKS.items():
-            if part in name:
-                return peak, f"data sheet of {name}"
+        peak = peak_of_name(name)
+        if peak is not None:
+            return peak, f"data sheet of {name}"
     size = 8192 if device.type == "cuda" else 1024
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")

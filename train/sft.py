@@ -95,7 +95,7 @@ def build(recipe: Recipe, device):
     config, dtype = model_config(recipe), computing_dtype(recipe.model.dtype, device)
     model = loading.from_parts(
         config, dtype=getattr(torch, dtype), quantization=recipe.model.quantization,
-        attention=loading.choose_attention(recipe.model.attention, dtype, device))
+        attention=loading.choose_attention(recipe.model.attention, dtype, device), device=device)
     model.config.dtype = dtype
     processor = AffectGPTProcessor(loading.load_tokenizer(recipe.model.llm), model.config)
     model.mark_trained(encoders=recipe.model.train_encoders, llm=recipe.model.train_llm)
@@ -169,6 +169,7 @@ def _run(recipe: Recipe, world) -> Path:
         read_state,
     )
     from affectgpt.train.facts import data_fingerprint, media_origins, origins, run_facts
+    from affectgpt.train.flops import operations_text
     from affectgpt.train.inputs import features_of_some, fit_norms, open_inputs
     from affectgpt.train.rates import parameter_groups
     from affectgpt.train.run_log import RunLog
@@ -208,13 +209,21 @@ def _run(recipe: Recipe, world) -> Path:
     sets = (sets[data.train_split], sets[data.validation_split])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
 
+    if data.cache:  # all that follows reads features: the weights of the encoders would only take room
+        for encoder in (model.audio_encoder, model.visual_encoder):
+            if encoder is not None:
+                encoder.release()
     aligned = None
     if resume is not None:
         load_weights(model, resume)
     else:
-        fit_norms(model, features_of_some(model, inputs, [clip.key for clip in train_clips if clip.key in inputs]))
-        if recipe.train.alignment_epochs and space and model.config.media_streams:
-            aligned = align(model, processor, recipe, *sets, table, space, show=world.is_main)
+        def begin() -> float | None:
+            fit_norms(model, features_of_some(model, inputs, [clip.key for clip in train_clips if clip.key in inputs]))
+            if recipe.train.alignment_epochs and space and model.config.media_streams:
+                return align(model, processor, recipe, *sets, table, space)
+            return None
+
+        aligned = world.from_main(begin)  # a matter of minutes on one rank; the others take what it gives
         world.share_weights(model)
     if recipe.train.gradient_checkpointing:
         # The other kind needs an input with a gradient, which a row of words alone does not have.
@@ -229,7 +238,7 @@ def _run(recipe: Recipe, world) -> Path:
                       [group["names"][0] for group in groups])
     if world.is_main:
         print(f"engine: {engine.describe()}; attention: {model.language_model.config._attn_implementation}; "
-              f"MFU of {trainer.peak / 1e12:.2f} TFLOP/s a rank ({trainer.peak_source})"
+              f"MFU of {operations_text(trainer.peak)} a rank ({trainer.peak_source})"
               f"{f'; resumed from {resume}' if resume else ''}")
     try:
         state = trainer.run()

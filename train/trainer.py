@@ -124,21 +124,21 @@ class Trainer:
         labelled, tokens, squares, clips = step.labelled, step.tokens, step.squares, step.counted
         engine.model.train()
         weight = self.settings.alignment_weight
-        loss_sum, align_sum, outputs_of = 0.0, 0.0, []
+        sums, outputs_of = torch.zeros(2, dtype=torch.float64, device=self.world.device), []
         for number, (batch, members, counts) in enumerate(step.passes):
             seed_row(self.settings.seed, state.step, self.world.rank + number * self.world.size)
             batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
             outputs = engine.forward(**batch, num_items_in_batch=max(1.0, labelled))
             loss = outputs.loss
-            loss_sum = loss_sum + loss.detach()
+            sums[0] += loss.detach()
             if weight and self.space:
                 targets = target_tensors(members, self.processor.config.fusion_visual, self.space)
                 aligned = aligned_loss(outputs.stream_tokens, targets, self.table)
                 loss = loss + (weight * counts / step.rows) * aligned
-                align_sum = align_sum + aligned.detach() * counts / step.rows
+                sums[1] += aligned.detach() * (counts / step.rows)
             engine.backward(loss, last=number == len(step.passes) - 1)
             outputs_of.append((outputs.token_losses, outputs.token_clips, members))
-        loss, aligned = self.world.sum([float(loss_sum), float(align_sum)])
+        loss, aligned = self.world.sum(sums)  # the host waits for the device here and at the norm, not in each pass
         if not math.isfinite(loss + aligned):
             self._stop_not_finite("the loss", loss + aligned, outputs_of)
         rates = self.rates(clips)
@@ -233,13 +233,14 @@ class Trainer:
         rows = rows_of_epoch(sizes.lengths, len(dataset), batching, shuffle=False)
         maker = BatchMaker(dataset, self.processor, self.world, batching.mode, self.recipe.data.workers, sizes)
         self.engine.model.eval()
-        total, count = 0.0, 0.0
+        sums = torch.zeros(2, dtype=torch.float64, device=self.world.device)
         for step in prefetch(maker.steps(steps_of_epoch(rows, self.world.size))):
             for batch, _, _ in step.passes:
                 batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
                 outputs = self.engine.forward(**batch, num_items_in_batch=1.0)
-                total, count = total + float(outputs.loss), count + len(outputs.token_losses)
-        total, count = self.world.sum([total, count])
+                sums[0] += outputs.loss
+                sums[1] += len(outputs.token_losses)
+        total, count = self.world.sum(sums)
         loss = total / max(1.0, count)
         if not math.isfinite(loss):
             raise ValueError(f"the validation loss after step {self.state.step} is {loss}: lower train.learning_rate; no "

@@ -13,7 +13,31 @@ MIN_WINDOW_SAMPLES = 1600
 """Windows are zero-padded to 0.1 s: convolutional front ends give no output below 400 samples."""
 
 
-class AudioEncoder(nn.Module):
+class Released(nn.Module):
+    """What is left of an encoder that only stored features pass: its configuration, without weights."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+
+    def forward(self, *arguments, **keywords):
+        raise ValueError("this model's encoders were let go, because it is trained on stored features: raw sound and "
+                         "pictures need a model that has them")
+
+
+class Encoder(nn.Module):
+    """What both encoders share; `model` is the pretrained one."""
+
+    def release(self) -> None:
+        """Drop the weights, which nobody asks any more where features come from a store."""
+        self.model = Released(self.model.config)
+
+    @property
+    def released(self) -> bool:
+        return isinstance(self.model, Released)
+
+
+class AudioEncoder(Encoder):
     """Whisper's encoder, or HuBERT, WavLM, wav2vec 2.0 and data2vec, as features of a clip's sound.
 
     `audio_pooling="segment"` gives one vector a window (T positions; published system, section 1.2 of its
@@ -156,7 +180,7 @@ class AudioEncoder(nn.Module):
         return torch.stack(pooled)
 
 
-class VisualEncoder(nn.Module):
+class VisualEncoder(Encoder):
     """CLIP, SigLIP, DINOv2, ViT or the starter's expression network: one vector a picture.
 
     CLIP gives its projected embedding without L2 normalisation (as the published system uses it), DINOv2 the

@@ -275,8 +275,9 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def check_logits(self) -> None:
         """Raise ValueError where the LLM's own forward pass gives other logits than this model's."""
-        check_logits(self.language_model, self.config.llm, lambda embeds: self.logit_rule.apply(
-            self.language_model.get_output_embeddings()(self._hidden(embeds))))
+        with self._mixed_precision(self.get_input_embeddings().weight):  # LoRA is float32 on whatever the LLM is
+            check_logits(self.language_model, self.config.llm, lambda embeds: self.logit_rule.apply(
+                self.language_model.get_output_embeddings()(self._hidden(embeds))))
 
     def _for_training(self, streams: dict, clips: int) -> dict:
         """Streams, with an empty one for each that no clip of the batch has.

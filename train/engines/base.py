@@ -126,9 +126,10 @@ class Engine:
         """Norm of the gradients that parameters hold; clips them where that is asked for."""
         parameters = list(self.trained.values())
         norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
-        if self.settings.clip_norm and norm.isfinite():
+        value = float(norm)  # the host waits once
+        if self.settings.clip_norm and math.isfinite(value):
             nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
-        return float(norm)
+        return value
 
     # What follows holds where each rank has whole parameters, gradients and moments.
 
