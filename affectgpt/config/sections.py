@@ -51,8 +51,8 @@ class DataSection:
         default_factory=lambda: {"description": 1.0, "labels": 1.0})
     """Kind of question -> how often it is asked, relative to the others; a recipe's mapping replaces this."""
     questions_together: bool = False
-    """Training asks every clip all kinds of `questions` above 0 in each epoch, in one row with one prompt (branches that
-    share a prefix) instead of drawing one; needs train.batching=packed."""
+    """Training asks every clip all kinds of `questions` above 0 in each epoch, in one row with one prompt (branches
+    that share a prefix) instead of drawing one; needs train.batching=packed."""
     modality_dropout: Annotated[float, SHARE] = 0.3
     """Probability that a present stream is hidden in training; one always stays."""
     text_dropout: Annotated[float, SHARE] = 0.3
