@@ -151,7 +151,9 @@ def test_a_sample_asks_all_that_has_an_answer(parts):  # noqa: F811
     questions = {"description": 0.2, "labels": 1.0, "sentiment": 0.0, "valence": 1.0}
     dataset, drawn = dataset_of(parts, questions), dataset_of(parts, questions, together=False)
     seen = set()
-    for index in range(len(dataset)):
+    for epoch, index in ((epoch, index) for epoch in range(3) for index in range(len(dataset))):
+        dataset.set_epoch(epoch)
+        drawn.set_epoch(epoch)
         kinds, hidden = dataset.asked(index)
         assert hidden == drawn.draw(index)[1]  # the same streams as where one question is drawn
         # Where neither sound nor face is seen, no evidence is left to describe.
