@@ -72,19 +72,21 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
 
 
 def choose_attention(asked: str, dtype: str, device) -> str:
-    """The attention kernel to train with: flash attention where it is installed and can run, else SDPA clip by clip.
+    """The attention kernel to train with: SDPA clip by clip, which on a GPU in bfloat16 is torch's own flash attention.
 
     Raises:
-        ValueError: flash attention is asked for and not installed, or there is no GPU.
+        ValueError: flash-attn is asked for and not installed, there is no GPU, or one that it does not run on.
     """
-    installed = importlib.util.find_spec("flash_attn") is not None
-    on_gpu = torch.device(device).type == "cuda"
-    if asked == "flash_attention_2" and not (installed and on_gpu):
-        raise ValueError(f"model.attention=flash_attention_2, but flash-attn is {'' if installed else 'not '}installed and "
-                         f"the device is {device}: set model.attention=auto")
-    if asked == "auto":
-        asked = "flash_attention_2" if installed and on_gpu and dtype == "bfloat16" else "sdpa"
-    return BY_CLIP if asked == "sdpa" else asked
+    if asked == "flash_attention_2":
+        installed = importlib.util.find_spec("flash_attn") is not None
+        on_gpu = torch.device(device).type == "cuda"
+        able = on_gpu and torch.cuda.get_device_capability(device) >= (8, 0)
+        if not (installed and able):
+            raise ValueError(f"model.attention=flash_attention_2, but flash-attn is {'' if installed else 'not '}"
+                             f"installed and the device is {device}"
+                             f"{' of compute capability below 8.0' if on_gpu and not able else ''}: set "
+                             "model.attention=auto")
+    return BY_CLIP if asked in ("auto", "sdpa") else asked
 
 
 def load_tokenizer(name: str):

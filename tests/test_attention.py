@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from affectgpt import loading
 from affectgpt.models import attention
 from affectgpt.models.layout import Layout
 
@@ -142,3 +143,20 @@ def test_what_a_decoder_is_given_of_a_packed_row():
     for kind, windows in (("flash_attention_2", False), ("eager", True)):
         with pytest.raises(ValueError, match="several questions of a clip in one row"):
             given(kind, BRANCHED, windows=windows)
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0)])
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_kernel_that_is_chosen_can_run(capability, installed, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: object() if installed else None)
+    for asked in ("auto", "sdpa"):
+        assert loading.choose_attention(asked, "bfloat16", "cuda") == attention.BY_CLIP
+    assert loading.choose_attention("eager", "bfloat16", "cuda") == "eager"
+    if installed and capability >= (8, 0):
+        assert loading.choose_attention("flash_attention_2", "bfloat16", "cuda") == "flash_attention_2"
+    else:
+        with pytest.raises(ValueError, match="set model.attention=auto"):
+            loading.choose_attention("flash_attention_2", "bfloat16", "cuda")
+    with pytest.raises(ValueError, match="set model.attention=auto"):
+        loading.choose_attention("flash_attention_2", "bfloat16", "cpu")

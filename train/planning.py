@@ -17,6 +17,8 @@ from affectgpt.data.branches import Size
 
 PATIENCE = 0.2
 """Seconds that a rank waits for the part of another one, beyond the time that its own part took."""
+KEPT = 16
+"""Parts of a rank that stay in the store: ranks, which train together, are never so far apart."""
 _numbers = itertools.count()
 
 
@@ -55,8 +57,8 @@ class SharedSizes:
         sizes: list[Size] = [Size(0, 0, 0)] * len(indices)
         sizes[self.rank :: self.ranks] = own = self.dataset.sizes(indices[self.rank :: self.ranks])
         self.store.set(f"{number}/{self.rank}", np.array(own, dtype="<i8").tobytes())
-        if number > 1:
-            self.store.delete_key(f"{number - 2}/{self.rank}")  # whoever has not read it will make it
+        if number >= KEPT:
+            self.store.delete_key(f"{number - KEPT}/{self.rank}")  # whoever has not read it will make it
         limit = time.monotonic() + (time.monotonic() - started) + PATIENCE
         for rank in range(self.ranks):
             if rank != self.rank:

@@ -21,7 +21,7 @@ class ModelSection(ModelSettings):
     visual_encoder: str | None = "starter:face-expression"
     """Name of the encoder of face crops and frames; null for a model that does not see."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
-    """Attention kernel of the LLM; "auto" is flash_attention_2 where it is installed and can run, else sdpa."""
+    """Attention kernel of the LLM; "auto" is sdpa, which on a GPU takes torch's flash attention."""
     dtype: Literal["auto", "float32", "bfloat16"] = "float32"
     """Number format that the LLM computes in, and of its frozen weights; what is trained stays float32. "auto" is
     bfloat16 where every device of the run computes it natively, else float32; a continued run keeps its own."""
@@ -51,8 +51,8 @@ class DataSection:
         default_factory=lambda: {"description": 1.0, "labels": 1.0})
     """Kind of question -> how often it is asked, relative to the others; a recipe's mapping replaces this."""
     questions_together: bool = False
-    """Training asks every clip all kinds of `questions` above 0 in each epoch, in one row with one prompt (branches that
-    share a prefix) instead of drawing one; needs train.batching=packed."""
+    """Training asks every clip all kinds of `questions` above 0 in each epoch, in one row with one prompt (branches
+    that share a prefix) instead of drawing one; needs train.batching=packed."""
     modality_dropout: Annotated[float, SHARE] = 0.3
     """Probability that a present stream is hidden in training; one always stays."""
     text_dropout: Annotated[float, SHARE] = 0.3

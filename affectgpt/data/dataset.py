@@ -19,7 +19,9 @@ looked at."""
 
 
 class InstructionDataset:
-    """One question and answer a clip and epoch, or all its questions; every draw follows from (seed, epoch, clip), so a run can be resumed.
+    """One question and answer a clip and epoch, or all its questions.
+
+    Every draw follows from (seed, epoch, clip), so a run can be resumed.
 
     Args:
         processor: makes token ids and tensors of a sample.
@@ -96,14 +98,16 @@ class InstructionDataset:
         return kind, hidden
 
     def asked(self, index: int) -> tuple[list[str], list[str]]:
-        """(question kinds, hidden streams) of a clip's sample in this epoch; streams are hidden from all of its kinds."""
+        """(question kinds, hidden streams) of a clip's sample in this epoch.
+
+        Streams are hidden from all of its kinds; those that only the hidden ones have an answer to are not asked.
+        """
         kind, hidden = self.draw(index)
         if not self.questions_together:
             return [kind], hidden
         clip, kinds = self.items[index]
         visible = self._visible(clip, hidden)
-        # What is known of the hidden streams alone is not asked, unless there is nothing else.
-        return [kind for kind in kinds if prompts.answer(clip.targets, kind, visible, self.style)] or [kind], hidden
+        return [kind for kind in kinds if prompts.answer(clip.targets, kind, visible, self.style)], hidden
 
     def _visible(self, clip: Clip, hidden: list[str]) -> list[str]:
         return [stream for stream in self.streams_of(clip) if stream not in hidden]

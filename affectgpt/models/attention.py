@@ -68,7 +68,8 @@ def sdpa_by_clip(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, a
         ValueError: attention sinks, which SDPA does not have.
     """
     if s_aux is not None:
-        raise ValueError("this LLM has attention sinks, which model.attention=sdpa does not compute: choose another LLM")
+        raise ValueError("this LLM has attention sinks, which model.attention=sdpa does not compute: choose another "
+                         "LLM")
     scaling = scaling or query.shape[-1] ** -0.5
     if attention_mask is None or attention_mask.dtype != torch.int64:
         if softcap is None:
@@ -89,11 +90,13 @@ def sdpa_by_clip(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, a
 
 @lru_cache(maxsize=8)
 def _has_varlen(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.version.cuda is not None and torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cuda" or torch.version.cuda is None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def plain_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, dropout: float = 0.0,
-                    softcap: float | None = None) -> Tensor:
+def plain_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float,
+                    dropout: float = 0.0, softcap: float | None = None) -> Tensor:
     """Attention as it is written: query [B, heads, S, D], key and value [B, key heads, T, D] -> [B, S, heads, D].
 
     mask: bool or additive, [B or 1, heads or 1, S, T]; None is causal, the last query at the last key.

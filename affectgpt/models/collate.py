@@ -78,7 +78,8 @@ def _parts(sample: dict) -> tuple[int, ...]:
     for size in parts[1:]:
         # The token before it in the row is the end of another branch, or of what all of them share.
         if "labels" in sample and sample["labels"][start] != -100:
-            raise ValueError(f"the first token of a branch, {start} of its sample, is labelled: its prompt must begin it")
+            raise ValueError(f"the first token of a branch, {start} of its sample, is labelled: its prompt must begin "
+                             "it")
         start += size
     return parts
 
