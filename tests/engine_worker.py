@@ -17,11 +17,13 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent))
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
+from affectgpt.models import loss as llm_loss  # noqa: E402
 from affectgpt.train import distributed  # noqa: E402
 from affectgpt.train.engines import deepspeed_engine  # noqa: E402
 from affectgpt.train.engines.settings import EngineSettings  # noqa: E402
 from affectgpt.train.engines.torch_engine import TorchEngine  # noqa: E402
 
+CHUNK = llm_loss.CHUNK
 KEPT = deepspeed_engine.KEPT_GRADIENTS
 RATES = (2e-2, 5e-2)
 COUNTS = [4, 2, 6, 2, 4]
@@ -63,7 +65,7 @@ def plain_batches(count: int, seed: int, mixed: bool) -> list[dict]:
              "total": 10.0 * count, "branches": kinds[i % len(kinds)]} for i in range(count)]
 
 
-def affectgpt(parts: dict[str, str], bfloat16: bool):
+def affectgpt(parts: dict[str, str], bfloat16: bool, uneven: bool = False, llm: bool = False):
     """The tiny model, and its micro-batches of features."""
     import tiny
 
@@ -73,10 +75,11 @@ def affectgpt(parts: dict[str, str], bfloat16: bool):
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
-    model.mark_trained()
+    model.mark_trained(llm=llm)
     batches = []
     for seed in range(max(COUNTS)):
-        sample = processor.training_sample(tiny.inputs(processor, seed), "How do they feel?", "happy and calm")
+        sample = processor.training_sample(tiny.inputs(processor, seed), "How do they feel?",
+                                           "happy and calm" * (1 + 3 * (seed % 2) if uneven else 1))
         batch = processor.collate([sample])
         with torch.no_grad():
             streams = model.encode_streams(**{key: value for key, value in batch.items()
@@ -112,10 +115,12 @@ def groups_of(model: nn.Module) -> list[dict]:
 def run(world: distributed.World, engine: str = "torch", settings: dict | None = None, counts: list[int] | None = None,
         first: int = 0, parts: dict | None = None, mixed: bool = False, resume: str | None = None,
         poison: str | None = None, kept: int | None = None, bfloat16: bool = False, checkpointing: bool = False,
+        head_chunk: int | None = None, llm: bool = False,
         **_) -> dict:
     """Steps `first`, first + 1, ...; what they gave, with weights and moments at the end (rank 0 has them)."""
     if parts:
-        model, of_step = affectgpt(parts, bfloat16)
+        llm_loss.CHUNK = head_chunk or CHUNK
+        model, of_step = affectgpt(parts, bfloat16, uneven=head_chunk is not None, llm=llm)
     else:
         model = Plain()
 

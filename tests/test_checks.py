@@ -76,11 +76,12 @@ def test_every_clip_is_kept_or_counted_with_its_reason(processor):
     dataset = InstructionDataset(processor, clips, facts, {"labels": 1.0, "description": 1.0})
     assert [clip.id for clip, _ in dataset.items] == ["kept", "told"]
     assert {reason: [clip.id for clip in left] for reason, left in dataset.left_out.items()} == {
-        "unreadable": ["lost"], "no target": ["untold"], "nothing to show": ["blank"]}
+        "unreadable": ["lost"], "no target": ["untold"], "nothing to show": ["blank"], "too long": []}
     table = left_out_table({"train": dataset}).splitlines()
-    assert table[0].split() == ["split", "corpus", "kept", "no", "target", "unreadable", "nothing", "to", "show"]
+    assert table[0].split() == ["split", "corpus", "kept", "no", "target", "unreadable", "nothing", "to", "show",
+                                "too", "long"]
     assert [line.split() for line in table[1:3]] == [
-        ["train", "a", "1", "0", "1", "0"], ["train", "b", "1", "1", "0", "1"]]
+        ["train", "a", "1", "0", "1", "0", "0"], ["train", "b", "1", "1", "0", "1", "0"]]
     assert "no target: 1 clips of b in split train: untold" in table and len(table) == 6
 
 

@@ -68,7 +68,10 @@ CONTINUED = {
 
 
 AFFECTGPT = {"affectgpt-float32": {**zero(3, **CLIP), "counts": [4, 2]},
-             "affectgpt-bfloat16": {**zero(3, **CLIP), "counts": [2, 4], "bfloat16": True, "checkpointing": True}}
+             "affectgpt-bfloat16": {**zero(3, **CLIP), "counts": [2, 4], "bfloat16": True, "checkpointing": True},
+             # Ranks whose clips have other numbers of labels: the head's parts are not equally many.
+             "affectgpt-uneven": {**zero(3, **CLIP), "counts": [4, 2], "head_chunk": 6},
+             "affectgpt-uneven-llm": {**zero(3, **CLIP), "counts": [4, 2], "head_chunk": 6, "llm": True}}
 
 
 def run_alone(**case) -> dict:
@@ -228,8 +231,8 @@ def test_ranks_that_go_through_branches_in_another_order_are_refused(two_ranks):
 def test_zero_3_trains_affectgpt(two_ranks, parts, name):  # noqa: F811
     made, expected = two_ranks[name], run_alone(**{**AFFECTGPT[name], **SAME["torch-clip"], "parts": parts})
     assert any("lora_A" in key for key in made["weights"]) and made["weights"]["token_norms.face.scale"].shape == ()
-    assert made["losses"][-1] < made["losses"][0] - 0.5
-    if name.endswith("float32"):
+    assert made["losses"][-1] < made["losses"][0] - 0.4
+    if "bfloat16" not in name:
         # Adam divides by moments that are close to zero; a softmax does not feel its bias, whose gradient is rounding.
         close(made, expected, 1e-4, but="scorer.bias")
     else:  # one rounding of bfloat16 is 4e-3

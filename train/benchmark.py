@@ -61,7 +61,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--gradient-checkpointing", action="store_true", help="with --shape")
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--planning", action="store_true", help="time the planning of samples alone, without a recipe")
     options = parser.parse_intermixed_args(arguments)
+    if options.planning:
+        from affectgpt.train.planning_benchmark import planning
+
+        planning()
+        return 0
     if (options.recipe is None) == (options.shape is None):
         raise ValueError("give a recipe or --shape, and not both; see affectgpt benchmark --help")
     if options.steps < 0 or options.warmup < 0 or options.pack_tokens < 64:

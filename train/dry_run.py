@@ -16,6 +16,7 @@ def dry_run(recipe: Recipe) -> None:
     from affectgpt.data.reading import load_clip
     from affectgpt.errors import quiet_libraries
     from affectgpt.train import sft
+    from affectgpt.train.lengths import check_manifest, print_lengths
 
     quiet_libraries()
     print(yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110))
@@ -24,6 +25,8 @@ def dry_run(recipe: Recipe) -> None:
         print(f"split {name}: {len(clips)} clips, first of {clips[0].provenance}")
     model, processor, dtype = _without_weights(recipe)
     sft.print_parts(model)
+    for name, dataset in check_manifest(processor, splits, recipe).items():
+        print_lengths(dataset, name, len(splits[name]))
     clips = splits[recipe.data.train_split][:CLIPS]
     inputs = {clip.key: load_clip(processor, clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
               for clip in clips}

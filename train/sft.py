@@ -89,15 +89,20 @@ def build(recipe: Recipe, device):
     import torch
 
     from affectgpt import loading
+    from affectgpt.models.llm_checks import check_llm
     from affectgpt.models.processing import AffectGPTProcessor
 
-    torch.manual_seed(recipe.train.seed)
     config, dtype = model_config(recipe), computing_dtype(recipe.model.dtype, device)
+    loading.describe_parts(config)
+    processor = AffectGPTProcessor(loading.load_tokenizer(recipe.model.llm), config)
+    for warning in check_llm(config, processor):  # before the LLM's weights are read
+        if os.environ.get("RANK", "0") == "0":
+            print(f"note: {warning}")
+    torch.manual_seed(recipe.train.seed)
     model = loading.from_parts(
         config, dtype=getattr(torch, dtype), quantization=recipe.model.quantization,
         attention=loading.choose_attention(recipe.model.attention, dtype, device), device=device)
     model.config.dtype = dtype
-    processor = AffectGPTProcessor(loading.load_tokenizer(recipe.model.llm), model.config)
     model.mark_trained(encoders=recipe.model.train_encoders, llm=recipe.model.train_llm)
     return model.to(device), processor
 
@@ -171,6 +176,7 @@ def _run(recipe: Recipe, world) -> Path:
     from affectgpt.train.facts import data_fingerprint, media_origins, origins, run_facts
     from affectgpt.train.flops import operations_text
     from affectgpt.train.inputs import features_of_some, fit_norms, open_inputs
+    from affectgpt.train.lengths import check_lengths, check_manifest, print_lengths
     from affectgpt.train.rates import parameter_groups
     from affectgpt.train.run_log import RunLog
     from affectgpt.train.trainer import Trainer
@@ -185,6 +191,7 @@ def _run(recipe: Recipe, world) -> Path:
     found = world.from_main(lambda: _compared(output, began, origins(recipe, splits)))
     set_seed(recipe.train.seed)
     model, processor = build(recipe, world.device)
+    check_manifest(processor, splits, recipe)  # before features are made, and before anything is written
     checkpoints = Checkpoints(output / "checkpoints", recipe.train.keep_checkpoints)
     if world.is_main:
         output.mkdir(parents=True, exist_ok=True)
@@ -204,6 +211,9 @@ def _run(recipe: Recipe, world) -> Path:
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
                                          variants if training else None, data.questions_together)
+        check_lengths(sets[name], len(clips), recipe)
+        if world.is_main:
+            print_lengths(sets[name], name, len(clips))
     if world.is_main:
         print(left_out_table(sets), flush=True)
     sets = (sets[data.train_split], sets[data.validation_split])

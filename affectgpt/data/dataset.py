@@ -13,9 +13,9 @@ from affectgpt.data.clip import Clip, spoken
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
 
-LEFT_OUT = ("no target", "unreadable", "nothing to show")
+LEFT_OUT = ("no target", "unreadable", "nothing to show", "too long")
 """Why a clip is not learned from: no question has an answer, its media cannot be read, it has no stream that is
-looked at."""
+looked at, none of its samples fits into the LLM's context."""
 
 
 class InstructionDataset:
@@ -35,6 +35,8 @@ class InstructionDataset:
         training: False asks every clip one question with nothing hidden, each kind for an equal share of the clips.
         questions_together: training asks every clip all kinds of `questions` that it has an answer to, as branches of
             one sample (`data.branches`); the weights then only say which are asked.
+    Attributes:
+        too_long: clip key -> question kind -> tokens, of samples beyond the LLM's context: they are left out.
     """
 
     def __init__(self, processor, clips: list[Clip], inputs: Mapping, questions: dict[str, float],
@@ -52,19 +54,45 @@ class InstructionDataset:
         self.epoch = 0
         self.items: list[tuple[Clip, dict[str, float]]] = []
         self.left_out: dict[str, list[Clip]] = {reason: [] for reason in LEFT_OUT}
+        self.too_long: dict[str, dict[str, int]] = {}
         for clip in clips:
             streams = self.streams_of(clip) if clip.key in inputs else []
             kinds = {kind: weight for kind, weight in questions.items()
                      if weight > 0 and streams and prompts.answer(clip.targets, kind, streams, self.style)}
-            if kinds:
-                self.items.append((clip, kinds))
+            long = self._too_long(clip, kinds)
+            if long:
+                self.too_long[clip.key] = long
+            fitting = {kind: weight for kind, weight in kinds.items() if kind not in long}
+            if fitting:
+                self.items.append((clip, fitting))
             else:
-                reason = "unreadable" if clip.key not in inputs else "no target" if streams else "nothing to show"
+                reason = ("unreadable" if clip.key not in inputs else "too long" if long
+                          else "no target" if streams else "nothing to show")
                 self.left_out[reason].append(clip)
+        if not self.items and self.too_long:
+            key, long = next(iter(self.too_long.items()))
+            raise ValueError(f"all clips are too long: a sample has {max(long.values())} tokens (clip {key}), "
+                             f"model.llm={processor.config.llm} has {processor.context} positions")
         if not self.items:
             counts = ", ".join(f"{len(clips)} {reason}" for reason, clips in self.left_out.items())
             raise ValueError("no clip of this split has readable media and a target that one of data.questions "
                              f"asks for ({counts})")
+
+    def _too_long(self, clip: Clip, kinds: dict[str, float]) -> dict[str, int]:
+        """Question kind -> tokens, of those samples of a clip that do not fit into the LLM's context."""
+        if not kinds:
+            return {}
+        facts, streams, long = self._facts(clip.key), self.streams_of(clip), {}
+        for kind in kinds:
+            answer = prompts.answer(clip.targets, kind, streams, self.style)
+            tokens = self.processor.too_long(facts, prompts.question_of(kind, self.style), answer)
+            if tokens is not None:
+                long[kind] = tokens
+        return long
+
+    def words_of(self, clip: Clip) -> str | None:
+        """What is said in a clip, where the model reads words."""
+        return self._facts(clip.key).words if "text" in self.processor.config.streams else None
 
     def __len__(self) -> int:
         return len(self.items)

@@ -57,6 +57,9 @@ class AudioEncoder(Encoder):
 
             bank = mel_filter_bank(201, self.model.config.num_mel_bins, 0.0, 8000.0, 16000, "slaney", "slaney")
             self.register_buffer("mel_filters", torch.tensor(bank, dtype=torch.float32), persistent=False)
+        if hasattr(self.model.config, "apply_spec_augment"):
+            # Masks of numpy's generator, which no seed of a run reaches, and an error on windows shorter than a mask.
+            self.model.config.apply_spec_augment = False
         self.normalisation = config.audio_normalisation
         self.layers = config.audio_layers
         self.pooling = config.audio_pooling
@@ -95,8 +98,10 @@ class AudioEncoder(Encoder):
         out_mask = torch.zeros(batch, positions, dtype=torch.bool, device=audio.device)
         # Windows of one length run together: no padding enters an encoder, so neighbours cannot matter.
         groups: dict[int, list[tuple[int, int]]] = {}
-        for row, window in mask.nonzero().tolist():
-            length = max(int(lengths[row, window]), MIN_WINDOW_SAMPLES)
+        # One copy to the host for all windows: each by itself would wait for the device.
+        there, samples_of = mask.tolist(), lengths.tolist()
+        for row, window in ((row, window) for row in range(batch) for window in range(windows) if there[row][window]):
+            length = max(samples_of[row][window], MIN_WINDOW_SAMPLES)
             groups.setdefault(length, []).append((row, window))
         normal = self._normalise(audio, mask, lengths)
         hidden: dict[tuple[int, int], Tensor] = {}
@@ -110,10 +115,10 @@ class AudioEncoder(Encoder):
                 continue
             if self.pooling == "segment":
                 pooled = torch.stack([state.mean(0) for state in states])
-                features[row, mask[row]] = pooled
+                features[row, [window for window in range(windows) if there[row][window]]] = pooled.to(dtype)
                 out_mask[row] = mask[row]
             else:
-                wave = torch.cat([audio[row, w, : int(lengths[row, w])] for w in range(windows) if mask[row, w]])
+                wave = torch.cat([audio[row, w, : samples_of[row][w]] for w in range(windows) if there[row][w]])
                 features[row] = self._pool(torch.cat(states), wave).to(dtype)
                 out_mask[row] = True
         return features, out_mask

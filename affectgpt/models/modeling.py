@@ -224,8 +224,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None,
                 audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
                 frame_mask=None, position_ids: Tensor | None = None, clip_ids: Tensor | None = None,
-                layout: Tensor | None = None, num_items_in_batch=None, return_logits: bool | None = None,
-                **kwargs) -> AffectGPTOutput:
+                layout: Tensor | None = None, num_items_in_batch=None,
+                return_logits: bool | None = None) -> AffectGPTOutput:
         """Loss and logits of a batch.
 
         Args:
@@ -321,7 +321,10 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     def _mixed_precision(self, embeds: Tensor):
         """What is trained is float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""
         needed = embeds.dtype == torch.bfloat16 and not self.lora_merged
-        return torch.autocast(embeds.device.type, torch.bfloat16, enabled=needed)
+        # Autocast keeps its copy of every float32 weight until the pass ends: with a whole LLM that is half of it again,
+        # kept although checkpointing or ZeRO 3 let go of all else.
+        return torch.autocast(embeds.device.type, torch.bfloat16, enabled=needed,
+                              cache_enabled=self.autocast_dtype is None)
 
     def get_input_embeddings(self):
         return self.language_model.get_input_embeddings()
