@@ -352,6 +352,12 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 parameter.requires_grad = not name.startswith(frozen_encoders)
         return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
 
+    def set_encoder_dtype(self, dtype: torch.dtype) -> None:
+        """What frozen encoders compute in; spectra, levels and pooled features stay float32."""
+        for encoder in (self.audio_encoder, self.visual_encoder):
+            if encoder is not None:
+                encoder.model.to(dtype)
+
     @property
     def dtype_of_llm(self) -> torch.dtype:
         """What the LLM computes in."""
