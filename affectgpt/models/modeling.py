@@ -280,8 +280,9 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def check_logits(self) -> None:
         """Raise ValueError where the LLM's own forward pass gives other logits than this model's."""
-        check_logits(self.language_model, self.config.llm, lambda embeds: self.logit_rule.apply(
-            self.language_model.get_output_embeddings()(self._hidden(embeds))))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype_of_llm == torch.bfloat16):
+            check_logits(self.language_model, self.config.llm, lambda embeds: self.logit_rule.apply(
+                self.language_model.get_output_embeddings()(self._hidden(embeds))))
 
     def _for_training(self, streams: dict, clips: int) -> dict:
         """Streams, with an empty one for each that no clip of the batch has.
