@@ -87,8 +87,8 @@ class Describer:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = AffectGPTProcessor.from_pretrained(folder)
         config = self.processor.config
-        self.model = AffectGPTForConditionalGeneration.from_pretrained(folder, config=config,
-                                                                       dtype=dtype or runnable_dtype(config, device))
+        self.model = AffectGPTForConditionalGeneration.from_pretrained(
+            folder, config=config, dtype=dtype or runnable_dtype(config, device), merge_lora=True)
         recipe = folder / "recipe.yaml"
         if not recipe.is_file() and folder.resolve().parent.name == "checkpoints":  # that of the run
             recipe = folder.resolve().parent.parent / "recipe.yaml"

@@ -32,8 +32,8 @@ def from_parts(config: AffectGPTConfig, dtype: torch.dtype = torch.float32, atte
 
 
 def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sdpa", quantization: str = "none",
-               device=None) -> AffectGPTForConditionalGeneration:
-    """As `from_parts`, for a configuration whose parts are described already."""
+               device=None, merge_lora: bool = False) -> AffectGPTForConditionalGeneration:
+    """As `from_parts`, for a configuration whose parts are described already; `merge_lora` makes no LoRA modules."""
     language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization, device)
     audio = visual = None
     # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
@@ -41,7 +41,7 @@ def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sd
         audio = load_audio_model(config.audio_encoder, torch.float32)
     if config.visual_config is not None and config.visual_streams:
         visual = load_visual_model(config.visual_encoder, torch.float32)
-    return AffectGPTForConditionalGeneration(config, language_model, audio, visual)
+    return AffectGPTForConditionalGeneration(config, language_model, audio, visual, merge_lora)
 
 
 def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",

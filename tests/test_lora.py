@@ -1,13 +1,17 @@
 """LoRA's fused product: equal to PEFT's forward and gradients, dropout included."""
 
+# ruff: noqa: F401, F811  fixtures are imported and used by their names
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import pytest
+import tiny
 import torch
+from tiny import parts
 from torch import nn
 
+from affectgpt.loading import from_parts
 from affectgpt.models import lora
 from affectgpt.models.lora import keep_mask, with_lora
 
@@ -35,7 +39,7 @@ def _run(module, x, autocast: bool):
 
 def _as_peft(module, kept=None):
     """The same layer through PEFT's own forward; `kept` replaces what its dropout draws."""
-    del module.forward
+    lora.fuse_lora(module, False)
     if kept is not None:
         share = 1 - module.lora_dropout["default"].p
         module.lora_dropout["default"].forward = lambda x: x * (kept != 0).view(x.shape) / share
@@ -92,3 +96,8 @@ def test_gradient_checkpointing_draws_the_same_mask_again():
     torch.manual_seed(5)
     for ours, theirs in zip(_run(module, x, False), plain, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_bfloat16_llm_with_lora_is_made_of_its_parts(parts):
+    """Its logits are checked as they are computed: LoRA's float32 matrices among bfloat16 weights."""
+    assert from_parts(tiny.config(parts), torch.bfloat16).dtype_of_llm == torch.bfloat16

@@ -68,7 +68,7 @@ def model_config(recipe: Recipe):
     """The model's configuration: what the recipe sets, and the preset's values of the rest."""
     from affectgpt.models.configuration import AffectGPTConfig
 
-    of_a_run = {"attention", "dtype", "quantization", "train_llm", "train_encoders"}
+    of_a_run = {"attention", "dtype", "quantization", "train_llm", "train_encoders", "encoder_dtype"}
     return AffectGPTConfig(**{key: value for key, value in vars(recipe.model).items() if key not in of_a_run})
 
 
@@ -103,8 +103,16 @@ def build(recipe: Recipe, device):
         config, dtype=getattr(torch, dtype), quantization=recipe.model.quantization,
         attention=loading.choose_attention(recipe.model.attention, dtype, device), device=device)
     model.config.dtype = dtype
+    model.set_encoder_dtype(getattr(torch, encoder_dtype(recipe, dtype)))
     model.mark_trained(encoders=recipe.model.train_encoders, llm=recipe.model.train_llm)
     return model.to(device), processor
+
+
+def encoder_dtype(recipe: Recipe, dtype: str) -> str:
+    """What the encoders of a run compute in whose LLM computes in `dtype`."""
+    if recipe.model.encoder_dtype != "auto":
+        return recipe.model.encoder_dtype
+    return "float32" if recipe.data.cache or recipe.model.train_encoders else dtype
 
 
 def limit_threads(recipe: Recipe) -> None:

@@ -29,6 +29,9 @@ class ModelSection(ModelSettings):
     """Frozen LLM weights in 8 or 4 bits by bitsandbytes: with LoRA this is QLoRA."""
     train_llm: bool = False
     """Train all weights of the LLM (full fine-tuning) instead of LoRA."""
+    encoder_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format that frozen encoders compute in. "auto" is the LLM's where raw clips are encoded in every step
+    (data.cache=false), else float32: features that are kept are always computed in float32."""
     train_encoders: bool = False
     """Train the encoders too. Their features can then not be kept."""
 

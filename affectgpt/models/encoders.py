@@ -93,8 +93,7 @@ class AudioEncoder(Encoder):
             lengths = torch.full((batch, windows), samples, device=audio.device)
         audio = audio[:, :, 0].float()
         positions = windows if self.pooling == "segment" else self.positions
-        dtype = next(self.model.parameters()).dtype
-        features = torch.zeros(batch, positions, self.feature_dim, device=audio.device, dtype=dtype)
+        features = torch.zeros(batch, positions, self.feature_dim, device=audio.device)
         out_mask = torch.zeros(batch, positions, dtype=torch.bool, device=audio.device)
         # Windows of one length run together: no padding enters an encoder, so neighbours cannot matter.
         groups: dict[int, list[tuple[int, int]]] = {}
@@ -107,19 +106,19 @@ class AudioEncoder(Encoder):
         hidden: dict[tuple[int, int], Tensor] = {}
         for length, members in groups.items():
             waves = torch.stack([_padded(normal[row, window, :length], length) for row, window in members])
-            for member, states in zip(members, self._hidden(waves.to(dtype)), strict=True):
+            for member, states in zip(members, self._hidden(waves), strict=True):
                 hidden[member] = states
         for row in range(batch):
             states = [hidden[row, window] for window in range(windows) if (row, window) in hidden]
             if not states:
                 continue
             if self.pooling == "segment":
-                pooled = torch.stack([state.mean(0) for state in states])
-                features[row, [window for window in range(windows) if there[row][window]]] = pooled.to(dtype)
+                pooled = torch.stack([state.float().mean(0) for state in states])
+                features[row, [window for window in range(windows) if there[row][window]]] = pooled
                 out_mask[row] = mask[row]
             else:
                 wave = torch.cat([audio[row, w, : samples_of[row][w]] for w in range(windows) if there[row][w]])
-                features[row] = self._pool(torch.cat(states), wave).to(dtype)
+                features[row] = self._pool(torch.cat(states).float(), wave)
                 out_mask[row] = True
         return features, out_mask
 
@@ -136,11 +135,15 @@ class AudioEncoder(Encoder):
         return (audio - mean) / torch.sqrt(variance + 1e-7) * valid
 
     def _hidden(self, waves: Tensor) -> Tensor:
-        """Hidden states [N, steps, layers * width] of windows [N, L] of one length."""
+        """Hidden states [N, steps, layers * width] of float32 windows [N, L] of one length.
+
+        Levels, spectra and what is pooled stay float32 in whatever format the encoder computes.
+        """
+        dtype = next(self.model.parameters()).dtype
         if self.model_type == "whisper":
-            states = self._whisper_states(waves)
+            states = self._whisper_states(waves, dtype)
         else:
-            output = self.model(waves, output_hidden_states=True)
+            output = self.model(waves.to(dtype), output_hidden_states=True)
             # The last state is the one after the final layer norm; transformers 5 lists it before.
             states = [*output.hidden_states[:-1], output.last_hidden_state]
         if self.layers == "last":
@@ -149,15 +152,15 @@ class AudioEncoder(Encoder):
             return torch.stack(states[-4:]).mean(0)
         return torch.cat(states[1:], dim=-1)
 
-    def _whisper_states(self, waves: Tensor) -> list[Tensor]:
+    def _whisper_states(self, waves: Tensor, dtype: torch.dtype) -> list[Tensor]:
         """All hidden states for the sound's own length: positions are cut instead of padding to 30 s."""
         encoder = self.model
-        spectrum = torch.stft(waves.float(), 400, 160, window=torch.hann_window(400, device=waves.device),
+        spectrum = torch.stft(waves, 400, 160, window=torch.hann_window(400, device=waves.device),
                               return_complex=True)
         power = spectrum[..., :-1].abs() ** 2
-        mel = (self.mel_filters.T @ power).clamp(min=1e-10).log10()
+        mel = (self.mel_filters.float().T @ power).clamp(min=1e-10).log10()
         mel = torch.maximum(mel, mel.amax(dim=(1, 2), keepdim=True) - 8.0)
-        mel = ((mel + 4.0) / 4.0).to(waves.dtype)
+        mel = ((mel + 4.0) / 4.0).to(dtype)
         hidden = nn.functional.gelu(encoder.conv1(mel))
         hidden = nn.functional.gelu(encoder.conv2(hidden)).permute(0, 2, 1)
         if hidden.shape[1] > encoder.embed_positions.num_embeddings:
@@ -180,7 +183,7 @@ class AudioEncoder(Encoder):
                 part.append(states_part.std(0, correction=0))
             if self.level:
                 decibel = 10 * torch.log10(wave_part.float().pow(2).mean() + 1e-10)
-                part.append(decibel.reshape(1).to(states.dtype) / 20)
+                part.append(decibel.reshape(1) / 20)
             pooled.append(torch.cat(part))
         return torch.stack(pooled)
 
@@ -216,7 +219,7 @@ class VisualEncoder(Encoder):
             features [B, T, D] (zero where masked) and the mask.
         """
         dtype = next(self.model.parameters()).dtype
-        features = torch.zeros(*pixels.shape[:2], self.feature_dim, device=pixels.device, dtype=dtype)
+        features = torch.zeros(*pixels.shape[:2], self.feature_dim, device=pixels.device)
         if mask.any():
             pictures = pixels[mask].float()
             if self.model_type != "face_expression":  # that network scales its own pixels
@@ -228,7 +231,7 @@ class VisualEncoder(Encoder):
                 vectors = output.last_hidden_state.mean(1)
             else:
                 vectors = output.pooler_output
-            features[mask] = vectors.to(dtype)
+            features[mask] = vectors.float()
         return features, mask
 
 

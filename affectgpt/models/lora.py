@@ -24,9 +24,25 @@ def with_lora(language_model: nn.Module, config) -> nn.Module:
             # Autocast brings the small matrices to the activations' format; PEFT would do it the other way
             # round, which doubles the time of a step on a CPU.
             module.cast_input_dtype_enabled = False
-        if type(module) is LoraLinear and type(module.base_layer) is nn.Linear:
-            module.forward = partial(_forward, module, module.forward)
+    fuse_lora(language_model)
     return language_model
+
+
+def fuse_lora(language_model: nn.Module, fused: bool = True) -> None:
+    """Let LoRA layers compute in fewer operations; False gives them PEFT's own forward back."""
+    for module in language_model.modules():
+        if type(module) is LoraLinear and type(module.base_layer) is nn.Linear:
+            vars(module).pop("forward", None)
+            if fused:
+                module.forward = partial(_forward, module, module.forward)
+
+
+def set_lora_dropout(language_model: nn.Module, dropout: float) -> None:
+    """Change the share of LoRA's inputs that is set to zero in training."""
+    for module in language_model.modules():
+        if isinstance(module, LoraLinear):
+            for name in module.lora_dropout:
+                module.lora_dropout[name] = nn.Dropout(dropout) if dropout else nn.Identity()
 
 
 def merge_lora(language_model: nn.Module) -> None:

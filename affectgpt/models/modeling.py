@@ -27,8 +27,8 @@ from affectgpt.models.greedy import greedy_config
 from affectgpt.models.head import LogitRule, check_logits
 from affectgpt.models.layout import Layout
 from affectgpt.models.llm_checks import check_lora_targets
-from affectgpt.models.lora import merge_lora, with_lora
 from affectgpt.models.loss import labelled_loss
+from affectgpt.models.merged_lora import add_lora, can_merge, take_lora
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 
@@ -73,15 +73,20 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     _supports_attention_backend = True
 
     def __init__(self, config: AffectGPTConfig, language_model: nn.Module | None = None,
-                 audio_model: nn.Module | None = None, visual_model: nn.Module | None = None):
+                 audio_model: nn.Module | None = None, visual_model: nn.Module | None = None,
+                 merge_lora: bool = False):
         super().__init__(config)
         if language_model is None:
             language_model = AutoModelForCausalLM.from_config(config.text_config)
         if config.lora_rank:
             check_lora_targets(language_model, config.lora_targets)
+        # Where weights are loaded to answer with, LoRA is added to them, and no adapter modules are made.
+        self.lora_merged = merge_lora and can_merge(language_model)
+        if config.lora_rank and not self.lora_merged:
+            from affectgpt.models.lora import with_lora  # PEFT is not needed to answer
+
             language_model = with_lora(language_model, config)
         self.language_model = language_model
-        self.lora_merged = False
         self.autocast_dtype: torch.dtype | None = None  # set where the whole LLM is trained, in float32
         self.logit_rule = LogitRule.of(config.text_config)
         width = config.text_config.get_text_config().hidden_size
@@ -275,7 +280,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def check_logits(self) -> None:
         """Raise ValueError where the LLM's own forward pass gives other logits than this model's."""
-        with self._mixed_precision(self.get_input_embeddings().weight):  # LoRA is float32 on whatever the LLM is
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype_of_llm == torch.bfloat16):
             check_logits(self.language_model, self.config.llm, lambda embeds: self.logit_rule.apply(
                 self.language_model.get_output_embeddings()(self._hidden(embeds))))
 
@@ -351,6 +356,12 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 parameter.requires_grad = not name.startswith(frozen_encoders)
         return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
 
+    def set_encoder_dtype(self, dtype: torch.dtype) -> None:
+        """What frozen encoders compute in; spectra, levels and pooled features stay float32."""
+        for encoder in (self.audio_encoder, self.visual_encoder):
+            if encoder is not None:
+                encoder.model.to(dtype)
+
     @property
     def dtype_of_llm(self) -> torch.dtype:
         """What the LLM computes in."""
@@ -366,7 +377,10 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     def merge_lora(self) -> None:
         """Add LoRA into the weights it adapts: faster generation, no more training."""
-        merge_lora(self.language_model)
+        if not self.lora_merged:
+            from affectgpt.models.lora import merge_lora
+
+            merge_lora(self.language_model)
         self.lora_merged = True
 
     def train(self, mode: bool = True):
@@ -409,10 +423,12 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
-                        dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa", **kwargs):
+                        dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
+                        merge_lora: bool = False, **kwargs):
         """Load a model folder: its base parts, then the trained parts over them.
 
         A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
+        `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
 
         Raises:
             ValueError: a folder without weights, or weights that are not the ones the configuration needs.
@@ -428,9 +444,10 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             dtype = config.dtype or torch.float32
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         if config.bundled:
-            model = cls(config)
+            model = cls(config, merge_lora=merge_lora)
         else:
-            model = importlib.import_module("affectgpt.loading").with_parts(config, dtype, attn_implementation)
+            model = importlib.import_module("affectgpt.loading").with_parts(
+                config, dtype, attn_implementation, merge_lora=merge_lora)
         model.mark_trained()
         model.load_weights(weights)
         return model.eval()
@@ -445,8 +462,11 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             state = load_file(weights)
         except SafetensorError as error:
             raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it again") from error
+        pairs, lacking = [], []
+        if self.lora_merged and self.config.lora_rank:
+            pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
         own = self.state_dict()
-        missing = sorted((set(own) if self.config.bundled else self.saved_names()) - set(state))
+        missing = sorted(set(lacking) | (set(own) if self.config.bundled else self.saved_names()) - set(state))
         unexpected = sorted(set(state) - set(own))
         wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
         if missing or unexpected or wrong:
@@ -454,6 +474,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                              f"({', '.join(missing[:2])}), {len(unexpected)} are unknown ({', '.join(unexpected[:2])}), "
                              f"{len(wrong)} have another size ({', '.join(wrong[:2])})")
         self.load_state_dict(state, strict=False)
+        add_lora(self.language_model, pairs, self.config.lora_alpha / max(1, self.config.lora_rank))
 
 
 AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)
