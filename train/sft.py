@@ -25,6 +25,7 @@ from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
 from affectgpt.environment import computing_dtype, process_place
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_folder, atomic_write_json, only_writer
+from affectgpt.terminal import parse_intermixed
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # DeepSpeed's launcher gives it; the place of a rank is read from the environment, which it sets as well.
     parser.add_argument("--local_rank", "--local-rank", "-local_rank", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_intermixed_args(arguments)
+    options = parse_intermixed(parser, arguments)
     recipe = load_recipe(options.recipe, options.overrides)
     if options.dry_run:
         from affectgpt.train.dry_run import dry_run

@@ -16,6 +16,9 @@ from affectgpt import media
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.inputs import Inputs
 
+MIN_SOUND_SECONDS = 0.1
+"""A sound that is shorter counts as none: a syllable takes longer, and an encoder would see its own padding."""
+
 
 def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
               speed: float = 1.0) -> Inputs:
@@ -32,6 +35,8 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
     wanted |= {"audio", config.fusion_visual} if "fusion" in wanted else set()
     wanted &= set(config.streams)
     inputs = Inputs(words=clip.words if "text" in wanted else None)
+    if "text" in wanted and clip.words is not None and inputs.words is None:
+        inputs.notes.append("no words: what was given is blank")
     info = media.probe(clip.media) if clip.media is not None else None
     started = time.perf_counter()
     recognise = transcribe and "text" in wanted and clip.words is None
@@ -43,6 +48,9 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
         waveform = media.read_audio(source) if clip.audio or (info and info.has_audio) else None
         if waveform is None or not len(waveform):
             inputs.notes.append("no sound in this clip")
+            recognise = False
+        elif len(waveform) < MIN_SOUND_SECONDS * media.SAMPLE_RATE:
+            inputs.notes.append(f"the sound is too short: {1000 * len(waveform) / media.SAMPLE_RATE:.0f} ms")
             recognise = False
         elif "audio" in wanted:
             inputs.audio, inputs.audio_lengths = processor.windows(media.change_speed(waveform, speed))

@@ -116,6 +116,12 @@ class AffectGPTProcessor(ProcessorMixin):
         length = len(self.training_text(inputs, question, answer, hidden)["input_ids"])
         return length if length > self.context else None
 
+    def words_cut(self, words: str) -> tuple[int, int] | None:
+        """(tokens kept, tokens in all) of words that are longer than a prompt takes; None where all of them are in it."""
+        count = len(self.tokenizer(words, add_special_tokens=False, split_special_tokens=True).input_ids)
+        limit = self.config.words_max_tokens
+        return (limit, count) if count > limit else None
+
     def _shorten(self, words: str) -> str:
         limit = self.config.words_max_tokens
         if len(words) < limit and words.isascii():
@@ -213,8 +219,9 @@ class AffectGPTProcessor(ProcessorMixin):
         """Generated ids [B, S] -> texts without control tokens."""
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
-    def generation_options(self, max_new_tokens: int = 160) -> dict:
-        """Greedy decoding that stops at the end of the answer."""
+    def generation_options(self, max_new_tokens: int | None = None) -> dict:
+        """Greedy decoding that stops at the end of the answer, or after `max_new_tokens` (None: the model's limit)."""
+        max_new_tokens = self.config.max_new_tokens if max_new_tokens is None else max_new_tokens
         ends = {self.tokenizer.eos_token_id}
         options = {}
         if self.config.prompt_style == "published":
