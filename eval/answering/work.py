@@ -78,7 +78,7 @@ class Work:
             if (str(checkpoint), clip.key, kind, tuple(subset)) not in answered:
                 seed = row_seed(self.job.seed, clip.key, question, ",".join(subset))
                 made.append(Request(clip, inputs, kind, question, tuple(subset), there,
-                                    tokens_of(self.job, self.source.style, kind), seed))
+                                    tokens_of(self.job, self.source, kind), seed))
         return made
 
     def ask(self, checkpoint, answerer, chunk: list[Request], bar, begun: float) -> None:
