@@ -13,12 +13,13 @@ import platform
 import re
 import secrets
 import shutil
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
+
+from affectgpt.devices import is_stream, open_stream
 
 DONE_MARK = "done"
 """Name of the empty file that makes a folder a finished one; without it the folder is never read."""
@@ -32,36 +33,6 @@ def _temporary_sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
-def is_stream(path: str | os.PathLike[str]) -> bool:
-    """True for what can be written to and must never be replaced or removed: a device, a pipe, a socket, and what an
-    open descriptor names (/dev/stdout), which a rename would take away from its owner."""
-    if _descriptor(path) is not None:
-        return True
-    try:
-        mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _descriptor(path: str | os.PathLike[str]) -> int | None:
-    """The number of the descriptor of this process that `path` is a name of; None for all other files."""
-    hop = os.path.abspath(path)
-    for _ in range(40):  # as many links as Linux follows
-        if named := re.fullmatch(rf"/dev/fd/(\d+)|/proc/(?:self|thread-self|{os.getpid()})/(?:task/\d+/)?fd/(\d+)", hop):
-            return int(named[1] or named[2])
-        if not os.path.islink(hop):
-            break
-        hop = os.path.normpath(os.path.join(os.path.dirname(hop), os.readlink(hop)))
-    return None
-
-
-def _open_stream(path: str | os.PathLike[str]) -> BinaryIO:
-    """A stream to write to. Of a descriptor its double, which shares its place: what is written there is kept."""
-    number = _descriptor(path)
-    return open(path if number is None else os.dup(number), "ab", buffering=0)
-
-
 @contextmanager
 def _whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """A text file that appears under its name when the body ends well, and not at all otherwise.
@@ -72,7 +43,7 @@ def _whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     if is_stream(path):
         text = io.StringIO(newline="")
         yield text
-        with _open_stream(path) as stream, io.TextIOWrapper(io.BufferedWriter(stream), "utf-8", newline="") as writer:
+        with open_stream(path) as stream, io.TextIOWrapper(io.BufferedWriter(stream), "utf-8", newline="") as writer:
             writer.write(text.getvalue())
         return
     target = Path(os.path.realpath(path))
@@ -311,7 +282,7 @@ def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], ap
         return count
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     count, stream = 0, is_stream(path)
-    with _open_stream(path) if stream else open(path, "ab+", buffering=0) as file:
+    with open_stream(path) if stream else open(path, "ab+", buffering=0) as file:
         if not stream:
             _drop_torn_line(file)
         for row in rows:

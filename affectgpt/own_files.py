@@ -6,7 +6,8 @@ import json
 import os
 from collections.abc import Iterable
 
-from affectgpt.files import atomic_write_text, is_stream
+from affectgpt.devices import is_stream
+from affectgpt.files import atomic_write_text
 
 MAX_ROW_BYTES = 1 << 24
 """A row of a list that is longer is none of ours."""

@@ -28,6 +28,7 @@ from typing import Any
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from affectgpt.devices import is_stream
 from affectgpt.environment import package_versions, process_place
 from affectgpt.errors import run_cli
 from affectgpt.eval.answering import asking
@@ -35,7 +36,7 @@ from affectgpt.eval.answering.answerers import Job, open_source
 from affectgpt.eval.answering.asking import ALL_SUBSETS, KINDS, TARGETS
 from affectgpt.eval.answering.parts import SKIP_KEYS, Key, Parts, beside, check_settings, remove_parts
 from affectgpt.eval.answering.work import Work
-from affectgpt.files import is_stream, write_jsonl
+from affectgpt.files import write_jsonl
 from affectgpt.own_files import check_replaceable, remove_rows
 
 

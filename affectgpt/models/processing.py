@@ -116,12 +116,6 @@ class AffectGPTProcessor(ProcessorMixin):
         length = len(self.training_text(inputs, question, answer, hidden)["input_ids"])
         return length if length > self.context else None
 
-    def words_cut(self, words: str) -> tuple[int, int] | None:
-        """(tokens kept, tokens in all) of words that are longer than a prompt takes; None where all of them are in it."""
-        count = len(self.tokenizer(words, add_special_tokens=False, split_special_tokens=True).input_ids)
-        limit = self.config.words_max_tokens
-        return (limit, count) if count > limit else None
-
     def _shorten(self, words: str) -> str:
         limit = self.config.words_max_tokens
         if len(words) < limit and words.isascii():
