@@ -77,6 +77,15 @@ def test_a_sound_of_milliseconds_is_no_speech(describer, tmp_path, seconds, ther
         assert f"nothing to describe: the sound is too short: {1000 * seconds:.0f} ms" in one.reason
 
 
+def test_a_silent_sound_is_no_sound_and_says_so(describer, tmp_path):
+    media_fixtures.write_clip(tmp_path / "silence.wav", frames=0, sound=media_fixtures.tone(1.0, amplitude=0.0))
+    media_fixtures.write_clip(tmp_path / "mute.mp4", frames=8, sound=media_fixtures.tone(1.0, amplitude=0.0))
+    one = describe(describer, tmp_path / "silence.wav", streams=["audio", "text"])
+    assert isinstance(one, Skipped) and one.reason.endswith("nothing to describe: the sound is silent")
+    one = describe(describer, tmp_path / "mute.mp4", max_new_tokens=2)
+    assert one.streams == ["frame"] and "the sound is silent" in one.notes and one.words is None
+
+
 # ---------------------------------------------------------------------------- cuts
 
 

@@ -45,9 +45,11 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
         inputs.notes.append(f"words in {clip.language!r} are not recognised")
     if "audio" in wanted or recognise:
         source = clip.audio or clip.media
-        waveform = media.read_audio(source) if clip.audio or (info and info.has_audio) else None
-        if waveform is None or not len(waveform):
-            inputs.notes.append("no sound in this clip")
+        sound = media.read_sound(source) if clip.audio or (info and info.has_audio) else media.Sound(None)
+        waveform = sound.waveform
+        inputs.notes += sound.notes
+        if waveform is None:
+            inputs.notes += [] if sound.notes else ["no sound in this clip"]
             recognise = False
         elif len(waveform) < MIN_SOUND_SECONDS * media.SAMPLE_RATE:
             inputs.notes.append(f"the sound is too short: {1000 * len(waveform) / media.SAMPLE_RATE:.0f} ms")

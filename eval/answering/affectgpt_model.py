@@ -114,6 +114,10 @@ class AffectGPTAnswerer:
         there = self.processor.prompt_streams(inputs, self._hidden(streams))
         return tuple(there) + (("text",) if "text" in streams and inputs.words else ())
 
+    def words_cut(self, inputs) -> bool:
+        """Whether the words are longer than a prompt takes."""
+        return bool(inputs.words and self.processor.words_cut(inputs.words))
+
     def _hidden(self, streams: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(stream for stream in STREAMS if stream not in streams)
 
