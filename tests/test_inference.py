@@ -17,6 +17,8 @@ from affectgpt.config import load_recipe
 from affectgpt.data.clip import Clip
 from affectgpt.files import is_done
 from affectgpt.inference import Describer, Description, Skipped, find_media
+from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.train.checkpoints import Checkpoints
 
 # ---------------------------------------------------------------------------- describe
 
@@ -192,6 +194,7 @@ def test_a_training_run_end_to_end(capsys, parts, corpus, samples, tmp_path):
     facts = json.loads((folder / "training.json").read_text())
     assert facts["steps"] == 2 and facts["train_clips"] == facts["validation_clips"] == 2
     assert facts["best_validation_loss"] > 0
+    assert 8 < AffectGPTConfig.from_pretrained(folder).max_new_tokens < 512  # by the answers that were taught
     assert load_recipe(str(folder / "recipe.yaml"), []).train.seed == 3
     assert not [path for path in (tmp_path / "run").rglob("*") if "tmp" in path.name]
     state = load_file(folder / "model.safetensors")
@@ -258,3 +261,16 @@ def test_a_bad_clip_stops_training_where_too_many_are_bad(capsys, parts, corpus,
     assert code == 0, err[-3:]
     skipped = [json.loads(line) for line in next((tmp_path / "run").rglob("skipped*.jsonl")).read_text().splitlines()]
     assert len(skipped) == 1 and skipped[0]["row"] == f"{mixed}:7"
+
+
+def test_a_folder_that_no_run_wrote_is_refused_before_anything_is_read(capsys, parts, corpus, tmp_path):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "thesis.tex").write_text("years of work")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "mine.txt").write_text("mine")
+    line = failed(capsys, "train", recipe_file(tmp_path, parts, corpus))
+    assert "run/model: has no 'done' mark" in line and "left as it is" in line
+    assert (tmp_path / "run" / "model" / "thesis.tex").is_file()
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", 2)
+    checkpoints.clear()
+    assert (tmp_path / "run" / "checkpoints" / "mine.txt").read_text() == "mine"
