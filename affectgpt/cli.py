@@ -6,10 +6,13 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from affectgpt import __version__
 from affectgpt.errors import quiet_libraries, run_cli
+from affectgpt.files import write_jsonl
+from affectgpt.terminal import check_text, json_line, parse_intermixed, printable
 
 STARTER_MODEL = Path("runs/starter/model")
 """Where the main job leaves its model; `describe` takes it where no other is named."""
@@ -77,78 +80,132 @@ def describe(arguments: list[str]) -> int:
         description="Describe the emotion in videos, sounds and pictures: evidence, labels and polarity.",
         epilog="examples:\n  affectgpt describe clip.mp4\n  affectgpt describe interviews/ --json > answers.jsonl\n"
                "  affectgpt describe call.wav --subtitle 'I am fine.' --streams audio,text")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="media files or folders of them")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="media files or folders of them (sub-folders too); after --, names that begin with a dash")
     parser.add_argument("--model", default=str(STARTER_MODEL), help=f"model folder (default: {STARTER_MODEL})")
-    parser.add_argument("--subtitle", help="the words spoken in every FILE; without it they are recognised")
+    parser.add_argument("--subtitle", help="the words spoken in every FILE, '' for none; without it they are "
+                        "recognised")
     parser.add_argument("--streams", help="what to look at, for example audio,face,text (default: all)")
     parser.add_argument("--question", help="ask something else")
     parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parser.add_argument("--skipped", default="skipped.jsonl", 
-                        help="where to list unreadable files (default: skipped.jsonl)")
+    parser.add_argument("--max-new-tokens", type=int, metavar="N",
+                        help="the longest answer (default: by the answers that the model was trained on)")
+    parser.add_argument("--skipped", default="skipped.jsonl", metavar="LIST",
+                        help="where to list unreadable files (default: skipped.jsonl); only a list of an earlier run is "
+                        "replaced")
     parser.add_argument("--timings", action="store_true", help="say on stderr where the time went")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_intermixed_args(arguments)
-    return _describe(options)
+    return _describe(parse_intermixed(parser, arguments))
 
 
 def _describe(options: argparse.Namespace) -> int:
     import time
 
     started = time.perf_counter()
-    from affectgpt.data.clip import Clip
-    from affectgpt.files import write_jsonl
-    from affectgpt.inference import Describer, Skipped, check_model_folder, find_media
+    from affectgpt.media.finding import search
+    from affectgpt.own_files import SKIPPED_KEYS, check_replaceable, remove_rows
 
-    if options.batch_size < 1:
-        raise ValueError(f"--batch-size is {options.batch_size}: use 1 or more")
-    check_model_folder(options.model)
-    import affectgpt.models.modeling  # noqa: F401  the slow imports, apart from the loading of weights
+    # All that can be wrong is told before anything slow is imported or loaded.
+    streams = [stream.strip() for stream in options.streams.split(",")] if options.streams is not None else None
+    _check(options, streams)
+    check_replaceable(options.skipped, SKIPPED_KEYS, "--skipped")
+    found = search(options.files)
+    if found.files and found.left_out:
+        print(f"note: left out of the folders: {printable(found.left_out_line())}", file=sys.stderr)
+    total = len(found.files) + len(found.unusable)
+    remove_rows(options.skipped, SKIPPED_KEYS, "--skipped")  # of an earlier run
+    skipped = []
+
+    def skip(file: str, reason: str) -> None:
+        skipped.append({"file": file, "reason": reason})
+        print(f"error: {printable(reason)}", file=sys.stderr, flush=True)
+
+    for path, reason in found.unusable:
+        skip(str(path), f"{path}: {reason}")
+    if not found.files:
+        return _end(options, skipped, total)
+
+    from affectgpt.data.clip import Clip, spoken
+    from affectgpt.inference import Describer, Skipped
 
     imported = time.perf_counter()
-    files = find_media(options.files)
-    streams = [stream.strip() for stream in options.streams.split(",")] if options.streams else None
     quiet_libraries()
     describer = Describer(options.model, options.device)
-    if options.subtitle and "text" not in describer.check_streams(streams):
+    if spoken(options.subtitle) and "text" not in describer.check_streams(streams):
         print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
     loaded = time.perf_counter()
-    clips = [Clip(id=file.name, media=file, words=options.subtitle) for file in files]
-    Path(options.skipped).unlink(missing_ok=True)  # of an earlier run
-    skipped, spent = [], {"imports": imported - started, "model": loaded - imported}
+    clips = [Clip(id=str(file), media=file, words=options.subtitle) for file in found.files]
+    spent = {"imports": imported - started, "model": loaded - imported}
     results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)),
-                                 reader=options.reader)
-    if len(clips) > options.batch_size and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        results = tqdm(results, total=len(clips), unit="clip", file=sys.stderr)
-    for result in results:
+                                 reader=options.reader, max_new_tokens=options.max_new_tokens)
+    for result in _with_progress(results, len(clips)):
         if isinstance(result, Skipped):
-            skipped.append({"file": result.file, "reason": result.reason})
-            print(f"error: {result.reason}", file=sys.stderr)
+            skip(result.file, result.reason)
             continue
         for name, seconds in result.timings.items():
             spent[name] = spent.get(name, 0.0) + seconds
-        if options.json:
-            print(json.dumps(result.as_dict(), ensure_ascii=False), flush=True)
-        else:
-            print(_readable(result), flush=True)
+        print(json_line(result.as_dict()) if options.json else _readable(result), flush=True)
     if options.timings:
         print(f"seconds: {', '.join(f'{name} {seconds:.2f}' for name, seconds in spent.items())}; "
               f"in all {time.perf_counter() - started:.2f}", file=sys.stderr)
-    if skipped and len(files) > 1:
+    return _end(options, skipped, total)
+
+
+def _check(options: argparse.Namespace, streams: list[str] | None) -> None:
+    """Raise ValueError for an option of `describe` that cannot be, or a folder that holds no finished model."""
+    import importlib.util
+
+    from affectgpt.model_folder import check_folder_streams, check_model_folder
+
+    for name in ("batch_size", "max_new_tokens"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} is {value}: use 1 or more")
+    for name in ("subtitle", "question"):
+        check_text(f"--{name}", getattr(options, name))
+    if options.question is not None and not options.question.strip():
+        raise ValueError("--question is empty: give a question, or leave it out")
+    if options.reader == "decord" and importlib.util.find_spec("decord") is None:
+        raise ValueError("--reader decord: the package decord is not installed; pip install decord, or use pyav")
+    check_folder_streams(check_model_folder(options.model), streams)
+    if options.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ValueError("--device cuda: torch finds no GPU on this machine; use --device cpu")
+
+
+def _with_progress(results: Iterator, total: int) -> Iterator:
+    """The results as they come; on a terminal with a bar below them, where there are several."""
+    if total < 2 or not sys.stderr.isatty():
+        yield from results
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="clip", file=sys.stderr) as bar:
+        for result in results:
+            with bar.external_write_mode():  # the bar makes room for what is printed
+                yield result
+            bar.update()
+
+
+def _end(options: argparse.Namespace, skipped: list[dict], total: int) -> int:
+    """List what was skipped, where its error line is not all there is to say; returns the exit code."""
+    if skipped and total > 1:
         write_jsonl(options.skipped, skipped)
-        print(f"{len(skipped)} of {len(files)} files were skipped; listed in {options.skipped}", file=sys.stderr)
+        print(f"{len(skipped)} of {total} files were skipped; listed in {printable(options.skipped)}", file=sys.stderr)
     return 2 if skipped else 0
 
 
 def _readable(result) -> str:
-    words = f'\n  words     "{result.words}"' if result.words else ""
-    notes = f"\n  note      {'; '.join(result.notes)}" if result.notes else ""
-    return (f"{result.file}\n  {result.description}\n  labels    {', '.join(result.labels) or '(none)'}"
-            f"\n  polarity  {result.polarity}{words}\n  streams   {', '.join(result.streams)}{notes}"
+    words = f'\n  words     "{printable(result.words)}"' if result.words else ""
+    notes = f"\n  note      {'; '.join(map(printable, result.notes))}" if result.notes else ""
+    text = printable(result.description, keep="\n").replace("\n", "\n  ") or "(no answer)"
+    return (f"{printable(result.file)}\n  {text}"
+            f"\n  labels    {', '.join(map(printable, result.labels)) or '(none)'}"
+            f"\n  polarity  {result.polarity or '(unknown)'}{words}\n  streams   {', '.join(result.streams)}{notes}"
             f"\n  seconds   {result.seconds:.2f}")
 
 
@@ -161,7 +218,7 @@ def info(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
-    from affectgpt.inference import check_model_folder
+    from affectgpt.model_folder import check_model_folder
 
     folder = check_model_folder(options.model)
     from affectgpt.models.configuration import AffectGPTConfig
@@ -179,7 +236,7 @@ def info(arguments: list[str]) -> int:
         "training": json.loads(training.read_text(encoding="utf-8")) if training.is_file() else None,
     }
     if options.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json_line(facts))
         return 0
     for key, value in facts.items():
         if isinstance(value, list):
@@ -187,7 +244,7 @@ def info(arguments: list[str]) -> int:
         elif isinstance(value, dict):
             value = ", ".join(f"{name} {count:,}" if isinstance(count, int) else f"{name} {count}"
                               for name, count in value.items())
-        print(f"{key.replace('_', ' '):<20}{value}")
+        print(f"{key.replace('_', ' '):<20}{printable(str(value))}")
     return 0
 
 

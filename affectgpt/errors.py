@@ -10,6 +10,8 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
+from affectgpt.terminal import make_output_safe, printable
+
 USER_ERROR = 2
 BUG = 1
 INTERRUPTED = 130
@@ -34,6 +36,7 @@ def run_cli(function: Callable[[list[str]], int | None], argv: Sequence[str] | N
     141 where the reader of the output is gone; 1 for any other exception, which is a bug.
     `SystemExit`, which argument parsers raise, passes through.
     """
+    make_output_safe()
     given = list(sys.argv[1:] if argv is None else argv)
     end = given.index("--") if "--" in given else len(given)
     debug = "--debug" in given[:end]
@@ -50,7 +53,7 @@ def run_cli(function: Callable[[list[str]], int | None], argv: Sequence[str] | N
         if debug:
             traceback.print_exc()
         message, code = _verdict(error, debug)
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     return code
 
 

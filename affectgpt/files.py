@@ -6,6 +6,7 @@ sees half a file and an interrupted job leaves nothing behind. Pure standard lib
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -17,6 +18,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from affectgpt.devices import is_stream, open_stream
 
 DONE_MARK = "done"
 """Name of the empty file that makes a folder a finished one; without it the folder is never read."""
@@ -34,9 +37,18 @@ def _temporary_sibling(path: Path) -> Path:
 def _whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """A text file that appears under its name when the body ends well, and not at all otherwise.
 
-    The folder is made where it is missing. A symbolic link stays a link: the file that it points to is replaced.
+    The folder is made where it is missing. A symbolic link stays a link: the file that it points to is replaced. A
+    device or a pipe is never replaced: it is written to when the body has ended well.
     """
+    if is_stream(path):
+        text = io.StringIO(newline="")
+        yield text
+        with open_stream(path) as stream, io.TextIOWrapper(io.BufferedWriter(stream), "utf-8", newline="") as writer:
+            writer.write(text.getvalue())
+        return
     target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise ValueError(f"{path}: is a folder, and a file is to be written there; name a file")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(target)
     try:
@@ -86,13 +98,12 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
 
     Where the body raises, the temporary folder is removed and `path` is as it was. With `overwrite`
     an earlier folder is replaced, and only after the new one is complete.
-    Raises ValueError where `path` exists and `overwrite` is false.
+    Raises ValueError where `path` exists and `overwrite` is false, or it is not a finished folder of ours.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not overwrite:
         raise ValueError(f"{path}: exists already; remove it or choose another name")
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"{path}: is a file, and a folder is to be written there; choose another name")
+    check_own_folder(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary, previous = _temporary_sibling(target), _temporary_sibling(target)
     temporary.mkdir()
@@ -112,6 +123,16 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
         raise
     if previous.exists():
         shutil.rmtree(previous)
+
+
+def check_own_folder(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError where `path` cannot become a folder of ours: a file, or a folder with files and no mark."""
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{path}: is a file, and a folder is to be written there; choose another name")
+    if target.is_dir() and not is_done(target) and any(target.iterdir()):
+        raise ValueError(f"{path}: has no '{DONE_MARK}' mark, so it is not one that affectgpt wrote and is left as it is; "
+                         "move it away or choose another name")
 
 
 def share_file(path: str | os.PathLike[str]) -> None:
@@ -277,9 +298,10 @@ def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], ap
                 whole.write(_to_json(row, f"{path}:{count}") + "\n")
         return count
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    count = 0
-    with open(path, "ab+", buffering=0) as file:
-        _drop_torn_line(file)
+    count, stream = 0, is_stream(path)
+    with open_stream(path) if stream else open(path, "ab+", buffering=0) as file:
+        if not stream:
+            _drop_torn_line(file)
         for row in rows:
             file.write((_to_json(row, f"{path}: appended row {count + 1}") + "\n").encode())
             count += 1

@@ -9,20 +9,27 @@ from pathlib import Path
 
 from affectgpt.data import prompts, reading
 from affectgpt.data.clip import Clip
+from affectgpt.data.inputs import Inputs
 from affectgpt.media import MediaError
+from affectgpt.media.finding import MEDIA_SUFFIXES, find_media
+from affectgpt.model_folder import check_model_folder, check_streams
+from affectgpt.models import prompting
 
-MEDIA_SUFFIXES = (".mp4", ".webm", ".avi", ".mov", ".mkv", ".m4v", ".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a",
-                  ".aac", ".jpg", ".jpeg", ".png")
-
+__all__ = ["MEDIA_SUFFIXES", "Describer", "Description", "Reply", "Skipped", "check_model_folder", "check_streams",
+           "find_media"]
 
 @dataclass(frozen=True)
 class Description:
-    """What a model says of one clip. `seconds` is the time from file to answer; `notes` says what was missing."""
+    """What a model says of one clip.
+
+    `polarity` is None where the answer leaves it open. `seconds` is the time from file to answer; `notes` says what
+    was missing, and what of the words or of the answer was cut.
+    """
 
     file: str
     description: str
     labels: list[str]
-    polarity: str
+    polarity: str | None
     streams: list[str]
     seconds: float
     words: str | None = None
@@ -44,22 +51,12 @@ class Skipped:
     reason: str
 
 
-def find_media(paths: list[str | Path]) -> list[Path]:
-    """Files to describe: files as they are, and the media files of a folder by name.
+@dataclass(frozen=True)
+class Reply:
+    """The text of an answer; `cut_off` where its length ended it, not the model."""
 
-    Raises:
-        ValueError: a folder without media files.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in MEDIA_SUFFIXES)
-            if not inside:
-                raise ValueError(f"{path}: the folder has no media files ({', '.join(MEDIA_SUFFIXES)})")
-            files += inside
-        else:
-            files.append(path)
-    return files
+    text: str
+    cut_off: bool = False
 
 
 class Describer:
@@ -108,31 +105,66 @@ class Describer:
         """
         return check_streams(self.processor.config, streams)
 
-    def answers(self, samples: list[dict], batch_size: int = 16, max_new_tokens: int = 160) -> Iterator[str]:
+    def answers(self, samples: list[dict], batch_size: int = 16, max_new_tokens: int | None = None) -> Iterator[str]:
         """Texts for samples of `processor.inference_sample`, in their order."""
+        return (reply.text for reply in self.replies(samples, batch_size, max_new_tokens))
+
+    def replies(self, samples: list[dict], batch_size: int = 16,
+                max_new_tokens: int | None = None) -> Iterator[Reply]:
+        """Answers to samples of `processor.inference_sample`, in their order.
+
+        max_new_tokens: the longest answer; None for the limit of the model, which follows from its training answers.
+        """
         import torch
 
+        limit = self.processor.config.max_new_tokens if max_new_tokens is None else max_new_tokens
         for start in range(0, len(samples), batch_size):
             batch = self.processor.collate(samples[start : start + batch_size], side="left")
             batch = {key: value.to(self.model.device) for key, value in batch.items()}
+            options = self.processor.generation_options(self._room(batch["input_ids"].shape[1], limit))
             with torch.inference_mode():
-                ids = self.model.generate(**batch, **self.processor.generation_options(max_new_tokens))
-            yield from self.processor.decode(ids)
+                ids = self.model.generate(**batch, **options)
+            yield from map(Reply, self.processor.decode(ids), self._cut_off(ids, options["eos_token_id"]))
+
+    def _room(self, prompt: int, limit: int) -> int:
+        """New tokens for which the LLM has positions after a prompt of so many tokens, at most `limit`.
+
+        Raises:
+            ValueError: there is no position left.
+        """
+        positions = getattr(self.processor.config.text_config.get_text_config(), "max_position_embeddings", None)
+        if positions is None or prompt + limit <= positions:
+            return limit
+        if prompt >= positions:
+            raise ValueError(f"a prompt of {prompt} tokens leaves no room for an answer: the LLM has {positions} "
+                             "positions; shorten the question")
+        return positions - prompt
+
+    def _cut_off(self, ids, ends: list[int]) -> list[bool]:
+        """Which rows of new tokens [B, S] have no end."""
+        import torch
+
+        ended = torch.isin(ids, torch.tensor(ends, device=ids.device)).any(1).tolist()
+        if self.processor.config.prompt_style == "published":  # its answers end with a text as well
+            texts = self.processor.tokenizer.batch_decode(ids)
+            ended = [done or prompting.PUBLISHED_STOP in text for done, text in zip(ended, texts, strict=True)]
+        return [not done for done in ended]
 
     def describe(self, clips: Iterable[Clip], streams: list[str] | None = None, question: str | None = None,
-                 transcribe: bool = True, batch_size: int = 4,
-                 reader: str = "pyav") -> Iterator[Description | Skipped]:
+                 transcribe: bool = True, batch_size: int = 4, reader: str = "pyav",
+                 max_new_tokens: int | None = None) -> Iterator[Description | Skipped]:
         """Describe clips, a batch at a time; a file that cannot be read gives `Skipped` and stops nothing.
 
         Args:
             streams: what to look at; None for all that the model has.
             question: another question than the default one.
             transcribe: recognise the words of clips that come without.
+            max_new_tokens: the longest answer; None for the model's own limit.
         """
         looked_at = self.check_streams(streams)
         style = self.processor.config.prompt_style
         question = question or prompts.question_of("description", style)
-        batch: list[tuple[Clip, object, float]] = []
+        batch: list[tuple[Clip, Inputs, float]] = []
         for clip in clips:
             started = time.perf_counter()
             try:
@@ -142,66 +174,48 @@ class Describer:
                 continue
             batch.append((clip, inputs, time.perf_counter() - started))
             if len(batch) == batch_size:
-                yield from self._describe_batch(batch, looked_at, question)
+                yield from self._describe_batch(batch, looked_at, question, max_new_tokens)
                 batch = []
         if batch:
-            yield from self._describe_batch(batch, looked_at, question)
+            yield from self._describe_batch(batch, looked_at, question, max_new_tokens)
 
-    def _describe_batch(self, batch, streams, question) -> Iterator[Description | Skipped]:
-        started = time.perf_counter()
+    def _describe_batch(self, batch, streams, question, limit) -> Iterator[Description | Skipped]:
         hidden = tuple(stream for stream in ("fusion",) if stream not in streams)
         usable = []
         for clip, inputs, seconds in batch:
             if self.processor.prompt_streams(inputs, hidden) or inputs.words:
                 usable.append((clip, inputs, seconds))
             else:
-                yield Skipped(str(clip.media), f"{clip.media}: nothing to describe: {'; '.join(inputs.notes)}")
-        samples = [self.processor.inference_sample(inputs, question, hidden) for _, inputs, _ in usable]
-        texts = list(self.answers(samples, len(samples) or 1))
-        share = (time.perf_counter() - started) / max(1, len(usable))
-        for (clip, inputs, seconds), text in zip(usable, texts, strict=True):
-            answer = prompts.parse_answer(text)
+                why = "; ".join(inputs.notes) or f"it has none of {', '.join(streams)}"
+                yield Skipped(str(clip.media), f"{clip.media}: nothing to describe: {why}")
+        if not usable:
+            return
+        started = time.perf_counter()
+        try:
+            samples = [self.processor.inference_sample(inputs, question, hidden) for _, inputs, _ in usable]
+            replies = list(self.replies(samples, len(samples), limit))
+        except ValueError as error:  # of one clip, and no reason to lose the others
+            if len(usable) == 1:
+                name = str(usable[0][0].media)
+                yield Skipped(name, str(error) if name in str(error) else f"{name}: {error}")
+                return
+            for one in usable:
+                yield from self._describe_batch([one], streams, question, limit)
+            return
+        share = (time.perf_counter() - started) / len(usable)
+        for (clip, inputs, seconds), reply in zip(usable, replies, strict=True):
+            answer = prompts.parse_answer(reply.text, reply.cut_off)
             shown = self.processor.prompt_streams(inputs, hidden) + (["text"] if inputs.words else [])
             yield Description(str(clip.media), answer.description, list(answer.labels), answer.polarity, shown,
-                              round(seconds + share, 2), inputs.words, inputs.notes,
+                              round(seconds + share, 2), inputs.words, self._notes(inputs, reply, limit),
                               {**inputs.seconds, "encoders and LLM": share})
 
-
-def check_streams(config, streams: list[str] | None) -> list[str]:
-    """The streams that a model of this configuration is to look at; all that it has where None.
-
-    Raises:
-        ValueError: a stream that the model does not have.
-    """
-    have = config.streams
-    if "fusion" in (streams or []) and not {"audio", config.fusion_visual} <= set(streams):
-        raise ValueError(f"the fusion stream is made of audio and {config.fusion_visual}: name both beside it")
-    for stream in streams or []:
-        if stream not in have:
-            raise ValueError(f"this model does not look at {stream!r}: it has {', '.join(have)}")
-    return list(streams) if streams else list(have)
-
-
-def check_model_folder(folder: str | Path) -> Path:
-    """The folder, if it holds a finished model.
-
-    Raises:
-        ValueError: it does not exist, is half written, or holds another kind of model.
-    """
-    import json
-
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such model folder; name one with --model, or train one here with: "
-                         "affectgpt starter")
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder}: {name} is missing, so the model is half written or not an AffectGPT model; "
-                             "train it again or give another folder")
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise ValueError(f"{folder / 'config.json'}: not readable as JSON; train the model again") from error
-    if kind != "affectgpt":
-        raise ValueError(f"{folder}: holds a {kind!r} model, not an AffectGPT model")
-    return folder
+    def _notes(self, inputs: Inputs, reply: Reply, limit: int | None) -> list[str]:
+        """What reading noted, and every cut."""
+        notes, cut = list(inputs.notes), self.processor.words_cut(inputs.words) if inputs.words else None
+        if cut:
+            notes.append(f"words cut after {cut[0]} of {cut[1]} tokens: the rest is not looked at")
+        if reply.cut_off:
+            notes.append("answer ended by its length, not by the model" + (
+                "" if limit is None else f" (--max-new-tokens {limit})"))
+        return notes

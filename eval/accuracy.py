@@ -14,17 +14,22 @@ import itertools
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.data import prompts
+from affectgpt.data.clip import spoken
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json, atomic_write_text, write_jsonl
 from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
 from affectgpt.metrics.stats import fisher_greater, wilson_interval
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
+
+if TYPE_CHECKING:
+    from affectgpt.inference import Reply
 
 
 def main(arguments: list[str]) -> int:
@@ -84,12 +89,11 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
     answers, subsets = [], {}
     for visible in stream_subsets(describer, clips, inputs):
         name = "+".join(visible)
-        texts = ask(describer, single, inputs, visible, "labels", batch_size, f"labels from {name}")
-        predictions = [prompts.first_basic(prompts.parse_answer(text).labels) for text in texts]
+        replies = ask(describer, single, inputs, visible, "labels", batch_size, f"labels from {name}")
+        predictions = [prompts.first_basic(prompts.parse_answer(reply.text, reply.cut_off).labels) for reply in replies]
         subsets[name] = score(single, predictions, visible)
-        answers += [{"clip": clip.key, "streams": visible, "question": "labels", "answer": text,
-                     "target": target_of(clip), "prediction": prediction}
-                    for clip, text, prediction in zip(single, texts, predictions, strict=True)]
+        answers += [row_of(clip, visible, "labels", reply, target_of(clip), prediction=prediction)
+                    for clip, reply, prediction in zip(single, replies, predictions, strict=True)]
     results = {"model": str(model), "corpus": corpus, "split": split, "clips": len(single),
                "chance": 1 / len({target_of(clip) for clip in single}),
                "majority": majority_share([target_of(clip) for clip in single]), "subsets": subsets}
@@ -100,6 +104,7 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
         from affectgpt.eval.probe import linear_probe
 
         results["probe"] = linear_probe(describer, corpus_clips, clips, inputs, folder, weights)
+    results["cut_off"] = sum(row["cut_off"] for row in answers)
     results["seconds"] = round(time.time() - started, 1)
     write_jsonl(folder / "answers.jsonl", answers)
     atomic_write_json(folder / "results.json", results)
@@ -135,12 +140,12 @@ def stream_subsets(describer, clips, inputs) -> list[list[str]]:
     config = describer.processor.config
     there = [stream for stream in MEDIA_STREAMS if stream in config.streams
              and any(getattr(inputs[clip.key], stream) is not None for clip in clips)]
-    if "text" in config.streams and any(clip.words is not None for clip in clips):
+    if "text" in config.streams and any(spoken(clip.words) for clip in clips):
         there.append("text")
     return [list(subset) for size in range(1, len(there) + 1) for subset in itertools.combinations(there, size)]
 
 
-def ask(describer, clips, inputs, visible: list[str], kind: str, batch_size: int, title: str) -> list[str]:
+def ask(describer, clips, inputs, visible: list[str], kind: str, batch_size: int, title: str) -> list[Reply]:
     """Answers for clips of which only `visible` streams are shown."""
     from tqdm import tqdm
 
@@ -149,12 +154,17 @@ def ask(describer, clips, inputs, visible: list[str], kind: str, batch_size: int
     samples = [describer.processor.inference_sample(inputs[clip.key], question, hidden) for clip in clips]
     # Clips of like length share a batch, so that little of it is padding; the order is restored afterwards.
     order = sorted(range(len(samples)), key=lambda index: len(samples[index]["input_ids"]))
-    limit = 32 if kind == "labels" else 160  # three labels and a polarity take about 20 tokens
-    texts = [""] * len(samples)
-    produced = describer.answers([samples[index] for index in order], batch_size, limit)
-    for index, text in zip(order, tqdm(produced, total=len(order), desc=title, unit="clip"), strict=True):
-        texts[index] = text
-    return texts
+    replies: dict[int, Reply] = {}
+    produced = describer.replies([samples[index] for index in order], batch_size)
+    for index, reply in zip(order, tqdm(produced, total=len(order), desc=title, unit="clip"), strict=True):
+        replies[index] = reply
+    return [replies[index] for index in range(len(samples))]
+
+
+def row_of(clip, visible: list[str], question: str, reply: Reply, target, **more) -> dict:
+    """One line of answers.jsonl."""
+    return {"clip": clip.key, "streams": visible, "question": question, "answer": reply.text,
+            "cut_off": reply.cut_off, "target": target, **more}
 
 
 def score(clips, predictions: list[str | None], visible: list[str]) -> dict:
@@ -175,15 +185,15 @@ def judge_conflicts(describer, single, conflicts, inputs, batch_size: int) -> tu
     """How often descriptions of conflicting and of agreeing clips say that streams disagree."""
     agreeing = single[: len(conflicts)]
     visible = [stream for stream in ("audio", "face", "text") if stream in describer.processor.config.streams]
-    texts = ask(describer, conflicts + agreeing, inputs, visible, "description", batch_size, "descriptions")
-    answers = [prompts.parse_answer(text) for text in texts]
+    replies = ask(describer, conflicts + agreeing, inputs, visible, "description", batch_size, "descriptions")
+    answers = [prompts.parse_answer(reply.text, reply.cut_off) for reply in replies]
     named = [answer.names_conflict for answer in answers]
     hits, alarms = sum(named[: len(conflicts)]), sum(named[len(conflicts):])
     both = sum(set(clip.targets.cues.values()) - {"neutral"} <= set(map(lexicon.load().basic_emotion, answer.labels))
                for clip, answer in zip(conflicts, answers, strict=False))
-    rows = [{"clip": clip.key, "streams": visible, "question": "description", "answer": text,
-             "target": list(clip.targets.labels), "conflict": clip.targets.conflict, "names_conflict": names}
-            for clip, text, names in zip(conflicts + agreeing, texts, named, strict=True)]
+    rows = [row_of(clip, visible, "description", reply, list(clip.targets.labels), conflict=clip.targets.conflict,
+                   names_conflict=names)
+            for clip, reply, names in zip(conflicts + agreeing, replies, named, strict=True)]
     return {"conflict_clips": len(conflicts), "named": hits / len(conflicts),
             "named_interval": wilson_interval(hits, len(conflicts)), "both_labels": both / len(conflicts),
             "agreeing_clips": len(agreeing), "false_alarms": alarms / len(agreeing),
@@ -208,6 +218,8 @@ def as_table(results: dict) -> str:
         lines += ["", f"Conflicts: named in {row['named']:.2f} of {row['conflict_clips']} conflicting clips, in "
                       f"{row['false_alarms']:.2f} of {row['agreeing_clips']} agreeing ones (p = {row['p_value']:.2g}); "
                       f"both emotions are among the labels in {row['both_labels']:.2f}."]
+    if results.get("cut_off"):
+        lines += ["", f"{results['cut_off']} answers were ended by their length, not by the model."]
     if "probe" in results:
         lines += ["", *(f"Linear probe on {name}: accuracy {row['accuracy']:.2f}, macro-F1 {row['macro_f1']:.2f}."
                         for name, row in results["probe"].items())]

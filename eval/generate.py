@@ -16,6 +16,7 @@ also with another number of processes (RANK and WORLD_SIZE, as torchrun sets the
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shlex
 import sys
@@ -27,14 +28,16 @@ from typing import Any
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from affectgpt.devices import is_stream
 from affectgpt.environment import package_versions, process_place
 from affectgpt.errors import run_cli
 from affectgpt.eval.answering import asking
 from affectgpt.eval.answering.answerers import Job, open_source
 from affectgpt.eval.answering.asking import ALL_SUBSETS, KINDS, TARGETS
-from affectgpt.eval.answering.parts import Key, Parts, beside, check_settings, remove_parts
+from affectgpt.eval.answering.parts import SKIP_KEYS, Key, Parts, beside, check_settings, remove_parts
 from affectgpt.eval.answering.work import Work
 from affectgpt.files import write_jsonl
+from affectgpt.own_files import check_replaceable, remove_rows
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +58,8 @@ def main(arguments: list[str]) -> int:
                         f"{', '.join(TARGETS)})")
     parser.add_argument("--output", help="JSON Lines file (default: answers/CORPUS-SPLIT.jsonl beside the model)")
     parser.add_argument("--batch-size", type=int, help="clips at once (default: 16; hf: 1; endpoint: 4 requests)")
-    parser.add_argument("--max-new-tokens", type=int, help="the longest answer (default: by question and model)")
+    parser.add_argument("--max-new-tokens", type=int, help="the longest answer (default: by the answers that an "
+                        "AffectGPT model was trained on; others by question)")
     parser.add_argument("--sample", action="store_true", help="draw answers, each from the seed and its clip's name")
     parser.add_argument("--temperature", type=float, help="with --sample (default: 0.7)")
     parser.add_argument("--top-p", type=float, help="with --sample (default: 0.9)")
@@ -110,10 +114,11 @@ def run(job: Job) -> Path:
         "model": job.model, "checkpoints": source.checkpoints, **source.identity(), "corpus": job.corpus,
         "split": job.split, "limit": job.limit, "clips": asking.clips_fingerprint(clips), "questions": questions,
         "streams": subsets, "target": job.target, "sampling": vars(job.sampling) if job.sampling else "greedy",
-        "max_new_tokens": {kind: asking.tokens_of(job, source.style, kind) for kind in questions}}
+        "max_new_tokens": {kind: asking.tokens_of(job, source, kind) for kind in questions}}
     output = asking.output_of(job, clips)
     if is_finished(job, output, settings):
         return output
+    check_replaceable(beside(output, "skipped.jsonl"), SKIP_KEYS, "--output")
     parts = Parts(output, settings, rank, world_size)
     try:
         if parts.torn:
@@ -140,15 +145,14 @@ def is_finished(job: Job, output: Path, settings: dict[str, Any]) -> bool:
     Raises:
         ValueError: it holds something else, or answers of other settings.
     """
-    if output.is_dir():
-        raise ValueError(f"{output}: is a folder; name a JSON Lines file with --output")
+    if output.is_dir() or is_stream(output):
+        raise ValueError(f"{output}: is a folder, a device or a pipe; answers are collected beside their file, so name "
+                         "a JSON Lines file with --output")
     if job.overwrite:
         if job.world_size > 1:
             raise ValueError(f"--overwrite with {job.world_size} processes: each would remove what the others write; "
                              f"remove {output} and {beside(output, 'parts')} yourself, then start them without it")
-        remove_parts(output)
-        for path in (output, beside(output, "facts.json"), beside(output, "skipped.jsonl")):
-            path.unlink(missing_ok=True)
+        remove_answers(output)
     if not output.exists():
         return False
     facts = beside(output, "facts.json")
@@ -158,6 +162,25 @@ def is_finished(job: Job, output: Path, settings: dict[str, Any]) -> bool:
     remove_parts(output)  # of a job that was killed after its last line but one
     print(f"{output} is finished already ({read_json(facts)['rows']} answers); --overwrite asks again")
     return True
+
+
+def remove_answers(output: Path) -> None:
+    """Remove an output with what lies beside it, for --overwrite.
+
+    Raises:
+        ValueError: one of them is not what an earlier job wrote; then none is removed.
+    """
+    facts, skips = beside(output, "facts.json"), beside(output, "skipped.jsonl")
+    if output.exists() and os.path.getsize(output) and not facts.is_file():
+        raise ValueError(f"{output}: exists, and {facts.name} that belongs to answers is not, so it is left as it is; "
+                         "name another --output")
+    if facts.exists() and (not facts.is_file() or "settings" not in read_json(facts)):
+        raise ValueError(f"{facts}: does not belong to answers, so it is left as it is; name another --output")
+    check_replaceable(skips, SKIP_KEYS, "--output")
+    remove_parts(output)
+    remove_rows(skips, SKIP_KEYS, "--output")
+    for path in (output, facts):
+        path.unlink(missing_ok=True)
 
 
 def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[str, Any]) -> None:
@@ -177,7 +200,7 @@ def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[
                   f"Whichever ends last writes {output}; if one was killed, start it again")
             return
         if len(lost) > job.max_skip_ratio * len(clips):
-            write_jsonl(beside(output, "skipped.jsonl"), [{**record, "files": None} for record in lost])
+            write_jsonl(beside(output, "skipped.jsonl"), [{name: record[name] for name in SKIP_KEYS} for record in lost])
             raise ValueError(f"{len(lost)} of {len(clips)} clips cannot be answered, more than the "
                              f"{job.max_skip_ratio:.1%} that --max-skip-ratio allows; the last: {lost[-1]['error']} "
                              f"(list: {beside(output, 'skipped.jsonl')}). {output} was not written; the answers are "

@@ -14,7 +14,6 @@ Every checkpoint in the file is scored; none is called best unless a validation 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from affectgpt.files import atomic_write_json
 from affectgpt.metrics import stats
 from affectgpt.metrics.benchmark import PRIMARY, SETS, Scorer, kind_of, percent
 from affectgpt.metrics.rows import Predictions, read_predictions, read_targets
+from affectgpt.terminal import json_line
 
 
 def main(arguments: list[str]) -> int:
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
         except OSError as error:
             raise ValueError(f"{output}: cannot be written ({error.strerror}); say where with --output") from error
     if options.json:
-        print(json.dumps(results, ensure_ascii=False))
+        print(json_line(results))
     else:
         print(as_table(results))
         print(f"\nresults: {output}\nnext:    affectgpt report {output} --predictions {options.files[0]}")

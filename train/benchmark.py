@@ -23,6 +23,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.config import load_recipe
 from affectgpt.errors import quiet_libraries, run_cli
 from affectgpt.files import atomic_write_json
+from affectgpt.terminal import parse_intermixed
 
 WAYS = {
     "raw clips, padded, batch 3, LoRA dropout 0.05 (published)": [
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the rows there too")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--planning", action="store_true", help="time the planning of samples alone, without a recipe")
-    options = parser.parse_intermixed_args(arguments)
+    options = parse_intermixed(parser, arguments)
     if options.planning:
         from affectgpt.train.planning_benchmark import planning
 

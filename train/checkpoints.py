@@ -126,8 +126,9 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove all checkpoints of an earlier run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all checkpoints of an earlier run; what else lies in their folder is left."""
+        for path in self.whole():
+            remove_folder(path)
 
 
 def _sum(file: Path) -> dict:

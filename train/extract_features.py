@@ -22,6 +22,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.config import Recipe, load_recipe
 from affectgpt.environment import process_device, process_place
 from affectgpt.errors import quiet_libraries, run_cli
+from affectgpt.terminal import parse_intermixed
 from affectgpt.train.sft import check_parts
 
 TOLERANCE = 0.01
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--shard-clips", type=int, default=256, metavar="N",
                         help="clips of a shard, the most that a kill loses (default: 256)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_intermixed_args(arguments)
+    options = parse_intermixed(parser, arguments)
     if options.verify < 0 or options.shard_clips < 1:
         raise ValueError(f"--verify is {options.verify} and --shard-clips is {options.shard_clips}: use 0 or more, "
                          "and 1 or more")

@@ -24,7 +24,8 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.config import Recipe, load_recipe, recipe_to_dict, save_recipe
 from affectgpt.environment import computing_dtype, process_place
 from affectgpt.errors import run_cli
-from affectgpt.files import atomic_folder, atomic_write_json, only_writer
+from affectgpt.files import atomic_folder, atomic_write_json, check_own_folder, only_writer
+from affectgpt.terminal import parse_intermixed
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # DeepSpeed's launcher gives it; the place of a rank is read from the environment, which it sets as well.
     parser.add_argument("--local_rank", "--local-rank", "-local_rank", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_intermixed_args(arguments)
+    options = parse_intermixed(parser, arguments)
     recipe = load_recipe(options.recipe, options.overrides)
     check_parts(recipe)
     if options.dry_run:
@@ -172,6 +173,7 @@ def _run(recipe: Recipe, world) -> Path:
     from affectgpt.data.dataset import InstructionDataset, label_space
     from affectgpt.errors import quiet_libraries
     from affectgpt.train.alignment import align, word_table
+    from affectgpt.train.answer_lengths import answer_limit
     from affectgpt.train.checkpoints import (
         OF_THE_RUN,
         Checkpoints,
@@ -191,6 +193,7 @@ def _run(recipe: Recipe, world) -> Path:
 
     quiet_libraries()
     started, output, data = time.time(), Path(recipe.train.output), recipe.data
+    check_own_folder(output / "model")  # it is replaced at the end
     splits = read_splits(recipe)
     settle_dtype(recipe, world)
     # Before anything is loaded: each of these may refuse.
@@ -225,6 +228,7 @@ def _run(recipe: Recipe, world) -> Path:
     if world.is_main:
         print(left_out_table(sets), flush=True)
     sets = (sets[data.train_split], sets[data.validation_split])
+    model.config.max_new_tokens = answer_limit(sets[0])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
 
     if data.cache:  # all that follows reads features: the weights of the encoders would only take room

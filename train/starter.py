@@ -14,6 +14,7 @@ from pathlib import Path
 
 from affectgpt.config import load_recipe
 from affectgpt.files import is_done
+from affectgpt.terminal import parse_intermixed
 
 FOLDER = Path("runs/starter")
 CLIPS = 560
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--clips", type=int, default=CLIPS, help=f"clips of the corpus (default: {CLIPS})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_intermixed_args(arguments)
+    options = parse_intermixed(parser, arguments)
     run(options.folder, options.clips, options.seed, options.overrides)
     return 0
 

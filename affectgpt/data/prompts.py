@@ -164,28 +164,41 @@ _LABELS = re.compile(r"(?:Emotions:|emotional state is)\s*([^.\n]*)", re.IGNOREC
 _POLARITY = re.compile(r"(?:Polarity:|sentiment state is)\s*(\w+)", re.IGNORECASE)
 
 
-def parse_answer(text: str) -> Answer:
+def parse_answer(text: str, cut_off: bool = False) -> Answer:
     """Split a model's text into description, labels and polarity.
 
     A text without a list of labels is searched for the words of the lexicon; a missing polarity is that of the labels,
-    as far as the lexicon knows them.
+    as far as the lexicon knows them. Of an answer that its length `cut_off`, only what it says in full counts: no
+    words of its description, no last label that may be torn, no polarity of labels that may go on.
     """
     text = text.split(PUBLISHED_STOP)[0].strip()
     found = _LABELS.search(text)
+    if cut_off:
+        labels = [label.strip().lower() for label in re.split(r",| and ", found.group(1))] if found else []
+        if found and found.end() == len(text):
+            labels.pop()
+        said = _POLARITY.search(text)
+        reading = said.group(1).lower() if said and said.group(1).lower() in POLARITIES else None
+        return _answer(text, labels, reading)
     if found:
         labels = [label.strip().lower() for label in re.split(r",| and ", found.group(1))]
     else:
         words = lexicon.load().states_in(_POLARITY.sub("", text))
         labels = [word for word in words if word not in ("positive", "negative")]  # say how good, not what
-    labels = tuple(dict.fromkeys(label for label in labels if label))
     said = _POLARITY.search(text)
     if said and said.group(1).lower() in POLARITIES:
         reading = said.group(1).lower()
     else:
-        reading = lexicon.load().polarity_of(labels)
+        reading = lexicon.load().polarity_of(tuple(label for label in labels if label))
+    return _answer(text, labels, reading)
+
+
+def _answer(text: str, labels: list[str], polarity: str | None) -> Answer:
+    """The parts of a text, its description up to where its summary begins."""
+    labels = tuple(dict.fromkeys(label for label in labels if label))
     start = min((match.start() for match in (_LABELS.search(text), _POLARITY.search(text))
                  if match and match.group(0)[0].isupper()), default=len(text))
-    return Answer(text[:start].strip() or text, labels, reading)
+    return Answer(text[:start].strip() or text, labels, polarity)
 
 
 def first_basic(labels: tuple[str, ...] | list[str]) -> str | None:

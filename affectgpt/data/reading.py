@@ -17,6 +17,9 @@ from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.inputs import Inputs
 from affectgpt.models.streams import VISUAL_STREAMS
 
+MIN_SOUND_SECONDS = 0.1
+"""A sound that is shorter counts as none: a syllable takes longer, and an encoder would see its own padding."""
+
 
 def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
               speed: float = 1.0) -> Inputs:
@@ -33,6 +36,8 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
     wanted |= {"audio", config.fusion_visual} if "fusion" in wanted else set()
     wanted &= set(config.streams)
     inputs = Inputs(words=clip.words if "text" in wanted else None)
+    if "text" in wanted and clip.words is not None and inputs.words is None:
+        inputs.notes.append("no words: what was given is blank")
     info = media.probe(clip.media) if clip.media is not None else None
     started = time.perf_counter()
     recognise = transcribe and "text" in wanted and clip.words is None
@@ -41,9 +46,14 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
         inputs.notes.append(f"words in {clip.language!r} are not recognised")
     if "audio" in wanted or recognise:
         source = clip.audio or clip.media
-        waveform = media.read_audio(source) if clip.audio or (info and info.has_audio) else None
-        if waveform is None or not len(waveform):
-            inputs.notes.append("no sound in this clip")
+        sound = media.read_sound(source) if clip.audio or (info and info.has_audio) else media.Sound(None)
+        waveform = sound.waveform
+        inputs.notes += sound.notes
+        if waveform is None:
+            inputs.notes += [] if sound.notes else ["no sound in this clip"]
+            recognise = False
+        elif len(waveform) < MIN_SOUND_SECONDS * media.SAMPLE_RATE:
+            inputs.notes.append(f"the sound is too short: {1000 * len(waveform) / media.SAMPLE_RATE:.0f} ms")
             recognise = False
         elif "audio" in wanted:
             inputs.audio, inputs.audio_lengths = processor.windows(media.change_speed(waveform, speed))

@@ -31,6 +31,7 @@ class AffectGPTConfig(PretrainedConfig):
         llm, audio_encoder, visual_encoder: names that `affectgpt.hub` resolves to the pretrained weights.
         preset: "affectgpt" or "published"; fills what is not given here, or None.
         other settings: those of `models.settings`, with their meaning, choices and values in each preset.
+        max_new_tokens: the longest answer in tokens, unless another limit is asked for.
         placeholder_ids: stream -> token id, set with the tokenizer.
 
     Raises:
@@ -92,6 +93,7 @@ class AffectGPTConfig(PretrainedConfig):
 
 _OF_ONE_MODEL = {
     "llm": None, "audio_encoder": None, "visual_encoder": None,
+    "max_new_tokens": 512,  # the longest answer; training sets it by its answers
     "placeholder_ids": {},
     "label_space": [],  # words that the projected tokens were aligned with
     "bundled": False,  # True: the folder holds the frozen weights too, and no name has to be resolved

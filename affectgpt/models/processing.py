@@ -213,8 +213,9 @@ class AffectGPTProcessor(ProcessorMixin):
         """Generated ids [B, S] -> texts without control tokens."""
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
-    def generation_options(self, max_new_tokens: int = 160) -> dict:
-        """Greedy decoding that stops at the end of the answer."""
+    def generation_options(self, max_new_tokens: int | None = None) -> dict:
+        """Greedy decoding that stops at the end of the answer, or after `max_new_tokens` (None: the model's limit)."""
+        max_new_tokens = self.config.max_new_tokens if max_new_tokens is None else max_new_tokens
         ends = {self.tokenizer.eos_token_id}
         options = {}
         if self.config.prompt_style == "published":

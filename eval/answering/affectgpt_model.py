@@ -22,8 +22,8 @@ from affectgpt.eval.answering.answerers import (
     checkpoint_name,
     weights_fingerprint,
 )
-from affectgpt.inference import check_model_folder, check_streams
 from affectgpt.media import MediaError
+from affectgpt.model_folder import check_model_folder, check_streams
 from affectgpt.models import prompting
 from affectgpt.models.streams import STREAMS
 
@@ -48,7 +48,7 @@ class AffectGPTSource:
                                  f"{len(self.folders)}: choose some with --checkpoints")
             self.folders = {checkpoint_name(job.checkpoint): next(iter(self.folders.values()))}
         self.config = AffectGPTConfig.from_pretrained(next(iter(self.folders.values())))
-        self.style = self.config.prompt_style
+        self.style, self.max_new_tokens = self.config.prompt_style, self.config.max_new_tokens
         self.streams = [stream for stream in STREAMS
                         if stream in self.config.streams]
         self.fusion = {"audio", self.config.fusion_visual} if "fusion" in self.streams else None
@@ -112,7 +112,11 @@ class AffectGPTAnswerer:
 
     def shown(self, inputs, streams: tuple[str, ...]) -> tuple[str, ...]:
         there = self.processor.prompt_streams(inputs, self._hidden(streams))
-        return tuple(there) + (("text",) if "text" in streams and inputs.words is not None else ())
+        return tuple(there) + (("text",) if "text" in streams and inputs.words else ())
+
+    def words_cut(self, inputs) -> bool:
+        """Whether the words are longer than a prompt takes."""
+        return bool(inputs.words and self.processor.words_cut(inputs.words))
 
     def _hidden(self, streams: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(stream for stream in STREAMS if stream not in streams)

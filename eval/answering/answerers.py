@@ -14,9 +14,8 @@ from typing import Any, Protocol
 
 from affectgpt.data.clip import Clip
 
-LENGTHS = {"chat": {"description": 160, "ask": 160}, "published": {"description": 512, "ask": 512, "labels": 96},
-           "rival": {"description": 512, "ask": 512, "labels": 256, "sentiment": 256, "valence": 256}}
-"""Style of the questions -> kind -> the most new tokens of an answer; 32 where nothing is said."""
+RIVAL_LENGTHS = {"description": 512, "ask": 512}
+"""Kind of question -> the most new tokens of an answer of a model that is not AffectGPT; 256 where nothing is said."""
 
 
 @dataclass(frozen=True)

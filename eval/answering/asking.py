@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.data import prompts
-from affectgpt.data.clip import Clip
-from affectgpt.eval.answering.answerers import LENGTHS, Job
+from affectgpt.data.clip import Clip, spoken
+from affectgpt.eval.answering.answerers import RIVAL_LENGTHS, Job
 from affectgpt.eval.answering.parts import Key
 from affectgpt.models.streams import STREAMS
 
@@ -80,9 +81,10 @@ def question_texts(job: Job, style: str) -> dict[str, str]:
     return {kind: prompts.question_of(kind, table, tuple(job.valence_range)) for kind in kinds}
 
 
-def tokens_of(job: Job, style: str, kind: str) -> int:
-    """The most new tokens of an answer."""
-    return job.max_new_tokens or LENGTHS[style].get(kind, 32)
+def tokens_of(job: Job, source, kind: str) -> int:
+    """The most new tokens of an answer: as asked, or the limit that a model keeps of its training answers."""
+    own = getattr(source, "max_new_tokens", None)
+    return job.max_new_tokens or own or RIVAL_LENGTHS.get(kind, 256)
 
 
 def stream_subsets(job: Job, source, clips: list[Clip]) -> list[list[str]]:
@@ -96,7 +98,7 @@ def stream_subsets(job: Job, source, clips: list[Clip]) -> list[list[str]]:
     if job.streams is None:
         return [list(source.streams)]
     if job.streams.strip() == ALL_SUBSETS:
-        words, media = any(clip.words is not None for clip in clips), any(clip.media or clip.audio for clip in clips)
+        words, media = any(spoken(clip.words) for clip in clips), any(clip.media or clip.audio for clip in clips)
         base = [stream for stream in source.streams if stream != "fusion" and (words if stream == "text" else media)]
         subsets = [set(subset) for size in range(1, len(base) + 1) for subset in itertools.combinations(base, size)]
         return [_ordered(subset | ({"fusion"} if source.fusion and source.fusion <= subset else set()))
@@ -142,8 +144,8 @@ def target_of(clip: Clip, wanted: dict[str, str | None]) -> Any:
 
 def output_of(job: Job, clips: list[Clip]) -> Path:
     """The output's path: as asked, or beside the model."""
-    if job.output:
-        return Path(job.output)
+    if job.output:  # a symbolic link stays a link
+        return Path(os.path.realpath(job.output) if os.path.islink(job.output) else job.output)
     name = re.sub(r"[^\w.-]+", "_", f"{clips[0].corpus}-{job.split}")
     if job.model.startswith(("hf:", "endpoint:")):
         return Path("runs") / re.sub(r"[^\w.-]+", "_", job.model.partition(":")[2]) / "answers" / f"{name}.jsonl"

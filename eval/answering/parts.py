@@ -23,9 +23,13 @@ from typing import Any
 
 from affectgpt.data.clip import Clip
 from affectgpt.files import atomic_write_json, create_json, remove_folder, write_jsonl
+from affectgpt.own_files import remove_rows
 
 Key = tuple[str, str, str, tuple[str, ...]]
 """Checkpoint, clip key, kind of question, streams: what tells one answer from another."""
+
+SKIP_KEYS = ("name", "corpus", "file", "row", "error", "refused")
+"""Keys of a row of OUTPUT.skipped.jsonl."""
 
 
 def key_of(row: dict[str, Any]) -> Key:
@@ -159,7 +163,7 @@ class Parts:
             write_jsonl(list_of_skips, [{name: value for name, value in record.items() if name != "files"}
                                         for record in skipped])
         else:
-            list_of_skips.unlink(missing_ok=True)
+            remove_rows(list_of_skips, SKIP_KEYS, "--output")
         temporary = self.output.with_name(f".{self.output.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         count = 0
         try:
@@ -184,7 +188,14 @@ class Parts:
 
 
 def remove_parts(output: Path) -> None:
-    """Remove the parts of an output, if there are any."""
+    """Remove the parts of an output, if there are any.
+
+    Raises:
+        ValueError: a folder of that name that holds something else.
+    """
+    folder = beside(output, "parts")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "settings.json").is_file():
+        raise ValueError(f"{folder}: does not hold parts of answers, so it is left as it is; name another --output")
     try:
         remove_folder(beside(output, "parts"))
     except FileNotFoundError:

@@ -22,6 +22,7 @@ class Work:
         self.batch_size = job.batch_size or source.default_batch
         self.started, self.answering, self.rows, self.blind, self.cut_off = started, 0.0, 0, 0, 0
         self.clips: set[str] = set()
+        self.words_cut: set[str] = set()
         self.prepared: dict[str, Any] = {}
         self.wanted: dict[str, str | None] = {}
         self.device = ""
@@ -72,13 +73,15 @@ class Work:
             notes = "; ".join(inputs.notes) or "it has none of these streams"
             self.parts.skip(clip, f"{clip.media or clip.provenance}: nothing to show: {notes}")
             return []
+        if hasattr(answerer, "words_cut") and any("text" in there for there in shown) and answerer.words_cut(inputs):
+            self.words_cut.add(clip.key)
         made = []
         for (kind, question), (subset, there) in itertools.product(self.questions.items(),
                                                                    zip(self.subsets, shown, strict=True)):
             if (str(checkpoint), clip.key, kind, tuple(subset)) not in answered:
                 seed = row_seed(self.job.seed, clip.key, question, ",".join(subset))
                 made.append(Request(clip, inputs, kind, question, tuple(subset), there,
-                                    tokens_of(self.job, self.source.style, kind), seed))
+                                    tokens_of(self.job, self.source, kind), seed))
         return made
 
     def ask(self, checkpoint, answerer, chunk: list[Request], bar, begun: float) -> None:
@@ -123,7 +126,7 @@ class Work:
         spent = seconds + self.prepared.get("features_seconds", 0.0)
         return {"rank": self.job.rank, "ranks": self.job.world_size, "device": self.device,
                 "batch_size": self.batch_size, "clips": len(self.clips), "rows": self.rows, "cut_off": self.cut_off,
-                "nothing_shown": self.blind,
+                "words_cut": len(self.words_cut), "nothing_shown": self.blind,
                 **self.prepared, "answer_seconds": round(seconds, 3),
                 "clips_per_second": round(len(self.clips) / spent, 3),
                 "seconds": round(time.perf_counter() - self.started, 3)}
@@ -136,6 +139,9 @@ class Work:
                  f"{facts['rows'] / max(facts['answer_seconds'], 1e-9):.2f} answers/s"]
         if self.cut_off:
             lines.append(f"note: {self.cut_off} answers were ended by their length; see --max-new-tokens")
+        if self.words_cut:
+            lines.append(f"note: the words of {len(self.words_cut)} clips are longer than a prompt takes, and their end "
+                         "was not shown")
         if self.blind:
             lines.append(f"note: {self.blind} answers were given with nothing shown, because the clip lacks those "
                          "streams (their rows have an empty 'shown')")
