@@ -25,6 +25,7 @@ VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMPS = VENV / "affectgpt-setup.json"
 REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 12))
+MOST_TEST_PROCESSES = 4  # each takes up to 2 GiB
 # Quiet twice: errors are printed, warnings about the machine's pip settings are not.
 PIP_INSTALL = ["install", "-q", "-q", "--progress-bar=off", "--constraint", str(REQUIREMENTS / "torch.txt")]
 
@@ -130,8 +131,10 @@ def pip(*arguments: str) -> None:
 def run_command(command: str, arguments: list[str]) -> int:
     """Run the main job or the tests in .venv; returns the exit code."""
     if command == "test":
-        call = [VENV_PYTHON, "-m", "pytest", *arguments]
-        settings = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        # A process a core, each with one thread; a later -n in the arguments counts.
+        spread = ["-n", str(min(MOST_TEST_PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile"]
+        call = [VENV_PYTHON, "-m", "pytest", *spread, *arguments]
+        settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     else:
         call = [VENV_PYTHON, "-m", "affectgpt.cli", "starter", *arguments]
         settings = {"TOKENIZERS_PARALLELISM": "false"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 
@@ -75,8 +76,9 @@ def test_arguments_and_exit_code_are_passed_on(bootstrap, monkeypatch):
     assert bootstrap.main(["test", "-k", "x"]) == 5
     assert bootstrap.main(["--", "--clips", "9"]) == 5
     assert bootstrap.main(["run"]) == 5
+    processes = str(min(bootstrap.MOST_TEST_PROCESSES, os.cpu_count()))
     assert [call for call, _ in calls] == [
-        ["-m", "pytest", "-k", "x"],
+        ["-m", "pytest", "-n", processes, "--dist", "loadfile", "-k", "x"],
         ["-m", "affectgpt.cli", "starter", "--clips", "9"],
         ["-m", "affectgpt.cli", "starter"],
     ]
