@@ -99,6 +99,8 @@ def test_the_kernel_takes_layout_window_and_cap_as_transformers_gives_them():
     output, _ = attention.sdpa_by_clip(module, *given, layout, scaling=0.3, sliding_window=7, softcap=4.0)
     torch.testing.assert_close(output, attention.looped_attention(*given, BRANCHED, 0.3, 0.0, 7, 4.0),
                                rtol=1e-4, atol=1e-5)
+    module.sliding_window = 7  # a layer that does not hand it on
+    torch.testing.assert_close(attention.sdpa_by_clip(module, *given, layout, scaling=0.3, softcap=4.0)[0], output)
     with pytest.raises(ValueError, match="attention sinks"):
         attention.sdpa_by_clip(module, *given, layout, s_aux=torch.zeros(6))
     # Any other mask is SDPA's own, with the cap too.

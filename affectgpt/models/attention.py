@@ -77,6 +77,8 @@ def sdpa_by_clip(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, a
                                           sliding_window=sliding_window, **kwargs)
         return plain_attention(query, key, value, attention_mask, scaling, dropout, softcap), None
     layout = Layout.from_tensor(attention_mask)
+    if sliding_window is None:  # Qwen2-MoE has it in its masks alone
+        sliding_window = getattr(module, "sliding_window", None)
     if query.device.type == "cpu":
         return grouped_attention(query, key, value, layout, scaling, dropout, sliding_window, softcap), None
     if torch.is_autocast_enabled(query.device.type):
