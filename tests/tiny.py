@@ -241,7 +241,7 @@ def recipe_file(folder: Path, parts, corpus: Path, **groups) -> Path:
                                   "visual_encoder": parts["face"],
                                   "streams": ["audio", "face", "fusion", "text"], "lora_targets": ["q_proj", "v_proj"],
                                   "face_margin": 0.0, **small, **groups.get("model", {})},
-        "data": {"manifests": [str(corpus)], **groups.get("data", {})},
+        "data": {"manifests": [str(corpus)], "store_dtype": "float32", **groups.get("data", {})},
         "train": {"output": str(folder / "run"), "max_steps": 2, "batch_size": 1, "alignment_epochs": 2, "threads": 1,
                   "log_every": 1, "evaluate_every": 1, "save_every": 1, "device": "cpu", **groups.get("train", {})}}
     path = folder / "tiny.yaml"
