@@ -54,6 +54,8 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
     Raises:
         ValueError: quantization without bitsandbytes.
     """
+    if attention == "sdpa":
+        attention = None  # transformers' choice: SDPA, or eager for an LLM whose soft caps SDPA cannot compute
     if quantization == "none":
         stored = getattr(torch, rounding) if rounding else dtype
         # Straight to a GPU: eight ranks of a machine would else hold eight copies in its memory.

@@ -20,7 +20,8 @@ from transformers.masking_utils import sdpa_mask
 
 from affectgpt.models.layout import Layout
 
-BY_CLIP = "sdpa_by_clip"
+BY_CLIP = "clip_by_clip"
+"""Without "sdpa" in it: transformers refuses such a name for LLMs whose soft caps its own SDPA cannot compute."""
 GROUP = 32
 """Clips whose lengths are equal after rounding up to this many tokens are computed together on a CPU."""
 VARLEN_CHANNELS = 256
@@ -177,6 +178,7 @@ def grouped_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout,
     What pads a clip stands behind its last token, so that the mask of the clip hides it. Returns [1, S, heads, D].
     """
     heads, _, channels = query.shape[1:]
+    value_channels = value.shape[-1]  # narrower than the keys in latent attention
     key_heads = key.shape[1]
     groups, order, back = _groups(layout)
     query, key, value = (states[0].transpose(0, 1).flatten(1).index_select(0, order) for states in (query, key, value))
@@ -187,7 +189,8 @@ def grouped_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout,
         q = q.view(count, size, key_heads, shared, channels).permute(0, 2, 3, 1, 4)
         q = q.reshape(count * key_heads, shared * size, channels)  # heads that share a key stand below each other
         k = k.view(count, size, key_heads, channels).permute(0, 2, 3, 1).reshape(count * key_heads, channels, size)
-        v = v.view(count, size, key_heads, channels).transpose(1, 2).reshape(count * key_heads, size, channels)
+        v = v.view(count, size, key_heads, value_channels).transpose(1, 2)
+        v = v.reshape(count * key_heads, size, value_channels)
         mask = _mask_of_group(layout, size, clips, key_heads, shared, window, q.dtype)
         if softcap is None:
             weights = torch.baddbmm(mask.expand(len(q), -1, -1), q, k, alpha=scaling)
@@ -196,8 +199,8 @@ def grouped_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout,
         weights = weights.softmax(-1, dtype=torch.float32).to(q.dtype)
         if dropout:
             weights = nn.functional.dropout(weights, dropout)
-        output = torch.bmm(weights, v).view(count, key_heads, shared, size, channels)
-        outputs.append(output.permute(0, 3, 1, 2, 4).reshape(count * size, heads, channels))
+        output = torch.bmm(weights, v).view(count, key_heads, shared, size, value_channels)
+        outputs.append(output.permute(0, 3, 1, 2, 4).reshape(count * size, heads, value_channels))
     return torch.cat(outputs).index_select(0, back)[None]
 
 
