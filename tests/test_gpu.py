@@ -61,7 +61,8 @@ def test_torchs_engine_steps_and_resumes_on_a_device(tmp_path, device):
     whole = engine_worker.run(world, settings=CLIP)
     assert whole["losses"] == pytest.approx(reference["losses"], rel=2e-2)
     torch.save(engine_worker.run(world, settings=CLIP, counts=first), tmp_path / "state.pt")
-    rest = engine_worker.run(world, settings=CLIP, counts=engine_worker.COUNTS[3:], first=3, resume=tmp_path / "state.pt")
+    rest = engine_worker.run(world, settings=CLIP, counts=engine_worker.COUNTS[3:], first=3,
+                             resume=tmp_path / "state.pt")
     close(rest, {**whole, **{kind: whole[kind][3:] for kind in ("losses", "norms", "evaluated")}}, 1e-4)
 
 

@@ -24,8 +24,9 @@ ANSWER = "The voice is loud and fast, the face frowns, and the words accuse: the
 
 def case(parts, corpus, folder, changes: dict, train: dict):  # noqa: F811
     """(recipe, configuration of six layers of Qwen2's shape, samples of features, processor)."""
-    recipe = load_recipe(str(recipe_file(folder, {**parts, "llama": parts["qwen2"]}, corpus, model={
-        "lora_targets": "all-linear", "dropout": 0.1, **changes}, train={"pack_tokens": 1 if train["batching"] == "packed" else 0, **train})), [])
+    train = {"pack_tokens": 1 if train["batching"] == "packed" else 0, **train}
+    recipe = load_recipe(str(recipe_file(folder, {**parts, "llama": parts["qwen2"]}, corpus, train=train, model={
+        "lora_targets": "all-linear", "dropout": 0.1, **changes})), [])
     config = loading.describe_parts(sft.model_config(recipe))
     config.text_config = Qwen2Config(**{**config.text_config.to_dict(), "num_hidden_layers": 6, "hidden_size": 128,
                                         "intermediate_size": 512, "vocab_size": 400, "layer_types": None})
@@ -40,7 +41,8 @@ def case(parts, corpus, folder, changes: dict, train: dict):  # noqa: F811
 def real_model(config, recipe, dtype, attention, device="cpu"):
     torch.manual_seed(0)
     config = copy.deepcopy(config)
-    language_model = memory.AutoModelForCausalLM.from_config(config.text_config, dtype=dtype, attn_implementation=attention)
+    language_model = memory.AutoModelForCausalLM.from_config(config.text_config, dtype=dtype,
+                                                             attn_implementation=attention)
     model = memory.AffectGPTForConditionalGeneration(config, language_model)
     model.mark_trained(llm=recipe.model.train_llm)
     return model.to(device).train()

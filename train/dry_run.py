@@ -41,8 +41,8 @@ def dry_run(recipe: Recipe) -> None:
         samples.append(sample)
         kinds, hidden = dataset.asked(index)
         print(f"\nclip {clip.key}: {shapes or 'no media'}{'; ' + '; '.join(raw.notes) if raw.notes else ''}")
-        print(f"  question {', '.join(kinds)}; hidden {', '.join(hidden) or 'nothing'}; {len(sample['input_ids'])} tokens, "
-              f"{labelled} labelled")
+        print(f"  question {', '.join(kinds)}; hidden {', '.join(hidden) or 'nothing'}; "
+              f"{len(sample['input_ids'])} tokens, {labelled} labelled")
         print("  " + processor.tokenizer.decode(sample["input_ids"]).replace("\n", "\n  "))
     print_memory(recipe, model, samples, dtype)
     print("\ndry run: nothing was trained or written")
