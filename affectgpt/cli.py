@@ -36,8 +36,10 @@ VERBS = """\
 """
 
 JOBS = {
-    "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"), "benchmark": ("train.benchmark", "main"),
-    "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"), "evaluate": ("eval.accuracy", "main"),
+    "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"),
+    "benchmark": ("train.benchmark", "main"),
+    "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
+    "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
     "wheels": ("eval.wheels", "main"),
@@ -80,7 +82,8 @@ def describe(arguments: list[str]) -> int:
         description="Describe the emotion in videos, sounds and pictures: evidence, labels and polarity.",
         epilog="examples:\n  affectgpt describe clip.mp4\n  affectgpt describe interviews/ --json > answers.jsonl\n"
                "  affectgpt describe call.wav --subtitle 'I am fine.' --streams audio,text")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="media files or folders of them (sub-folders too); after --, names that begin with a dash")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="media files or folders of them (sub-folders too); after --, names that begin with a dash")
     parser.add_argument("--model", default=str(STARTER_MODEL), help=f"model folder (default: {STARTER_MODEL})")
     parser.add_argument("--subtitle", help="the words spoken in every FILE, '' for none; without it they are "
                         "recognised")
@@ -93,8 +96,8 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--max-new-tokens", type=int, metavar="N",
                         help="the longest answer (default: by the answers that the model was trained on)")
     parser.add_argument("--skipped", default="skipped.jsonl", metavar="LIST",
-                        help="where to list unreadable files (default: skipped.jsonl); only a list of an earlier run is "
-                        "replaced")
+                        help="where to list unreadable files (default: skipped.jsonl); only a list of an earlier "
+                        "run is replaced")
     parser.add_argument("--timings", action="store_true", help="say on stderr where the time went")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return _describe(parse_intermixed(parser, arguments))

@@ -24,7 +24,8 @@ def _descriptor(path: str | os.PathLike[str]) -> int | None:
     """The number of the descriptor of this process that `path` is a name of; None for all other files."""
     hop = os.path.abspath(path)
     for _ in range(40):  # as many links as Linux follows
-        if named := re.fullmatch(rf"/dev/fd/(\d+)|/proc/(?:self|thread-self|{os.getpid()})/(?:task/\d+/)?fd/(\d+)", hop):
+        process = rf"/proc/(?:self|thread-self|{os.getpid()})"
+        if named := re.fullmatch(rf"/dev/fd/(\d+)|{process}/(?:task/\d+/)?fd/(\d+)", hop):
             return int(named[1] or named[2])
         if not os.path.islink(hop):
             break

@@ -131,8 +131,8 @@ def check_own_folder(path: str | os.PathLike[str]) -> None:
     if target.exists() and not target.is_dir():
         raise ValueError(f"{path}: is a file, and a folder is to be written there; choose another name")
     if target.is_dir() and not is_done(target) and any(target.iterdir()):
-        raise ValueError(f"{path}: has no '{DONE_MARK}' mark, so it is not one that affectgpt wrote and is left as it is; "
-                         "move it away or choose another name")
+        raise ValueError(f"{path}: has no '{DONE_MARK}' mark, so it is not one that affectgpt wrote and is left as it "
+                         "is; move it away or choose another name")
 
 
 def share_file(path: str | os.PathLike[str]) -> None:
@@ -288,8 +288,8 @@ def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], ap
     """Write one JSON object a line and return how many were written.
 
     Without `append` the file appears whole, or not at all; rows are written as they come, so memory does not grow.
-    With `append` each row goes out at once, as one write of a complete line, so that an interrupted job keeps its finished rows; a last line that an
-    earlier interruption cut off is removed first, because no reader could use it.
+    With `append` each row goes out at once, as one write of a complete line, so that an interrupted job keeps its
+    finished rows; a last line that an earlier interruption cut off is removed first, because no reader could use it.
     """
     if not append:
         count = 0

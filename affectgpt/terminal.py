@@ -1,4 +1,4 @@
-"""What goes to the screen and comes from the command line: names of any bytes, any encoding, names that begin with `-`."""
+"""What goes to the screen and comes from the command line: names of any bytes and encoding, and with a `-` first."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(character if character in keep or not _acts(character) else _escape(character) for character in text)
 
 
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
 def _acts(character: str) -> bool:
     # Of the invisible format characters some belong to a script (joiners), others turn the writing round.
-    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in "\u202a\u202b\u202c\u202d\u202e" \
-        "\u2066\u2067\u2068\u2069"
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNING
 
 
 def _escape(character: str) -> str:

@@ -200,7 +200,8 @@ def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[
                   f"Whichever ends last writes {output}; if one was killed, start it again")
             return
         if len(lost) > job.max_skip_ratio * len(clips):
-            write_jsonl(beside(output, "skipped.jsonl"), [{name: record[name] for name in SKIP_KEYS} for record in lost])
+            rows = [{name: record[name] for name in SKIP_KEYS} for record in lost]
+            write_jsonl(beside(output, "skipped.jsonl"), rows)
             raise ValueError(f"{len(lost)} of {len(clips)} clips cannot be answered, more than the "
                              f"{job.max_skip_ratio:.1%} that --max-skip-ratio allows; the last: {lost[-1]['error']} "
                              f"(list: {beside(output, 'skipped.jsonl')}). {output} was not written; the answers are "

@@ -31,8 +31,8 @@ def names(found) -> list[str]:
 
 
 def test_every_common_ending_is_found_in_any_case(tmp_path):
-    endings = ("flv mpg mpeg m4v 3gp ts mts m2ts wmv asf gif webp ogv vob amr aiff opus wma caf mka mp4 webm avi mov mkv "
-               "wav mp3 flac ogg m4a aac jpg jpeg png bmp tiff").split()
+    endings = ("flv mpg mpeg m4v 3gp ts mts m2ts wmv asf gif webp ogv vob amr aiff opus wma caf mka mp4 webm avi mov "
+               "mkv wav mp3 flac ogg m4a aac jpg jpeg png bmp tiff").split()
     for ending in (*endings, "FLV", "Mp4"):
         (tmp_path / f"clip.{ending}").write_bytes(b"x")
     assert len(finding.search([tmp_path]).files) == len(endings) + 2
@@ -167,7 +167,8 @@ def test_after_two_dashes_everything_is_a_file(capsys, model, samples):
 
 def test_a_recipe_may_begin_with_a_dash(capsys):
     for verb in ("train", "extract"):
-        assert "-mine.yaml" in failed(capsys, verb, *(["--store", "x"] if verb == "extract" else []), "--", "-mine.yaml")
+        store = ["--store", "x"] if verb == "extract" else []
+        assert "-mine.yaml" in failed(capsys, verb, *store, "--", "-mine.yaml")
 
 
 # ---------------------------------------------------------------------------- what is never touched

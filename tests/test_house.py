@@ -120,7 +120,8 @@ def test_the_model_stands_alone():
     ("media", ("models.streams", "hub"), None),
     ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "simplemma")),
     ("synthetic", ("words", "files"), None),
-    ("npz", (), ("numpy",)), ("files", (), ()), ("errors", (), None), ("hub", ("files", "starter"), None),
+    ("npz", (), ("numpy",)), ("files", ("devices",), ()), ("devices", (), ()), ("terminal", (), ()),
+    ("errors", ("terminal",), None), ("hub", ("files", "starter"), None),
 ])
 def test_low_floors_know_nothing_of_those_above(place, beside, packages):
     assert modules_in(place)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SOUND_SUFFIXES = frozenset(
-    ".aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .caf .dts .eac3 .flac .gsm .m4a .m4b .mka .mp2 .mp3 .mpc .oga "
-    ".ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .wma .wv".split())
+    ".aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .caf .dts .eac3 .flac .gsm .m4a .m4b .mka .mp2 .mp3 .mpc "
+    ".oga .ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .wma .wv".split())
 VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 "
-    ".mpeg .mpg .mpv .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .wtv .y4m".split())
+    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .h264 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov "
+    ".mp4 .mpeg .mpg .mpv .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .wtv .y4m".split())
 PICTURE_SUFFIXES = frozenset(".apng .avif .bmp .jfif .jpeg .jpg .png .tif .tiff .webp".split())
 MEDIA_SUFFIXES = SOUND_SUFFIXES | VIDEO_SUFFIXES | PICTURE_SUFFIXES
 """Endings by which a folder's files are taken for media: those of FFmpeg's common containers, sounds and pictures. A
@@ -43,7 +43,8 @@ def search(paths: list[str | Path]) -> Found:
     """Media files below paths: a file as it is, of a folder all with a media ending, sub-folders too.
 
     Order: as named; inside a folder its files, then its sub-folders, each in natural order ("clip2" before "clip10").
-    Hidden names are left out. Links to folders are followed, and each folder is walked once however often it is reached.
+    Hidden names are left out. Links to folders are followed, and each folder is walked once however often it is
+    reached.
     """
     found, walked = Found(), set()
     for path in map(Path, paths):

@@ -140,8 +140,8 @@ class Work:
         if self.cut_off:
             lines.append(f"note: {self.cut_off} answers were ended by their length; see --max-new-tokens")
         if self.words_cut:
-            lines.append(f"note: the words of {len(self.words_cut)} clips are longer than a prompt takes, and their end "
-                         "was not shown")
+            lines.append(f"note: the words of {len(self.words_cut)} clips are longer than a prompt takes, and their "
+                         "end was not shown")
         if self.blind:
             lines.append(f"note: {self.blind} answers were given with nothing shown, because the clip lacks those "
                          "streams (their rows have an empty 'shown')")
