@@ -54,7 +54,8 @@ def computes_bfloat16(device) -> bool:
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if torch.backends.cpu.get_cpu_capability().startswith("AVX") or not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
+    if torch.backends.cpu.get_cpu_capability().startswith("AVX") or not hasattr(torch.ops.mkldnn,
+                                                                                "_is_mkldnn_bf16_supported"):
         # oneDNN calls AVX-512 alone enough, and emulates.
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()  # Arm and others

@@ -69,8 +69,9 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
 
     bits = BitsAndBytesConfig(load_in_8bit=quantization == "8bit", load_in_4bit=quantization == "4bit",
                               bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
-    return AutoModelForCausalLM.from_pretrained(hub.locate(name, "model.llm"), dtype=dtype, attn_implementation=attention,
-                                                quantization_config=bits)
+    return AutoModelForCausalLM.from_pretrained(
+        hub.locate(name, "model.llm"), dtype=dtype, attn_implementation=attention, quantization_config=bits
+    )
 
 
 def choose_attention(asked: str, dtype: str, device) -> str:

@@ -1,4 +1,5 @@
-"""Models that are named by hub id: whether they can be had, found out at once and said with the setting that named them.
+"""Models that are named by hub id: whether they can be had, found out at once and said with the setting that named
+them.
 
 The libraries that load them try a hub that does not answer for minutes, file by file, and name neither.
 """

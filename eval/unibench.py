@@ -45,8 +45,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--predictions", metavar="FOLDER", help="labelled predictions, one file a set")
     parser.add_argument("--model", help="model or training output folder, hf:NAME or endpoint:URL#NAME to ask first")
     parser.add_argument("--corpora", metavar="FOLDER", help="with --model: prepared corpora, one a set")
-    parser.add_argument("--root", metavar="DIR", help="with --model: folder that media paths start from: DIR/NAME of set "
-                        "NAME, or DIR where there is no such folder (default: the folder of each manifest)")
+    parser.add_argument("--root", metavar="DIR",
+                        help="with --model: folder that media paths start from: DIR/NAME of set NAME, or DIR where "
+                             "there is no such folder (default: the folder of each manifest)")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results")
     parser.add_argument("--extra", action="append", default=[], metavar="NAME=FILE:KIND",
                         help="one more set, listed apart and not in the mean: FILE has predictions, with --model it is "

@@ -1,4 +1,5 @@
-"""Runs training cases for test_engines.py and test_gpu.py, under torchrun or alone: `engine_worker.py CASES.json [DEVICE]`.
+"""Runs training cases for test_engines.py and test_gpu.py, under torchrun or alone: `engine_worker.py CASES.json
+[DEVICE]`.
 
 Each case is {"name", "engine", "settings", "steps", ...} of `run`; results go to NAME.pt beside the file of cases.
 """

@@ -101,7 +101,9 @@ def write_clip(
             output.mux(picture.encode(None))
         if speech is not None:
             # Interleaved: PyAV cannot lay out the planes of eight channels.
-            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T).reshape(1, -1), format="flt", layout=layout)
+            block = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(sound.T).reshape(1, -1), format="flt", layout=layout
+            )
             block.sample_rate, block.pts = sound_rate, 0
             output.mux(speech.encode(block))
             output.mux(speech.encode(None))

@@ -11,15 +11,42 @@ QUESTION = "List the person's emotions."
 VARIANTS = {
     "whisper-face-attention": dict(audio="whisper", visual="face", audio_window_seconds=0.5),
     "hubert-clip-mean": dict(audio="hubert", visual="clip", projector="mean", audio_window_seconds=0.5),
-    "whisper-clip-qformer": dict(audio="whisper", visual="clip", projector="qformer", fusion="qformer",
-                                 audio_window_seconds=0.5, audio_tokens=3),
-    "hubert-face-no-fusion": dict(audio="hubert", visual="face", llm="llama", fusion="none", audio_statistics="mean",
-                                  audio_normalisation="clip", audio_layers="last", audio_window_seconds=0.5),
-    "published": dict(audio="hubert", visual="clip", preset="published", frame_tokens=3, projector_hidden=0, fusion_width=0,
-                      audio_window_seconds=0.2, audio_segments=4),
-    "published-qformer-frame": dict(audio="hubert", visual="clip", preset="published", frame_tokens=3, projector="qformer",
-                                    fusion="qformer", fusion_visual="frame", audio_window_seconds=0.2, audio_segments=4,
-                                    projector_hidden=0, fusion_width=0),
+    "whisper-clip-qformer": dict(
+        audio="whisper", visual="clip", projector="qformer", fusion="qformer", audio_window_seconds=0.5, audio_tokens=3
+    ),
+    "hubert-face-no-fusion": dict(
+        audio="hubert",
+        visual="face",
+        llm="llama",
+        fusion="none",
+        audio_statistics="mean",
+        audio_normalisation="clip",
+        audio_layers="last",
+        audio_window_seconds=0.5,
+    ),
+    "published": dict(
+        audio="hubert",
+        visual="clip",
+        preset="published",
+        frame_tokens=3,
+        projector_hidden=0,
+        fusion_width=0,
+        audio_window_seconds=0.2,
+        audio_segments=4,
+    ),
+    "published-qformer-frame": dict(
+        audio="hubert",
+        visual="clip",
+        preset="published",
+        frame_tokens=3,
+        projector="qformer",
+        fusion="qformer",
+        fusion_visual="frame",
+        audio_window_seconds=0.2,
+        audio_segments=4,
+        projector_hidden=0,
+        fusion_width=0,
+    ),
 }
 
 

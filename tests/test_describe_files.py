@@ -149,10 +149,18 @@ def test_no_character_ends_a_print(monkeypatch, encoding):
     assert len(lines) == 2 and json.loads(lines[1]) == values
 
 
-@pytest.mark.parametrize("text, shown", [
-    ("生气 的 人 😀 é", "生气 的 人 😀 é"), ("a\tb\nc", "a\\tb\\nc"), ("\x1b[2J", "\\x1b[2J"), ("\udcff", "\\xff"),
-    ("x\u202eexe.wav", "x\\u202eexe.wav"), ("\ud800", "\\ud800"), ("👩\u200d🚀", "👩\u200d🚀"),
-])
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("生气 的 人 😀 é", "生气 的 人 😀 é"),
+        ("a\tb\nc", "a\\tb\\nc"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\udcff", "\\xff"),
+        ("x\u202eexe.wav", "x\\u202eexe.wav"),
+        ("\ud800", "\\ud800"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+    ],
+)
 def test_a_name_cannot_act_on_the_terminal(text, shown):
     assert terminal.printable(text) == shown
 

@@ -43,14 +43,16 @@ def test_the_option_of_deepspeeds_launcher_is_no_error(parts, corpus, tmp_path, 
 def test_deepspeeds_launcher_starts_a_training(parts, corpus, tmp_path):  # noqa: F811
     pytest.importorskip("deepspeed")
     recipe = recipe_file(tmp_path, parts, corpus, train={"engine": "deepspeed", "zero_stage": 1, "max_steps": 1})
-    done = subprocess.run([sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus=1", ROOT / "train/sft.py", recipe],
+    done = subprocess.run([sys.executable, "-m",
+                           "deepspeed.launcher.runner", "--num_gpus=1", ROOT / "train/sft.py", recipe],
                           capture_output=True, text=True, timeout=300,
                           env={**os.environ, "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "run" / "model" / "done").is_file()
 
 
-def test_a_long_extraction_inside_a_training_of_several_ranks_is_told(parts, corpus, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_a_long_extraction_inside_a_training_of_several_ranks_is_told(
+        parts, corpus, tmp_path, monkeypatch, capsys):  # noqa: F811
     from affectgpt.config import load_recipe
 
     recipe = load_recipe(str(recipe_file(tmp_path, parts, corpus)), [])

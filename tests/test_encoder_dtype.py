@@ -32,7 +32,9 @@ def test_a_spectrum_is_that_of_the_sound_itself(parts, monkeypatch):
     model, processor = tiny.model_and_processor(parts)
     model.set_encoder_dtype(torch.bfloat16)
     heard, stft = [], torch.stft
-    monkeypatch.setattr(torch, "stft", lambda waves, *rest, **options: heard.append(waves) or stft(waves, *rest, **options))
+    monkeypatch.setattr(
+        torch, "stft", lambda waves, *rest, **options: heard.append(waves) or stft(waves, *rest, **options)
+    )
     inputs = tiny.inputs(processor, 1)
     encode_inputs(model, inputs)
     assert heard[0].dtype == torch.float32 and not torch.equal(heard[0], heard[0].bfloat16().float())

@@ -83,8 +83,22 @@ def launch(folder: Path, cases: dict[str, dict], ranks: int = 2, device: str = "
     file = folder / "cases.json"
     file.write_text(json.dumps([{"name": name, **case} for name, case in cases.items()]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone",
-                           f"--nproc_per_node={ranks}", engine_worker.__file__, file, device], capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc_per_node={ranks}",
+            engine_worker.__file__,
+            file,
+            device,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 

@@ -1,4 +1,4 @@
-"""What is asked of an LLM is checked before its weights are read; samples that are too long are left out and counted."""
+"""What is asked of an LLM is checked before its weights are read; too long samples are left out and counted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def checked(kind: str = "llama", llm_values: dict | None = None, **values) -> li
     llm_config = copy.deepcopy(family(kind).config)
     for key, value in (llm_values or {}).items():
         setattr(llm_config, key, value)
-    config = AffectGPTConfig(text_config=llm_config, llm="some/llm", streams=tiny.ALL_STREAMS, **{**tiny.SMALL, **values})
+    config = AffectGPTConfig(
+        text_config=llm_config, llm="some/llm", streams=tiny.ALL_STREAMS, **{**tiny.SMALL, **values}
+    )
     return check_llm(config, AffectGPTProcessor(tiny.tokenizer(), config))
 
 
@@ -130,7 +132,9 @@ def test_a_sample_beyond_the_context_is_left_out_and_counted(long, capsys):
 def test_where_all_are_too_long_the_first_says_how_long():
     recipe = Recipe()
     recipe.data.questions = {"description": 1.0}
-    with pytest.raises(ValueError, match=r"a sample has \d+ tokens \(clip t/c0\), model.llm=some/llm has 700 positions"):
+    with pytest.raises(
+        ValueError, match=r"a sample has \d+ tokens \(clip t/c0\), model.llm=some/llm has 700 positions"
+    ):
         check_manifest(processor_with(700), {"train": clips_of(["slowly " * 400])}, recipe)
 
 

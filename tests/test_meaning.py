@@ -69,7 +69,10 @@ def test_synonyms_are_no_conflict():
 
 
 def test_alignment_words_of_open_labels():
-    clips = [Clip(id="a", targets=Targets(labels=("joy", "annoyance"))), Clip(id="b", targets=Targets(emotion="excited"))]
+    clips = [
+        Clip(id="a", targets=Targets(labels=("joy", "annoyance"))),
+        Clip(id="b", targets=Targets(emotion="excited")),
+    ]
     space = label_space(clips)
     assert space == ["angry", "excitement", "happy"]
     assert alignment_targets(clips[0], "face", space)["audio"] == [0.5, 0, 0.5]
@@ -94,5 +97,6 @@ def test_data_is_light_to_import():
     """The table is read by the first label, the stemmer by the first word that it does not list."""
     code = ("import sys, affectgpt.data.prompts, affectgpt.data.clip\n"
             "from affectgpt.words import lexicon\n"
-            "sys.exit(lexicon.load.cache_info().currsize or 'snowballstemmer' in sys.modules or 'torch' in sys.modules)")
+            "sys.exit(lexicon.load.cache_info().currsize or 'snowballstemmer' in sys.modules or 'torch' in "
+            "sys.modules)")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -165,7 +165,10 @@ def test_loss_equals_cross_entropy_of_all_logits(variant):  # noqa: F811
         short = model(**batch)
     assert short.logits is None
     expected = torch.nn.functional.cross_entropy(
-        output.logits[:, :-1].reshape(-1, output.logits.shape[-1]), batch["labels"][:, 1:].reshape(-1), ignore_index=-100)
+        output.logits[:, :-1].reshape(-1, output.logits.shape[-1]),
+        batch["labels"][:, 1:].reshape(-1),
+        ignore_index=-100,
+    )
     torch.testing.assert_close(short.loss, expected)
     with torch.no_grad():
         labelled = int((batch["labels"] != -100).sum())

@@ -72,10 +72,20 @@ def test_auto_classes_know_the_model(parts, tmp_path):  # noqa: F811
     assert isinstance(AutoProcessor.from_pretrained(tmp_path), AffectGPTProcessor)
 
 
-@pytest.mark.parametrize("values", [
-    dict(preset="published", frame_tokens=3, projector_hidden=512, fusion_width=512, attention_softmax=True, feature_norm=True),
-    dict(preset="affectgpt", attention_softmax=False, feature_norm=False, audio_tokens=7),
-])
+@pytest.mark.parametrize(
+    "values",
+    [
+        dict(
+            preset="published",
+            frame_tokens=3,
+            projector_hidden=512,
+            fusion_width=512,
+            attention_softmax=True,
+            feature_norm=True,
+        ),
+        dict(preset="affectgpt", attention_softmax=False, feature_norm=False, audio_tokens=7),
+    ],
+)
 def test_configuration_survives_its_file(parts, tmp_path, values):  # noqa: F811
     config = tiny.config(parts, **values)
     config.save_pretrained(tmp_path)

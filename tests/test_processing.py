@@ -76,7 +76,10 @@ def test_only_wanted_streams_are_read(clips):
     clip = Clip(id="x", media=clips["video"], words="I said so")
     assert load_clip(processor, clip, ["audio"]).media_streams == ["audio"]
     assert load_clip(processor, clip, ["audio"]).words is None
-    assert load_clip(processor, clip, ["text"]).media_streams == [] and load_clip(processor, clip, ["text"]).words == "I said so"
+    assert (
+        load_clip(processor, clip, ["text"]).media_streams == []
+        and load_clip(processor, clip, ["text"]).words == "I said so"
+    )
     assert load_clip(processor, clip, ["fusion"]).audio is not None  # made of sound and face
     assert load_clip(processor_of(streams=["frame"]), clip, ["audio", "frame"]).media_streams == ["frame"]
 

@@ -21,7 +21,8 @@ SEGMENTS = {
     "R": "Meanwhile, we uniformly sample raw frames from the video: <Video><FrameHere></Video>. ",
     "F+": "Additionally, we uniformly sample raw frames from the video and extract faces from these frames: "
           "<Video><FaceHere></Video>. ",
-    "F0": "We uniformly sample raw frames from the video and extract faces from these frames: <Video><FaceHere></Video>. ",
+    "F0": "We uniformly sample raw frames from the video and extract faces from these frames: "
+          "<Video><FaceHere></Video>. ",
     "R0": "We uniformly sample raw frames from the video: <Video><FrameHere></Video>. ",
     "r0": "we uniformly sample raw frames from the video: <Video><FrameHere></Video>. ",
     "T": "The subtitle of this video is: <Subtitle>I said so</Subtitle>. ",

@@ -1,4 +1,4 @@
-"""Going on with a run: it is known by its data and base weights, what is torn or damaged is told, one process writes."""
+"""Going on with a run: known by its data and base weights, what is torn or damaged is told, one process writes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ def test_a_damaged_checkpoint_is_named_with_the_one_before_it(run, name, damage,
     else:
         file.write_bytes(damage(file.read_bytes()))
     # A changed digit of a sum makes its file the damaged one.
-    refused(capsys, str(file.parent if name == "files.json" else file), "remove the folder run/checkpoints/step-00000002 to go on from step-00000001")
+    refused(capsys, str(file.parent if name == "files.json" else file),
+            "remove the folder run/checkpoints/step-00000002 to go on from step-00000001")
 
 
 def test_without_the_damaged_checkpoint_the_run_goes_on(run, capsys):
@@ -143,7 +144,9 @@ def test_a_best_checkpoint_that_is_gone_is_chosen_anew(run, capsys):
     assert json.loads(Path("run/model/training.json").read_text())["best_checkpoint"].endswith("step-00000003")
 
 
-@pytest.mark.parametrize("tail", [b'{"step": 3, "los', b'{"step": 2, "loss": 1.5}', "{\"é".encode()[:-1], b"\x00" * 40, b"7"])
+@pytest.mark.parametrize(
+    "tail", [b'{"step": 3, "los', b'{"step": 2, "loss": 1.5}', '{"é'.encode()[:-1], b"\x00" * 40, b"7"]
+)
 def test_a_torn_last_line_of_the_log_is_dropped(run, tail):
     with open("run/log.jsonl", "ab") as file:
         file.write(tail)

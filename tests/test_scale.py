@@ -34,9 +34,23 @@ def corpus(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, parts, corpus) -> Path:  # noqa: F811
     """Packed rows, two a step, dropout everywhere; step 3 lies in the middle of the first epoch."""
-    return recipe_file(tmp_path_factory.mktemp("recipe"), parts, corpus, model={"dropout": 0.2, "feature_noise": 0.1}, train={
-        "max_steps": STEPS, "batching": "packed", "pack_tokens": 256, "batch_size": 1, "accumulation": 2,
-        "evaluate_every": 3, "save_every": 3, "alignment_weight": 0.1, "keep_checkpoints": 9})
+    return recipe_file(
+        tmp_path_factory.mktemp("recipe"),
+        parts,
+        corpus,
+        model={"dropout": 0.2, "feature_noise": 0.1},
+        train={
+            "max_steps": STEPS,
+            "batching": "packed",
+            "pack_tokens": 256,
+            "batch_size": 1,
+            "accumulation": 2,
+            "evaluate_every": 3,
+            "save_every": 3,
+            "alignment_weight": 0.1,
+            "keep_checkpoints": 9,
+        },
+    )
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +239,8 @@ def test_a_loss_that_is_not_finite_names_step_clips_and_gradients(recipe, refere
     monkeypatch.setattr(InstructionDataset, "__getitem__", poisoned)
     assert train(recipe, output) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert re.search("step [456]: the loss is nan", error) and seen[0] in error and "nan" in error.split("largest gradients:")[1]
+    assert re.search("step [456]: the loss is "
+                     "nan", error) and seen[0] in error and "nan" in error.split("largest gradients:")[1]
     assert "step-00000003 is whole" in error
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-00000003"]
 
@@ -238,12 +253,15 @@ def test_a_ruinous_rate_is_stopped_before_it_is_saved(recipe, tmp_path, capsys):
 
 
 def test_retention_keeps_the_best_and_the_newest(recipe, reference, tmp_path):
-    assert train(recipe, tmp_path / "run", "train.evaluate_every=1", "train.save_every=1", "train.keep_checkpoints=2") == 0
+    assert train(recipe, tmp_path / "run", "train.evaluate_every=1", "train.save_every=1",
+                 "train.keep_checkpoints=2") == 0
     kept = [int(path.name.split("-")[1]) for path in sorted((tmp_path / "run" / "checkpoints").iterdir())]
     found = {row["step"]: row["validation_loss"] for row in rows_of(tmp_path / "run") if "validation_loss" in row}
     assert len(kept) == 2 and kept[-1] == STEPS and min(found, key=found.get) in kept
     assert all(is_done(checkpoint(tmp_path / "run", step)) for step in kept)
-    same_weights(checkpoint(tmp_path / "run", STEPS), checkpoint(reference, STEPS), exact=True)  # looking changes nothing
+    same_weights(
+        checkpoint(tmp_path / "run", STEPS), checkpoint(reference, STEPS), exact=True
+    )  # looking changes nothing
 
 
 def test_the_log_tells_what_a_run_costs(reference):
@@ -284,7 +302,9 @@ def test_projectors_alone_move_first_and_rates_are_per_part(recipe, tmp_path, ca
     assert any(not torch.equal(states[1][name], states[2][name]) for name in lora)
 
     def moved(start):
-        return max(float((states[0][name] - states[1][name]).abs().max()) for name in states[0] if name.startswith(start))
+        return max(
+            float((states[0][name] - states[1][name]).abs().max()) for name in states[0] if name.startswith(start)
+        )
 
     assert 0 <= moved("projectors.audio") < 1e-7 < 1e-5 < moved("projectors.face")
     assert train(recipe, tmp_path / "bad", 'train.learning_rates={"projektors": 1.0e-3}') == 2
@@ -292,8 +312,14 @@ def test_projectors_alone_move_first_and_rates_are_per_part(recipe, tmp_path, ca
 
 
 def test_the_whole_llm_and_the_encoders_can_be_trained(parts, corpus, tmp_path):  # noqa: F811
-    full = recipe_file(tmp_path, parts, corpus, model={"lora_rank": 0, "train_llm": True, "train_encoders": True, "dtype": "bfloat16"},
-                       data={"cache": False}, train={"alignment_epochs": 0, "batch_size": 2, "encoder_learning_rate": 1e-3})
+    full = recipe_file(
+        tmp_path,
+        parts,
+        corpus,
+        model={"lora_rank": 0, "train_llm": True, "train_encoders": True, "dtype": "bfloat16"},
+        data={"cache": False},
+        train={"alignment_epochs": 0, "batch_size": 2, "encoder_learning_rate": 1e-3},
+    )
     assert train(full, tmp_path / "run", "train.gradient_checkpointing=true") == 0
     state = load_file(tmp_path / "run" / "model" / "model.safetensors")
     llm = [name for name in state if name.startswith("language_model.")]

@@ -159,7 +159,9 @@ def test_without_lora_the_llm_stays_as_it_is(parts, corpus, tmp_path):  # noqa: 
 def test_raw_clips_are_encoded_once_a_step(parts, corpus, tmp_path, monkeypatch):  # noqa: F811
     calls = []
     original = AudioEncoder.forward
-    monkeypatch.setattr(AudioEncoder, "forward", lambda self, *args: calls.append(self.training) or original(self, *args))
+    monkeypatch.setattr(
+        AudioEncoder, "forward", lambda self, *args: calls.append(self.training) or original(self, *args)
+    )
     recipe = recipe_file(tmp_path, parts, corpus, data={"cache": False, "modality_dropout": 0.0, "text_dropout": 0.0},
                          train={"max_steps": 2, "alignment_epochs": 0, "alignment_weight": 0.5, "evaluate_every": 2,
                                 "save_every": 2})

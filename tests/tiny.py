@@ -50,7 +50,9 @@ def language_model(kind: str = "qwen2"):
     """Two layers of width 64 with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-    config_class, model_class = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}[kind]
+    config_class, model_class = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}[
+        kind
+    ]
     torch.manual_seed(1)
     config = config_class(
         vocab_size=400, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
@@ -142,7 +144,9 @@ def config(parts: dict[str, str], llm: str = "qwen2", audio: str = "whisper", vi
     return AffectGPTConfig(llm=parts[llm], audio_encoder=parts[audio], visual_encoder=parts[visual], **chosen)
 
 
-def model_and_processor(parts: dict[str, str], **values) -> tuple[AffectGPTForConditionalGeneration, AffectGPTProcessor]:
+def model_and_processor(
+    parts: dict[str, str], **values
+) -> tuple[AffectGPTForConditionalGeneration, AffectGPTProcessor]:
     """A model in evaluation mode whose new parts, LoRA included, are random and far from zero."""
     chosen = config(parts, **values)
     torch.manual_seed(6)

@@ -3,9 +3,9 @@
     OUTPUT/checkpoints/step-00000120/
         model.safetensors, config.json, tokenizer   an AffectGPT folder that `affectgpt describe --model` takes
         optimizer.safetensors                       Adam's two moments of every trained parameter, by its name
-        state.json                                  step, place in the epoch, best validation so far, what the run began with
-        files.json                                  size and SHA-256 of all these
-        done                                        written last
+        state.json                                  step, place in the epoch, best validation so far, what the run began
+        with files.json                                  size and SHA-256 of all these done
+        written last
 
 Nothing in it depends on the number of ranks, the engine or the ZeRO stage.
 """
@@ -33,10 +33,28 @@ OF_THE_RUN = (OPTIMIZER_NAME, "state.json", SUMS_NAME, DONE_MARK)
 """Files of a checkpoint that a model folder does not need."""
 
 FREE = {
-    "train": ("output", "epochs", "max_steps", "resume", "threads", "device", "keep_checkpoints", "log_every", "accumulation",
-              "engine", "zero_stage", "offload_optimizer", "offload_parameters", "deepspeed_config", "peak_flops",
-              "report_to", "gradient_checkpointing", "evaluate_every", "save_every",
-              "timeout_minutes"),
+    "train": (
+        "output",
+        "epochs",
+        "max_steps",
+        "resume",
+        "threads",
+        "device",
+        "keep_checkpoints",
+        "log_every",
+        "accumulation",
+        "engine",
+        "zero_stage",
+        "offload_optimizer",
+        "offload_parameters",
+        "deepspeed_config",
+        "peak_flops",
+        "report_to",
+        "gradient_checkpointing",
+        "evaluate_every",
+        "save_every",
+        "timeout_minutes",
+    ),
     "data": ("workers", "store"),
     "model": ("attention",),
 }
@@ -102,12 +120,16 @@ class Checkpoints:
                 save_file({name: value.contiguous() for name, value in optimizer.items()}, temporary / OPTIMIZER_NAME)
                 share_file(temporary / OPTIMIZER_NAME)
                 atomic_write_json(temporary / "state.json", dataclasses.asdict(state))
-                atomic_write_json(temporary / SUMS_NAME, {file.name: _sum(file) for file in sorted(temporary.iterdir())})
+                atomic_write_json(
+                    temporary / SUMS_NAME, {file.name: _sum(file) for file in sorted(temporary.iterdir())}
+                )
         except (OSError, SafetensorError) as error:
             earlier = f"{before[-1]} is whole" if before else "there is none before it"
             reason = getattr(error, "strerror", None) or error
-            raise OSError(f"the checkpoint of step {state.step} could not be written to {path} ({reason}); {earlier}. "
-                          "Make room and run the same command again") from error
+            raise OSError(
+                f"the checkpoint of step {state.step} could not be written to {path} ({reason}); {earlier}. "
+                "Make room and run the same command again"
+            ) from error
         self._drop_old(state)
         return path
 
@@ -183,8 +205,8 @@ def load_weights(model, path: Path) -> None:
     missing = sorted(expected - set(saved))
     unknown = sorted(set(saved) - set(model.state_dict()))
     if missing or unknown:
-        raise ValueError(f"{path} is of another model: {len(missing)} trained tensors are missing ({', '.join(missing[:2])}), "
-                         f"{len(unknown)} are unknown ({', '.join(unknown[:2])})")
+        raise ValueError(f"{path} is of another model: {len(missing)} trained tensors are missing "
+                         f"({', '.join(missing[:2])}), {len(unknown)} are unknown ({', '.join(unknown[:2])})")
     model.load_state_dict(saved, strict=False)
 
 

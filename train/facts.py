@@ -41,8 +41,9 @@ def commit() -> str | None:
     """Commit of the checkout that this code runs from; None where it is installed without one."""
     folder = Path(__file__).resolve().parent
     try:
-        found = subprocess.run(["git", "-C", str(folder), "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                               timeout=10)
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() or None
@@ -69,7 +70,9 @@ def _said(values: dict) -> dict:
 
 
 def _plain(value):
-    return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else str(value)
+    return (
+        sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else str(value)
+    )
 
 
 def media_fingerprint(clips: list, inputs) -> str:

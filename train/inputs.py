@@ -81,8 +81,9 @@ def open_inputs(model, processor, splits: dict, recipe: Recipe, world):
                          f"{store.missing[0]}: run affectgpt extract with the same recipe and settings")
     if len(store.skipped) > data.max_skip_ratio * len(clips):
         key, reason = next(iter(store.skipped.items()))
-        raise ValueError(f"{folder}: {len(store.skipped)} of {len(clips)} clips could not be read when it was made, more "
-                         f"than the {data.max_skip_ratio:.1%} that data.max_skip_ratio allows; the first is {key}: {reason}")
+        raise ValueError(f"{folder}: {len(store.skipped)} of {len(clips)} clips could not be read when it was made, "
+                         f"more than the {data.max_skip_ratio:.1%} that data.max_skip_ratio allows; the first is "
+                         f"{key}: {reason}")
     if store.unchecked and world.is_main:
         print(f"{store.unchecked} media files are not on this machine: their features are taken as stored")
     return store, Variants(store) if data.speed_perturbation else {}
@@ -94,8 +95,8 @@ def _warn_of_extraction(clips: list, folder: Path, recipe: Recipe, world) -> Non
     missing = sum((clip.key, 1.0) not in stored for clip in clips)
     if recipe.data.store is None and missing > MANY_CLIPS:
         job = "features of" if recipe.data.cache else "what is known of"
-        print(f"warning: {job} {missing} clips are made inside a training of {world.size} ranks, which all wait for the "
-              "slowest one."
+        print(f"warning: {job} {missing} clips are made inside a training of {world.size} ranks, which all wait for "
+              "the slowest one."
               + (" Better, on any number of processes: affectgpt extract RECIPE --store STORE, then train with "
                  "data.store=STORE" if recipe.data.cache else ""), flush=True)
 

@@ -43,8 +43,8 @@ def parameter_groups(model, settings) -> list[dict]:
     for start in settings.learning_rates:
         if not any(name.startswith(start) for name, _ in trained):
             parts = ", ".join(sorted({name.split(".")[0] for name, _ in trained}))
-            raise ValueError(f"train.learning_rates.{start}: no trained parameter starts with this; trained are parts of "
-                             f"{parts}")
+            raise ValueError(f"train.learning_rates.{start}: no trained parameter starts with this; trained are parts "
+                             f"of {parts}")
     groups: dict[tuple, dict] = {}
     for name, parameter in trained:
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0  # biases, norms and scales are left alone

@@ -54,12 +54,16 @@ def main(arguments: list[str]) -> int:
 
 
 def check_parts(recipe: Recipe, with_llm: bool = True) -> None:
-    """Raise ValueError where a part that the recipe names cannot be had; before torch is imported, so within a second."""
+    """Raise ValueError where a part that the recipe names cannot be had, before torch is imported: within a second."""
     from affectgpt import hub
 
     model = recipe.model.with_preset()
     looks, hears = set(model.streams) & {"face", "frame"}, "audio" in model.streams
-    for key, used, weights in (("llm", True, with_llm), ("audio_encoder", hears, True), ("visual_encoder", looks, True)):
+    for key, used, weights in (
+        ("llm", True, with_llm),
+        ("audio_encoder", hears, True),
+        ("visual_encoder", looks, True),
+    ):
         name = getattr(model, key)
         if used and name and not name.startswith(hub.PREFIX):
             hub.locate(name, f"model.{key}", weights)
@@ -74,7 +78,7 @@ def model_config(recipe: Recipe):
 
 
 def settle_dtype(recipe: Recipe, world) -> None:
-    """Put what model.dtype=auto stands for into the recipe: that of a run to continue, else what all devices compute."""
+    """Put what model.dtype=auto means into the recipe: that of a run to continue, else what all devices compute."""
     from affectgpt.environment import computes_bfloat16
 
     stored = Path(recipe.train.output) / "recipe.yaml"

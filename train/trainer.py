@@ -193,10 +193,11 @@ class Trainer:
         gradients = ", ".join(f"{name} {size:.3g}" for name, size in self.engine.largest_gradients(5))
         last = self.checkpoints.whole()
         raise ValueError(
-            f"step {self.state.step + 1}: {what} is {value}; clips: {', '.join(names[:8])}"
-            f"{f' and {len(names) - 8} more' if len(names) > 8 else ''}; largest gradients: {gradients or 'not known'}. "
-            f"No later weights were written; {f'{last[-1]} is whole' if last else 'there is no checkpoint yet'}. Look at "
-            "these clips, or lower train.learning_rate")
+            f"step {self.state.step + 1}: {what} is {value}; clips: "
+            f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}; largest gradients: "
+            f"{gradients or 'not known'}. No later weights were written; "
+            f"{f'{last[-1]} is whole' if last else 'there is no checkpoint yet'}. Look at these clips, or lower "
+            "train.learning_rate")
 
     # ------------------------------------------------------------------ validation and checkpoints
 
@@ -243,8 +244,8 @@ class Trainer:
         total, count = self.world.sum(sums)
         loss = total / max(1.0, count)
         if not math.isfinite(loss):
-            raise ValueError(f"the validation loss after step {self.state.step} is {loss}: lower train.learning_rate; no "
-                             "checkpoint of this step was written")
+            raise ValueError(f"the validation loss after step {self.state.step} is {loss}: lower train.learning_rate; "
+                             "no checkpoint of this step was written")
         return loss
 
 

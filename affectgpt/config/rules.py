@@ -69,7 +69,8 @@ def _scale_rules(model, data, train) -> tuple[tuple[bool, str], ...]:
          "model.encoder_dtype=bfloat16, but data.cache=true keeps features, which are computed in float32; set "
          "data.cache=false or model.encoder_dtype=float32"),
         (model.encoder_dtype == "bfloat16" and model.train_encoders,
-         "model.encoder_dtype=bfloat16, but model.train_encoders=true trains weights, which are float32; set one of them"),
+         "model.encoder_dtype=bfloat16, but model.train_encoders=true trains weights, which are float32; set one of "
+         "them"),
         (model.train_llm and model.quantization != "none",
          f"model.train_llm=true, but model.quantization={model.quantization} leaves weights that cannot be trained"),
         (model.quantization != "none" and train.zero_stage == 3,

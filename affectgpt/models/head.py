@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-_DIVIDED = ("granite", "granitemoe", "granitemoeshared", "granitemoehybrid", "granite_swa", "granitemoe_swa", "minicpm3")
+_DIVIDED = (
+    "granite",
+    "granitemoe",
+    "granitemoeshared",
+    "granitemoehybrid",
+    "granite_swa",
+    "granitemoe_swa",
+    "minicpm3",
+)
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 TOLERANCE = 2e-3
 """Of the largest logit, in float32; rounding in bfloat16 is allowed eight bits."""

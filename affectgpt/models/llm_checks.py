@@ -74,7 +74,8 @@ def check_llm(config, processor) -> list[str]:
         check_lora_targets(language_model, config.lora_targets)
     shortest = len(processor.prompt_ids(config.media_streams, None, "?"))
     if processor.context is not None and shortest >= processor.context:
-        raise ValueError(f"a sample has more than {shortest} tokens, model.llm={name} has {processor.context} positions")
+        raise ValueError(f"a sample has more than {shortest} tokens, model.llm={name} has {processor.context} "
+                         "positions")
     if text.model_type not in CHECKED:
         return [f"model.llm={name} is a {text.model_type!r} model, a kind that is not among the checked ones "
                 f"({', '.join(CHECKED)}): its logits are compared when it is loaded, all else is untried"]

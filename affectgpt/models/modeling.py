@@ -326,8 +326,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     def _mixed_precision(self, embeds: Tensor):
         """What is trained is float32 and computed in the LLM's bfloat16; in float32 nothing is cast."""
         needed = embeds.dtype == torch.bfloat16 and not self.lora_merged
-        # Autocast keeps its copy of every float32 weight until the pass ends: with a whole LLM that is half of it again,
-        # kept although checkpointing or ZeRO 3 let go of all else.
+        # Autocast keeps its copy of every float32 weight until the pass ends: with a whole LLM that is half of it
+        # again, kept although checkpointing or ZeRO 3 let go of all else.
         return torch.autocast(embeds.device.type, torch.bfloat16, enabled=needed,
                               cache_enabled=self.autocast_dtype is None)
 
@@ -461,7 +461,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         try:
             state = load_file(weights)
         except SafetensorError as error:
-            raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it again") from error
+            raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
+                             "again") from error
         pairs, lacking = [], []
         if self.lora_merged and self.config.lora_rank:
             pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
@@ -471,8 +472,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
         if missing or unexpected or wrong:
             raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
-                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown ({', '.join(unexpected[:2])}), "
-                             f"{len(wrong)} have another size ({', '.join(wrong[:2])})")
+                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown "
+                             f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
         self.load_state_dict(state, strict=False)
         add_lora(self.language_model, pairs, self.config.lora_alpha / max(1, self.config.lora_rank))
 

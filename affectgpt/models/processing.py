@@ -107,7 +107,9 @@ class AffectGPTProcessor(ProcessorMixin):
         if self.context is None:
             return None
         words = None if "text" in hidden else inputs.words
-        first, before, after, last = self._fixed(tuple(self.prompt_streams(inputs, hidden)), words is not None, question)
+        first, before, after, last = self._fixed(
+            tuple(self.prompt_streams(inputs, hidden)), words is not None, question
+        )
         text = before + (words or "") + after + answer
         # A letter of ASCII is one token at most, any other byte a few (normalisation can make more of it).
         most = len(first) + len(last) + (len(text) if text.isascii() else 4 * len(text.encode("utf-8", "replace"))) + 16

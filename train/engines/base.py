@@ -163,7 +163,9 @@ def _trained(model: nn.Module, groups: list[dict]) -> dict[str, nn.Parameter]:
     return own
 
 
-def adamw(groups: list[dict], settings: EngineSettings, cpu_adam: bool = False, fused: bool = False) -> torch.optim.Optimizer:
+def adamw(
+    groups: list[dict], settings: EngineSettings, cpu_adam: bool = False, fused: bool = False
+) -> torch.optim.Optimizer:
     bare = [{"params": list(group["params"]), "lr": group["lr"], "weight_decay": group["weight_decay"]}
             for group in groups]
     if cpu_adam:
