@@ -133,7 +133,8 @@ def _recipes(options) -> dict:
     tokens = pack or f"train.pack_tokens={load_recipe(options.recipe, others).train.pack_tokens or 1024}"
     return {title: load_recipe(options.recipe, [
         *others, *settings, tokens if "train.batching=packed" in settings else "train.pack_tokens=0",
-        "train.accumulation=1", "train.alignment_epochs=0", "train.log_every=1000000", "data.speed_perturbation="])
+        "train.accumulation=1", "train.alignment_epochs=0", "train.log_every=1000000", "train.max_steps=1000000",
+        "data.speed_perturbation="])
         for title, settings in WAYS.items()}
 
 
