@@ -277,20 +277,6 @@ def test_the_log_tells_what_a_run_costs(reference):
     assert facts["steps"] == STEPS and facts["tokens_seen"] > 1000
 
 
-def test_the_benchmark_compares_ways_in_one_run(parts, corpus, tmp_path, capsys):  # noqa: F811
-    plain = recipe_file(tmp_path, parts, corpus)
-    rows = tmp_path / "rows.json"
-    assert cli.main(["benchmark", str(plain), "--steps", "2", "--warmup", "1", "--json", str(rows)]) == 0
-    found = json.loads(rows.read_text())
-    assert len(found) == 5 and found[0]["ratio"] == 1.0 and not (tmp_path / "run" / "model").exists()
-    for row in found:
-        assert row["ratio"] == pytest.approx(row["clips_per_second"] / found[0]["clips_per_second"])
-        assert row["hardware"] and row["command"].startswith("affectgpt benchmark") and row["steps"] == 2
-    assert cli.main(["benchmark", "--shape", "tiny", "--pack-tokens", "256", "--steps", "1", "--warmup", "0"]) == 0
-    assert "| tiny, random weights, LoRA r16, packed 256 |" in capsys.readouterr().out
-    assert cli.main(["benchmark"]) == 2 and "give a recipe or --shape" in capsys.readouterr().err
-
-
 def test_projectors_alone_move_first_and_rates_are_per_part(recipe, tmp_path, capsys):
     output = tmp_path / "run"
     more = ["train.projector_warmup_steps=2", "train.evaluate_every=1", "train.save_every=1", "train.max_steps=3",

@@ -5,14 +5,18 @@
     affectgpt benchmark --shape qwen2.5-7b               # random weights of that size: packed 8192 tokens, LoRA r16
     train/launch/one_node.sh ... with JOB=train/benchmark.py --shape qwen2.5-7b --zero-stage 3
 
-Only ratios within one run mean something: a machine's speed moves between runs. Times are of whole steps with their
-data, after warm-up steps that do not count.
+    affectgpt benchmark starter --answers runs/starter/model     # one clip at a time against batches, raw and stored
+
+Only ratios within one run mean something: a machine's speed moves between runs and within them. So each way is timed
+in several short blocks, in turn with the others; a ratio is the median over the blocks. CPU seconds stand beside wall
+time: they are the figure to trust where other work runs. Times are of whole steps with their data; the first step of a
+block does not count. A clip is one question and answer about a clip. The first row is the published way of training
+done by this code; the official loop itself took 1.18 times its CPU seconds (docs/benchmarks.md), which no row counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 import time
 from pathlib import Path
@@ -24,16 +28,6 @@ from affectgpt.config import load_recipe
 from affectgpt.errors import quiet_libraries, run_cli
 from affectgpt.files import atomic_write_json
 from affectgpt.terminal import parse_intermixed
-
-WAYS = {
-    "raw clips, padded, batch 3, LoRA dropout 0.05 (published)": [
-        "data.cache=false", "train.batching=random", "train.batch_size=3", "model.lora_dropout=0.05"],
-    "raw clips, padded, batch 3": ["data.cache=false", "train.batching=random", "train.batch_size=3"],
-    "stored features, padded, batch 3": ["data.cache=true", "train.batching=random", "train.batch_size=3"],
-    "stored features, like lengths, batch 8": ["data.cache=true", "train.batching=grouped", "train.batch_size=8"],
-    "stored features, packed": ["data.cache=true", "train.batching=packed", "train.batch_size=1"],
-}
-"""Title -> settings; each way is trained with the same model on the same clips."""
 
 SHAPES = {
     "tiny": dict(model_type="qwen2", hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
@@ -56,6 +50,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights of this size instead of a recipe")
     parser.add_argument("--steps", type=int, default=0, help="timed steps of each row (default: 96 clips' worth, "
                         "or 10 with --shape)")
+    parser.add_argument("--blocks", type=int, default=4, metavar="N",
+                        help="short blocks, in turn with those of the other rows, that steps are timed in (default: 4)")
+    parser.add_argument("--answers", type=Path, metavar="MODEL", help="time the answers of this trained model to the "
+                        "recipe's test clips instead of training")
     parser.add_argument("--warmup", type=int, default=4, help="steps before them that do not count (default: 4)")
     parser.add_argument("--pack-tokens", type=int, default=8192, help="tokens of a row with --shape (default: 8192)")
     parser.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), help="with --shape: DeepSpeed at this stage")
@@ -71,79 +69,20 @@ def main(arguments: list[str]) -> int:
         return 0
     if (options.recipe is None) == (options.shape is None):
         raise ValueError("give a recipe or --shape, and not both; see affectgpt benchmark --help")
-    if options.steps < 0 or options.warmup < 0 or options.pack_tokens < 64:
-        raise ValueError("--steps and --warmup must not be negative, --pack-tokens must be at least 64")
+    if options.steps < 0 or options.warmup < 0 or options.pack_tokens < 64 or options.blocks < 1:
+        raise ValueError("--steps and --warmup must not be negative, --pack-tokens must be at least 64, --blocks 1")
     quiet_libraries()
-    rows = shape_row(options) if options.shape else ways(options)
+    from affectgpt.train.benchmark_ways import answer_ways, training_ways
+
+    if options.shape:
+        rows = shape_row(options)
+    else:
+        rows = answer_ways(options) if options.answers else training_ways(options)
     if rows:
         print(table(rows))
         if options.json:
             atomic_write_json(options.json, rows)
     return 0
-
-
-def ways(options) -> list[dict]:
-    """One row for each of `WAYS`."""
-    pack = next((word for word in options.overrides if word.startswith("train.pack_tokens=")), None)
-    others = [word for word in options.overrides if word != pack]
-    rows = []
-    for title, settings in WAYS.items():
-        packed = "train.batching=packed" in settings
-        asked = load_recipe(options.recipe, others)
-        tokens = pack or f"train.pack_tokens={asked.train.pack_tokens or 1024}"
-        recipe = load_recipe(options.recipe, [
-            *others, *settings, tokens if packed else "train.pack_tokens=0", "train.accumulation=1",
-            "train.alignment_epochs=0", "train.log_every=1000000", "data.speed_perturbation="])
-        row = time_recipe(recipe, options.steps, options.warmup)
-        rows.append({"way": title, **row, "ratio": 1.0 if not rows else row["clips_per_second"] / rows[0]["clips_per_second"]})
-        print(f"{title}: {row['clips_per_second']:.2f} clips/s, {rows[-1]['ratio']:.1f} times the first", flush=True)
-    return rows
-
-
-def time_recipe(recipe, steps: int, warmup: int) -> dict:
-    """Train for some steps and say what they cost."""
-    from affectgpt.data.dataset import InstructionDataset, label_space
-    from affectgpt.train import distributed, sft
-    from affectgpt.train.alignment import word_table
-    from affectgpt.train.checkpoints import Checkpoints, State
-    from affectgpt.train.inputs import open_inputs
-    from affectgpt.train.rates import parameter_groups
-    from affectgpt.train.trainer import Meter, Trainer
-
-    sft.limit_threads(recipe)
-    world = distributed.start(recipe.train.device, deepspeed=recipe.train.engine == "deepspeed")
-    try:
-        splits = sft.read_splits(recipe)
-        model, processor = sft.build(recipe, world.device)
-        inputs, _ = open_inputs(model, processor, splits, recipe, world)
-        clips = splits[recipe.data.train_split]
-        space = label_space(clips)
-        sets = [InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
-                                   recipe.data.text_dropout, recipe.train.seed,
-                                   questions_together=recipe.data.questions_together)] * 2
-        groups = parameter_groups(model, recipe.train)
-        engine = sft.make_engine(model, groups, recipe)
-        table = word_table(model, processor.tokenizer, space)
-        trainer = Trainer(engine, world, recipe, processor, sets, table, space, Checkpoints(Path(), 1), None,
-                          State(rows_per_step=world.size), [group["names"][0] for group in groups])
-        first = sum(1 for _ in itertools.islice(map(trainer.one_step, _endless(trainer)), warmup)) if warmup else 0
-        clips_a_step = max(1.0, trainer.state.clips / max(1, first))
-        timed = steps or max(4, round(96 / clips_a_step))
-        trainer.meter = Meter()
-        for step in itertools.islice(_endless(trainer), timed):
-            trainer.one_step(step)
-        return measured(trainer.meter, trainer.peak, engine, world) | {"clips_per_step": clips_a_step}
-    finally:
-        distributed.stop()
-
-
-def _endless(trainer):
-    """Steps of one epoch after the other."""
-    while True:
-        trainer.train_set.set_epoch(trainer.state.epoch)
-        yield from trainer.steps()
-        trainer.state.epoch += 1
-        trainer.state.steps_in_epoch = trainer.state.clips_in_epoch = 0
 
 
 def shape_row(options) -> list[dict]:
@@ -203,7 +142,9 @@ def random_model(shape: dict, device):
     from affectgpt.models.configuration import AffectGPTConfig
     from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 
-    audio = dict(model_type="hubert", hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, intermediate_size=64)
+    audio = dict(
+        model_type="hubert", hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, intermediate_size=64
+    )
     visual = dict(model_type="clip_vision_model", hidden_size=64, intermediate_size=64, num_hidden_layers=1,
                   num_attention_heads=1, projection_dim=768)
     config = AffectGPTConfig(text_config=shape, audio_config=audio, visual_config=visual, audio_layers="last",
@@ -244,8 +185,12 @@ def _sample(config, length: int, share: float, generator) -> dict:
         ids[place : place + count] = [config.placeholder_ids[stream]] * count
         place += count + 2
     prompt = length - int(share * length)
-    return {"input_ids": ids, "labels": [-100] * prompt + ids[prompt:],
-            "audio": torch.randn(8, 1024 * 2 + 1, generator=generator), "face": torch.randn(8, 768, generator=generator)}
+    return {
+        "input_ids": ids,
+        "labels": [-100] * prompt + ids[prompt:],
+        "audio": torch.randn(8, 1024 * 2 + 1, generator=generator),
+        "face": torch.randn(8, 768, generator=generator),
+    }
 
 
 def measured(meter, peak: float, engine, world) -> dict:
@@ -260,12 +205,18 @@ def measured(meter, peak: float, engine, world) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """Rows as Markdown."""
-    lines = ["", "| way | clips/s | times the first | tokens/s | MFU | data wait | peak memory so far | steps |",
-             "|---|---|---|---|---|---|---|---|"]
+    """Rows as Markdown; a row has a CPU time only where rows were timed in turn."""
+    lines = [
+        "",
+        "| way | clips/s | times the first | CPU s/clip | times the first by CPU | tokens/s | MFU | data wait | "
+        "peak memory so far | steps |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        lines.append(f"| {row['way']} | {row['clips_per_second']:.2f} | {row['ratio']:.1f} | "
-                     f"{row['tokens_per_second']:.0f} | {row['mfu']:.1%} | {row['data_wait']:.1%} | "
+        cpu = [f"{row['cpu_seconds_per_clip']:.3f}", f"{row['cpu_ratio']:.2f}"] if "cpu_ratio" in row else ["", ""]
+        mfu = f"{row['mfu']:.1%}" if row["mfu"] is not None else ""
+        lines.append(f"| {row['way']} | {row['clips_per_second']:.2f} | {row['ratio']:.2f} | {' | '.join(cpu)} | "
+                     f"{row['tokens_per_second']:.0f} | {mfu} | {row['data_wait']:.1%} | "
                      f"{row['memory_gib']:.2f} GiB | {row['steps']} |")
     first = rows[0]
     lines += ["", f"hardware: {first['hardware']}; commit: {first['commit']}; {first['engine']}",
