@@ -91,12 +91,13 @@ def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarra
 
 def _check_length(media: Media) -> None:
     """Refuse sound that is far too long before it is decoded: its header says so, and there is a packet so late."""
-    if (media.container.duration or 0) <= MAX_SOUND_SECONDS * av.time_base:
+    late = MAX_SOUND_SECONDS + 60  # seeking goes to a place before
+    if (media.container.duration or 0) <= late * av.time_base:
         return
     try:
-        media.container.seek(MAX_SOUND_SECONDS * av.time_base + max(0, media.container.start_time or 0))
-        late = next((packet for packet in media.packets(*media.sounds) if packet.pts is not None), None)
-        if late is not None and late.pts * late.time_base >= MAX_SOUND_SECONDS:
+        media.container.seek(late * av.time_base)
+        packet = next((packet for packet in media.packets(*media.sounds) if packet.pts is not None), None)
+        if packet is not None and packet.pts * packet.time_base >= MAX_SOUND_SECONDS:
             raise _too_long(media.path)
     except av.FFmpegError:  # it cannot seek: its length shows as it is read
         pass

@@ -8,7 +8,7 @@ from math import sqrt
 import av
 import numpy as np
 
-from affectgpt.media.limits import KEPT_PIXELS, MAX_ASPECT
+from affectgpt.media.limits import MAX_ASPECT, kept_pixels
 
 
 def aspect_of(stream: av.VideoStream) -> float:
@@ -60,7 +60,7 @@ class Shaper:
     """Brings the frames of one video to one size: that of the first which is kept, in the shape in which it is shown.
 
     Args:
-        count: how many frames are kept; together they have at most `KEPT_PIXELS`.
+        count: how many frames are kept; together they have at most `limits.kept_pixels`.
         aspect: width of a stored pixel over its height.
         max_side, size: as for `read_frames`.
     """
@@ -84,7 +84,7 @@ class Shaper:
         shown = shown_size(frame, self.aspect)
         if self.kept is None:
             width, height = scaled(*shown, self.max_side, self.size)
-            shrink = sqrt(KEPT_PIXELS / (self.count * width * height))
+            shrink = sqrt(kept_pixels(frame.width, frame.height) / (self.count * width * height))
             if shrink < 1 and self.size is None:
                 width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
                 self._notes[f"the frames of {shown[0]} x {shown[1]} are read at {width} x {height}"] = None

@@ -10,8 +10,12 @@ from pathlib import Path
 
 from affectgpt.media.errors import MediaError
 
-MAX_FRAME_PIXELS = 36_000_000
-"""A frame of a video: 8K (8192 x 4320) is 35 million. Decoders hold several frames at once."""
+MAX_FRAME_PIXELS = 34_000_000
+"""A frame of a video: 8K (7680 x 4320) is 33 million."""
+DECODER_BYTES = 38
+"""For each pixel of a frame: a decoder may hold 25 frames at once (16 to refer to, measured with H.264)."""
+MEMORY = 1_300_000_000
+"""Bytes for the frames inside the decoder and those that are kept together."""
 MAX_PICTURE_PIXELS = 120_000_000
 """A still picture: the largest of phones are 108 million. Pillow holds four bytes a pixel."""
 KEPT_PICTURE_PIXELS = 24_000_000
@@ -59,6 +63,12 @@ class Deadline:
     def error(self) -> MediaError:
         return MediaError(f"{self.path}: reading it takes longer than the {self.seconds:.0f} s that a file of its size "
                           "may take; cut it into parts or re-encode it")
+
+
+def kept_pixels(width: int, height: int) -> float:
+    """Pixels that may be kept of all frames of a video together, where each is stored in width x height."""
+    room = (MEMORY - DECODER_BYTES * width * height) / 3
+    return min(KEPT_PIXELS, max(room, MAX_FRAME_PIXELS / 2))
 
 
 def check_pixels(path: Path, width: int, height: int, limit: int) -> None:
