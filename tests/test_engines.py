@@ -83,26 +83,13 @@ def launch(folder: Path, cases: dict[str, dict], ranks: int = 2, device: str = "
     file = folder / "cases.json"
     file.write_text(json.dumps([{"name": name, **case} for name, case in cases.items()]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc_per_node={ranks}",
-            engine_worker.__file__,
-            file,
-            device,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment,
-    )
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}",
+                           engine_worker.__file__, file, device], capture_output=True, text=True, timeout=300,
+                          env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 
-def close(made: dict, expected: dict, relative: float = RELATIVE, but: str = "nothing") -> None:
+def close(made: dict, expected: dict, relative: float = RELATIVE, but: tuple[str, ...] = ()) -> None:
     """Losses, norms, weights and moments agree; tensors relative to their largest number."""
     assert made["losses"] == pytest.approx(expected["losses"], rel=relative)
     assert made["norms"] == pytest.approx(expected["norms"], rel=relative)
@@ -111,7 +98,7 @@ def close(made: dict, expected: dict, relative: float = RELATIVE, but: str = "no
         assert set(made[kind]) == set(expected[kind])
         for name, tensor in expected[kind].items():
             assert made[kind][name].shape == tensor.shape and made[kind][name].dtype == torch.float32, name
-            if but in name:
+            if any(part in name for part in but):
                 continue
             difference = float((made[kind][name] - tensor).abs().max() / tensor.abs().max())
             assert difference < relative, f"{name}: {difference}"
@@ -247,8 +234,9 @@ def test_zero_3_trains_affectgpt(two_ranks, parts, name):  # noqa: F811
     assert any("lora_A" in key for key in made["weights"]) and made["weights"]["token_norms.face.scale"].shape == ()
     assert made["losses"][-1] < made["losses"][0] - 0.4
     if "bfloat16" not in name:
-        # Adam divides by moments that are close to zero; a softmax does not feel its bias, whose gradient is rounding.
-        close(made, expected, 1e-4, but="scorer.bias")
+        # Adam divides by moments that are close to zero: a softmax does not feel a bias of its scores or of its keys,
+        # whose gradient is rounding.
+        close(made, expected, 1e-4, but=("scorer.bias", "k_proj.base_layer.bias"))
     else:  # one rounding of bfloat16 is 4e-3
         assert "(frozen bfloat16)" in made["describe"]
         assert made["losses"] == pytest.approx(expected["losses"], rel=1e-2)

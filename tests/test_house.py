@@ -121,7 +121,7 @@ def test_the_model_stands_alone():
     ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "simplemma")),
     ("synthetic", ("words", "files"), None),
     ("npz", (), ("numpy",)), ("files", ("devices",), ()), ("devices", (), ()), ("terminal", (), ()),
-    ("errors", ("terminal",), None), ("hub", ("files", "starter"), None),
+    ("errors", ("terminal",), None), ("hub", ("files", "remote", "starter"), None),
 ])
 def test_low_floors_know_nothing_of_those_above(place, beside, packages):
     assert modules_in(place)

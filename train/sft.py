@@ -56,9 +56,10 @@ def main(arguments: list[str]) -> int:
 def check_parts(recipe: Recipe, with_llm: bool = True) -> None:
     """Raise ValueError where a part that the recipe names cannot be had, before torch is imported: within a second."""
     from affectgpt import hub
+    from affectgpt.models.streams import VISUAL_STREAMS
 
     model = recipe.model.with_preset()
-    looks, hears = set(model.streams) & {"face", "frame"}, "audio" in model.streams
+    looks, hears = set(model.streams) & set(VISUAL_STREAMS), "audio" in model.streams
     for key, used, weights in (
         ("llm", True, with_llm),
         ("audio_encoder", hears, True),
