@@ -92,6 +92,8 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
+    parser.add_argument("--track", type=int, metavar="N",
+                        help="which sound track of a FILE with several, from 0 (default: as a player chooses)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--max-new-tokens", type=int, metavar="N",
                         help="the longest answer (default: by the answers that the model was trained on)")
@@ -142,7 +144,7 @@ def _describe(options: argparse.Namespace) -> int:
     clips = [Clip(id=str(file), media=file, words=options.subtitle) for file in found.files]
     spent = {"imports": imported - started, "model": loaded - imported}
     results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)),
-                                 reader=options.reader, max_new_tokens=options.max_new_tokens)
+                                 reader=options.reader, max_new_tokens=options.max_new_tokens, track=options.track)
     for result in _with_progress(results, len(clips)):
         if isinstance(result, Skipped):
             skip(result.file, result.reason)

@@ -152,7 +152,7 @@ class Describer:
 
     def describe(self, clips: Iterable[Clip], streams: list[str] | None = None, question: str | None = None,
                  transcribe: bool = True, batch_size: int = 4, reader: str = "pyav",
-                 max_new_tokens: int | None = None) -> Iterator[Description | Skipped]:
+                 max_new_tokens: int | None = None, track: int | None = None) -> Iterator[Description | Skipped]:
         """Describe clips, a batch at a time; a file that cannot be read gives `Skipped` and stops nothing.
 
         Args:
@@ -160,6 +160,7 @@ class Describer:
             question: another question than the default one.
             transcribe: recognise the words of clips that come without.
             max_new_tokens: the longest answer; None for the model's own limit.
+            track: which sound track of files with several, from 0; None for the one that a player takes.
         """
         looked_at = self.check_streams(streams)
         style = self.processor.config.prompt_style
@@ -168,7 +169,7 @@ class Describer:
         for clip in clips:
             started = time.perf_counter()
             try:
-                inputs = reading.load_clip(self.processor, clip, looked_at, reader, transcribe)
+                inputs = reading.load_clip(self.processor, clip, looked_at, reader, transcribe, track=track)
             except MediaError as error:
                 yield Skipped(str(clip.media), str(error))
                 continue

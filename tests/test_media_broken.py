@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media_fixtures import numbered_picture, read_number, tone, write_clip
 from PIL import Image
 
-from affectgpt.media import MediaError, probe, read_audio, read_frames
+from affectgpt.media import MediaError, audio, container, decoding, probe, read_audio, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,8 +99,97 @@ def test_unknown_options(tmp_path):
             read_frames(path, 2, **options)
 
 
+@pytest.mark.parametrize("error", [ValueError, IndexError, AttributeError, KeyError, OverflowError, MemoryError,
+                                   RuntimeError, UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), OSError(5, "Input")])
+@pytest.mark.parametrize("place", [(av.Packet, "decode"), (container.Media, "packets"), (container.av, "open")])
+def test_whatever_a_library_raises_leaves_as_media_error_with_its_cause(tmp_path, monkeypatch, error, place):
+    path = write_clip(tmp_path / "clip.mp4", frames=5, sound=tone(1))
+
+    def fails(*arguments, **options):
+        raise error
+
+    if place[0] is av.Packet:  # a type of C: its instances cannot be patched
+        monkeypatch.setattr(decoding.Decoder, "decode", fails)
+        monkeypatch.setattr(audio, "_decode", fails)
+    else:
+        monkeypatch.setattr(*place, fails)
+    for read in (probe, read_audio, lambda path: read_frames(path, 2)):
+        with pytest.raises(MediaError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+        assert caught.value.__cause__ is not None
+
+
+def test_an_interruption_is_no_error_of_the_file(tmp_path, monkeypatch):
+    path = write_clip(tmp_path / "clip.mp4", frames=5)
+    monkeypatch.setattr(decoding.Decoder, "decode", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        read_frames(path, 2)
+
+
+def test_streams_that_begin_on_the_way_and_files_that_cannot_seek(tmp_path):
+    """A transport stream whose sound comes late, and a doubled part of an flv: both play."""
+    picture = write_clip(tmp_path / "picture.mp4", frames=20).rename(tmp_path / "picture.src")
+    sound = write_clip(tmp_path / "sound.mp4", frames=20, sound=tone(2))
+    parts = []
+    for number, source in enumerate((picture, sound)):
+        with av.open(str(source)) as given, av.open(str(tmp_path / f"{number}.ts"), "w") as output:
+            streams = {stream.index: output.add_stream_from_template(stream) for stream in given.streams}
+            for packet in given.demux():
+                if packet.size:
+                    packet.stream = streams[packet.stream.index]
+                    output.mux(packet)
+        parts.append((tmp_path / f"{number}.ts").read_bytes())
+    (tmp_path / "late.ts").write_bytes(parts[0] * 300 + parts[1])  # beyond what is looked at when it is opened
+    assert len(read_frames(tmp_path / "late.ts", 4).images) == 4
+    with av.open(str(picture)) as given, av.open(str(tmp_path / "whole.flv"), "w") as output:
+        stream = output.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    data = (tmp_path / "whole.flv").read_bytes()
+    (tmp_path / "doubled.flv").write_bytes(data + data[13:])
+    frames = read_frames(tmp_path / "doubled.flv", 4)
+    assert (np.diff(frames.times) >= 0).all()
+
+
+def test_a_name_may_hold_any_bytes(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 %03d [1]\n.mp4"))
+    write_clip(tmp_path / "clip.mp4", frames=3, sound=tone(1)).rename(path)
+    assert probe(path).has_video and len(read_audio(path)) and len(read_frames(path, 2).images) == 2
+
+
+def chatty_files(folder: Path) -> list[Path]:
+    """Files at which Pillow, libtiff with libjpeg, and NumPy would print."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8))
+    noise.save(folder / "whole.tiff", compression="jpeg")
+    exif = noise.getexif()
+    exif[0x010E] = "a picture" * 20
+    noise.save(folder / "whole.jpg", exif=exif)
+    paths = []
+    for name, step in (("whole.tiff", 1), ("whole.jpg", 7)):
+        whole = (folder / name).read_bytes()
+        for number in range(40):
+            data, dice = bytearray(whole), np.random.default_rng(number)
+            reach = len(data) if number % 2 else 400
+            for place in dice.integers(4, reach, 20 * step):
+                data[place] ^= 1 << int(dice.integers(8))
+            if name == "whole.tiff":
+                data[-200:] = dice.bytes(200)
+            paths.append(folder / f"{number}_{name}")
+            paths[-1].write_bytes(data)
+    paths.append(folder / "nan.wav")
+    data = np.full(16000, np.nan, dtype=np.float32).tobytes()
+    form = struct.pack("<HHIIHH", 3, 1, 16000, 64000, 4, 32)
+    paths[-1].write_bytes(b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + struct.pack("<I", 16) + form
+                          + b"data" + struct.pack("<I", len(data)) + data)
+    Image.new("1", (10_000, 9_500)).save(folder / "large.png")  # Pillow warns of a bomb
+    return [*paths, folder / "large.png"]
+
+
 def test_libraries_stay_silent_and_torch_is_not_loaded(tmp_path):
-    paths = [str(path) for path, _ in broken_files(tmp_path).values()]
+    paths = [str(path) for path in [*(path for path, _ in broken_files(tmp_path).values()), *chatty_files(tmp_path)]]
     code = (
         "import sys\nfrom affectgpt.media import MediaError, probe, read_frames, read_audio\n"
         "for path in sys.argv[1:]:\n"

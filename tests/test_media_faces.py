@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affectgpt.media import Box, FaceDetector, face_crops, read_frames
+from affectgpt.media import Box, FaceDetector, face_crops, faces, read_frames
 
 
 def drawn_face(size: int = 200) -> np.ndarray:
@@ -57,8 +57,28 @@ class Told:
     def __init__(self, found):
         self.found = iter(found)
 
-    def detect(self, image):
+    def detect(self, image, at_least=0.0):
         return [Box(x, y, x + side, y + side, 1.0) for x, y, side in next(self.found)]
+
+
+def test_a_face_is_followed_at_about_its_size(monkeypatch):
+    """Small windows are most of the work: after the first frame they are looked at where no face of its size is left,
+    and one that appears late, or is far smaller than another that left, is still found."""
+    looks, search = [], faces._search
+
+    def recorded(image, side, neighbours, smallest):
+        looks.append(round(smallest, 2))
+        return search(image, side, neighbours, smallest)
+
+    monkeypatch.setattr(faces, "_search", recorded)
+    empty, large, small = scene(), scene((200, 100, 50)), scene((90, 200, 100))
+    crops = face_crops(np.stack([empty, large, large, small, small]))
+    assert crops.detected.tolist() == [False, True, True, True, True]
+    assert looks[:3] == [0.12, 0.07, 0.12] and 0.2 < looks[3] < 0.5  # nothing, twice; the face; the face again
+    assert looks[4] > 0.2 and looks[-1] < looks[4]
+    alone = [FaceDetector().detect(frame)[0] for frame in (large, small)]
+    for box, one in zip(crops.boxes[[2, 3]], alone):
+        assert np.abs(box - [one.x0, one.y0, one.x1, one.y1]).max() < 12
 
 
 def test_missing_boxes_are_interpolated_or_nearest():

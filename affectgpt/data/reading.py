@@ -22,14 +22,22 @@ MIN_SOUND_SECONDS = 0.1
 
 
 def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
-              speed: float = 1.0) -> Inputs:
+              speed: float = 1.0, track: int | None = None) -> Inputs:
     """Read the media of a clip into raw tensors.
+
+    A stream that the clip does not have, that is empty or silent, is None, with a note, and costs the clip nothing.
+    A stream that is there but damaged, or of an unknown codec, costs the clip: what is wrong with the file is to be
+    mended or known, and never goes by as if there had been nothing. Who wants the rest asks for the other streams;
+    what is not asked for is not decoded. What was done to a stream that is read (damaged parts left out, frames of
+    several sizes, one of several tracks) is noted too.
 
     Args:
         streams: what to read; None for all that the model looks at.
         transcribe: recognise the words of a clip that comes without.
         speed: play the sound faster (above 1) or slower, with its pitch (Ko et al. 2015, speed perturbation).
-    A stream that the clip does not have is None, with a note. Bad files raise `media.MediaError`.
+        track: which sound track of a file with several, from 0; None for the one that a player takes.
+    Raises:
+        media.MediaError: a file or a wanted stream that cannot be read.
     """
     config = processor.config
     wanted = set(config.streams if streams is None else streams)
@@ -46,7 +54,7 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
         inputs.notes.append(f"words in {clip.language!r} are not recognised")
     if "audio" in wanted or recognise:
         source = clip.audio or clip.media
-        sound = media.read_sound(source) if clip.audio or (info and info.has_audio) else media.Sound(None)
+        sound = media.read_sound(source, track) if clip.audio or (info and info.has_audio) else media.Sound(None)
         waveform = sound.waveform
         inputs.notes += sound.notes
         if waveform is None:
@@ -64,7 +72,7 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
             inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
             inputs.seconds["speech recognition"] = time.perf_counter() - started
     if wanted & set(VISUAL_STREAMS):
-        if info is None or not info.has_video and info.kind != "image":
+        if info is None or not info.shows_picture():
             inputs.notes.append("no picture in this clip")
         else:
             started = time.perf_counter()
@@ -77,6 +85,7 @@ def _load_pictures(config, path: Path, wanted: set[str], inputs: Inputs, reader:
     size = config.visual_size
     stretched = None if config.keep_aspect else (size, size)
     frames = media.read_frames(path, config.frames, backend=reader, rule=config.frame_sampling)
+    inputs.notes += frames.notes
     if "frame" in wanted:
         inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames.images]))
     if "face" in wanted:

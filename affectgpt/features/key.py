@@ -17,7 +17,7 @@ from affectgpt.files import create_json
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 
 FORMAT = 1
-PREPROCESSING = 1
+PREPROCESSING = 2
 """Raise it whenever reading a file (affectgpt.media, affectgpt.data.reading) gives other tensors than before."""
 
 DTYPES = {"float32": "F32", "float16": "F16"}

@@ -20,6 +20,8 @@ MIN_FACE = 0.12  # of the shorter side
 WIDE_SIDE = 480
 WIDE_MIN_NEIGHBOURS = 8
 WIDE_MIN_FACE = 0.07
+# A face is looked for at about the size that it had a frame before: nearly all windows are of smaller sizes.
+AS_LARGE = 0.6
 NO_FACE = "no face was found in any of the {count} frames"
 
 _local = threading.local()
@@ -60,14 +62,22 @@ class FaceCrops:
 class FaceDetector:
     """Frontal faces. It holds nothing, so it can be sent to other processes and used by threads."""
 
-    def detect(self, image: np.ndarray) -> list[Box]:
-        """Faces in uint8 [H, W, 3] RGB, the largest first; an empty list where there is none."""
+    def detect(self, image: np.ndarray, at_least: float = 0.0) -> list[Box]:
+        """Faces in uint8 [H, W, 3] RGB, the largest first; an empty list where there is none.
+
+        at_least: pixels; smaller faces are looked for only where there is none of this size.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"a picture must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
-        boxes = _search(image, DETECT_SIDE, MIN_NEIGHBOURS, MIN_FACE)
-        if not boxes and max(image.shape[:2]) > DETECT_SIDE:
-            boxes = _search(image, WIDE_SIDE, WIDE_MIN_NEIGHBOURS, WIDE_MIN_FACE)
-        return sorted(boxes, key=lambda box: box.side, reverse=True)
+        looks = [(DETECT_SIDE, MIN_NEIGHBOURS, MIN_FACE)]
+        if max(image.shape[:2]) > DETECT_SIDE:
+            looks.append((WIDE_SIDE, WIDE_MIN_NEIGHBOURS, WIDE_MIN_FACE))
+        part = at_least / min(image.shape[:2])
+        for side, neighbours, smallest in ([(*look[:2], part) for look in looks if part > look[2]] + looks):
+            boxes = _search(image, side, neighbours, smallest)
+            if boxes:
+                return sorted(boxes, key=lambda box: box.side, reverse=True)
+        return []
 
 
 def _cascade():
@@ -120,7 +130,11 @@ def face_crops(
     if frames.ndim != 4 or not len(frames):
         raise ValueError(f"frames must be uint8 [T, H, W, 3] with T of at least 1, not {list(frames.shape)}")
     detector = detector or FaceDetector()
-    track = _track([detector.detect(frame) for frame in frames], frames.shape[1:3])
+    found: list[list[Box]] = []
+    for frame in frames:
+        before = max(found[-1], key=lambda box: _prominence(box, frames.shape[1:3])).side if found and found[-1] else 0.0
+        found.append(detector.detect(frame, at_least=AS_LARGE * before))
+    track = _track(found, frames.shape[1:3])
     detected = np.array([box is not None for box in track])
     if not detected.any():
         return FaceCrops(None, None, detected, NO_FACE.format(count=len(frames)))

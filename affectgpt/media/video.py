@@ -41,6 +41,12 @@ class MediaInfo:
     frames: int
     picture_error: str | None = None
 
+    def shows_picture(self) -> bool:
+        """Whether there is a picture to read. Raises MediaError where there is one that cannot be decoded."""
+        if self.picture_error is not None:
+            raise MediaError(self.picture_error)
+        return self.has_video
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -102,7 +108,7 @@ def _probe(media: Media) -> MediaInfo:
             break
     frames = indexed or frames
     if stream is not None and error is None and frames and not decoder.done:
-        error = MediaError(f"{path}: no frame can be decoded; re-encode the file or leave it out")
+        error = MediaError(f"{path}: no frame can be decoded; re-encode the file or leave its picture out")
     if error is not None and not has_audio:
         raise error
     has_video = error is None and frames > 0
@@ -195,14 +201,14 @@ def _read_pyav(media: Media, count: int, rule: str, shaper: Shaper) -> Frames:
         decoder, seen = _in_order(media, kept)
         if len(seen) != len(stamps):  # some packets hold no frame, or several: choose again
             if not seen:
-                raise MediaError(f"{media.path}: no frame can be decoded; re-encode the file or leave it out")
+                raise MediaError(f"{media.path}: no frame can be decoded; re-encode the file or leave its picture out")
             line = line_of(media, seen)
             indices = line.choose(count, rule)
             shaper.forget()
             kept = _Kept(indices, shaper)
             decoder, _ = _in_order(media, kept)
     if kept.missing:
-        raise MediaError(f"{media.path}: not every frame can be decoded again; re-encode the file or leave it out")
+        raise MediaError(f"{media.path}: not every frame can be decoded again; re-encode the file or leave its picture out")
     return Frames(kept.images, indices, line.times[indices], (*decoder.notes, *shaper.notes))
 
 

@@ -51,13 +51,11 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
     info = media.probe(clip.media) if clip.media is not None else None
     if "audio" in needed:
         source = clip.audio or (clip.media if info and info.has_audio else None)
-        sound = media.read_audio(source) if source is not None else None
-        if sound is None or not len(sound):
-            inputs.notes.append("no sound in this clip")
-        else:
-            inputs.sound = sound
+        sound = media.read_sound(source) if source is not None else media.Sound(None)
+        inputs.sound = sound.waveform
+        inputs.notes += sound.notes or (["no sound in this clip"] if sound.waveform is None else [])
     if needed & set(VISUAL_STREAMS):
-        if info is None or not info.has_video and info.kind != "image":
+        if info is None or not info.shows_picture():
             inputs.notes.append("no picture in this clip")
         else:
             _load_pictures(clip.media, inputs, frames, reader)
@@ -66,6 +64,7 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
 
 def _load_pictures(path: Path, inputs: RivalInputs, frames: int, reader: str) -> None:
     found = media.read_frames(path, frames, backend=reader, max_side=MAX_SIDE)
+    inputs.notes += found.notes
     if inputs.visual == "frame":
         inputs.pictures = found.images
         return
