@@ -1,6 +1,8 @@
 """A seeded generator of damaged media files, and a worker that reads them in a process of its own.
 
-    python tests/hostile_media.py FOLDER FIRST END STEP   reads files FIRST, FIRST + STEP, ... below END, a JSON line each
+    python tests/hostile_media.py FOLDER FIRST END STEP
+
+reads files FIRST, FIRST + STEP, ... below END and prints a JSON line for each.
 """
 
 from __future__ import annotations
@@ -153,8 +155,9 @@ def _grey_png(width: int, height: int) -> bytes:
     rows = height if width * height < 1.2e8 else 10
     data = b"".join(packer.compress(bytes(min(width, 10**6) + 1)) for _ in range(rows)) + packer.flush()
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", data), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks)
+    packed = [struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+              for kind, body in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
 def _png_bomb(dice: random.Random) -> bytes:
@@ -261,6 +264,8 @@ def account(path: Path) -> dict[str, str]:
             message = str(error)
             clear = message.startswith(f"{path}: ") and "\n" not in message and len(message) - len(str(path)) < 250
             outcomes[name] = f"refused: {message.removeprefix(f'{path}: ')}" if clear else f"FAULT: {message!r}"
+            if isinstance(error.__cause__, (TypeError, NameError, AttributeError, AssertionError)):
+                outcomes[name] = f"FAULT of our own: {error.__cause__!r}"  # the border must hide no error of the code
         except Exception as error:
             outcomes[name] = f"FAULT: {type(error).__name__}: {error}"
     return outcomes

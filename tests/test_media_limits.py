@@ -26,8 +26,9 @@ def png(path: Path, width: int, height: int) -> Path:
     packer = zlib.compressobj(1)
     data = b"".join(packer.compress(bytes(width + 1)) for _ in range(height)) + packer.flush()
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", data), (b"IEND", b""))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks))
+    packed = [struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+              for kind, body in chunks]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
     return path
 
 
@@ -155,7 +156,8 @@ def test_long_sound_is_held_once(tmp_path):
             block.pts = minute * 60 * 16000
             output.mux(stream.encode(block))
     code = ("import sys, resource\nfrom affectgpt.media import read_audio\n"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nassert len(read_audio(sys.argv[1])) == 19200000\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "assert len(read_audio(sys.argv[1])) == 19200000\n"
             "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)")
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "long.wav"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and int(done.stdout) < 110, done

@@ -41,8 +41,9 @@ def read_sound(path: str | Path, track: int | None = None) -> Sound:
     """The whole sound of a file, as a player would play it on one speaker.
 
     Of several tracks with packets, the one is heard that is marked as the default, else the first; `track` (0 is the
-    first of the file) chooses another. Channels are mixed with the weights of ITU-R BS.775; where they cancel each other, the loudest is heard
-    alone. A track without packets is no sound, and sound below `waveform.SILENCE_LEVEL` counts as none, with a note.
+    first of the file) chooses another. Channels are mixed with the weights of ITU-R BS.775; where they cancel each
+    other, the loudest is heard alone. A track without packets is no sound, and sound below `waveform.SILENCE_LEVEL`
+    counts as none, with a note.
 
     Raises:
         MediaError: the file is missing, empty, cut off, asks for too much, or has no such track; more than 1 % of the
@@ -127,8 +128,8 @@ def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples)
         for packet in media.packets(stream):
             packets += bool(packet.size)
             if packet.size and not known:
-                raise MediaError(f"{media.path}: the sound's codec is not known; re-encode the file, or leave its sound "
-                                 "out")
+                raise MediaError(f"{media.path}: the sound's codec is not known; re-encode the file, or leave its "
+                                 "sound out")
             try:
                 frames = packet.decode() if known else []
             except av.FFmpegError:

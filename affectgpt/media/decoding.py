@@ -28,7 +28,8 @@ class Decoder:
     def __init__(self, media: Media):
         self.media, self.done, self.skipped = media, 0, 0
         if codec_name(media.picture) is None:
-            raise MediaError(f"{media.path}: the picture's codec is not known; re-encode the file or leave its picture out")
+            raise MediaError(f"{media.path}: the picture's codec is not known; re-encode the file or leave its picture "
+                             "out")
 
     def decode(self, packet: av.Packet) -> list[av.VideoFrame]:
         """Frames that are complete with this packet; the empty packet at the end gives what is left."""

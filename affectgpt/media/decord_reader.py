@@ -27,7 +27,8 @@ def read(media: Media, count: int, rule: str, shaper: Shaper) -> tuple[np.ndarra
     from affectgpt.media.video import line_of
 
     packets = [packet for packet in media.packets(media.picture) if packet.size]
-    shown, hidden = [stamp_of(packet) for packet in packets if shows_picture(packet)], sum(p.is_discard for p in packets)
+    shown = [stamp_of(packet) for packet in packets if shows_picture(packet)]
+    hidden = sum(packet.is_discard for packet in packets)
     media.rewind()
     first = next(iter(Decoder(media)), None)
     if first is None or np.linalg.det(matrix(first)) < 0:  # it turns, but does not mirror

@@ -131,9 +131,11 @@ def face_crops(
         raise ValueError(f"frames must be uint8 [T, H, W, 3] with T of at least 1, not {list(frames.shape)}")
     detector = detector or FaceDetector()
     found: list[list[Box]] = []
+    before = 0.0
     for frame in frames:
-        before = max(found[-1], key=lambda box: _prominence(box, frames.shape[1:3])).side if found and found[-1] else 0.0
         found.append(detector.detect(frame, at_least=AS_LARGE * before))
+        largest = max(found[-1], key=lambda box: _prominence(box, frames.shape[1:3]), default=None)
+        before = largest.side if largest is not None else 0.0
     track = _track(found, frames.shape[1:3])
     detected = np.array([box is not None for box in track])
     if not detected.any():

@@ -90,7 +90,8 @@ class Shaper:
                 self._notes[f"the frames of {shown[0]} x {shown[1]} are read at {width} x {height}"] = None
             self.kept, self._first = (width, height), shown
         if shown != self._first and self.size is None:
-            self._notes[f"the picture changes its size on the way: all frames are {self.kept[0]} x {self.kept[1]}"] = None
+            note = f"the picture changes its size on the way: all frames are {self.kept[0]} x {self.kept[1]}"
+            self._notes[note] = None
         return self.kept
 
     def shape(self, frame: av.VideoFrame) -> np.ndarray:

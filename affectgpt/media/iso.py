@@ -46,7 +46,7 @@ def _check(path: Path, entries: int) -> None:
 
 
 def _boxes(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start of the payload, its size) of all boxes, those inside others after them; ends where they do not fit."""
+    """(kind, start of the payload, its size) of all boxes, those inside others after them, as far as they fit."""
     while start + 8 <= end:
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))

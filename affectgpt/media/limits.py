@@ -74,5 +74,5 @@ def kept_pixels(width: int, height: int) -> float:
 def check_pixels(path: Path, width: int, height: int, limit: int) -> None:
     """Raise MediaError for a picture that is too large to decode, before it is decoded."""
     if width * height > limit:
-        raise MediaError(f"{path}: its picture of {width} x {height} pixels is larger than the {limit // 10**6} million "
-                         "that are read; scale it down")
+        raise MediaError(f"{path}: its picture of {width} x {height} pixels is larger than the {limit // 10**6} "
+                         "million that are read; scale it down")

@@ -171,7 +171,8 @@ def line_of(media: Media, stamps: list[Stamp]) -> Timeline:
     """The timeline of these packets or frames of the picture."""
     stream = media.picture
     has_breaks = bool(media.container.format.flags & av.format.Flags.ts_discont.value)
-    return timeline(stamps, float(stream.time_base), float(stream.average_rate or stream.guessed_rate or 25), has_breaks)
+    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    return timeline(stamps, float(stream.time_base), rate, has_breaks)
 
 
 class _Kept:
@@ -208,7 +209,8 @@ def _read_pyav(media: Media, count: int, rule: str, shaper: Shaper) -> Frames:
             kept = _Kept(indices, shaper)
             decoder, _ = _in_order(media, kept)
     if kept.missing:
-        raise MediaError(f"{media.path}: not every frame can be decoded again; re-encode the file or leave its picture out")
+        raise MediaError(f"{media.path}: not every frame can be decoded again; re-encode the file or leave its picture "
+                         "out")
     return Frames(kept.images, indices, line.times[indices], (*decoder.notes, *shaper.notes))
 
 
