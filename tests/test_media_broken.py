@@ -72,6 +72,30 @@ def test_cut_off_webm_gives_what_is_there(tmp_path):
     assert [read_number(image) for image in frames.images] == frames.indices.tolist()
 
 
+@pytest.mark.parametrize("codec", ["mjpeg", "ffvhuff"])
+def test_cut_off_avi_gives_what_is_there(tmp_path, codec):
+    """Its last packet is half there; damage before the end is refused."""
+    options = {"pix_fmt": "yuvj420p"} if codec == "mjpeg" else {}
+    with av.open(str(tmp_path / "whole.avi"), "w") as output:
+        stream = output.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, options.get("pix_fmt", "yuv420p")
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number, 64, 48), format="rgb24")
+            frame.pts = number
+            output.mux(stream.encode(frame))
+    with av.open(str(tmp_path / "whole.avi")) as given:
+        packets = [(packet.pos, packet.size) for packet in given.demux(video=0) if packet.size]
+    data, (start, size) = (tmp_path / "whole.avi").read_bytes(), packets[12]
+    (tmp_path / "cut.avi").write_bytes(data[: start + 20])
+    frames = read_frames(tmp_path / "cut.avi", 40)
+    assert frames.indices.max() == 11 and "the last picture packet is cut off and left out" in frames.notes
+    if codec == "ffvhuff":
+        return  # it makes a picture of zeros
+    (tmp_path / "damaged.avi").write_bytes(data[: start + 20] + b"\0" * (size - 20) + data[start + size :])
+    with pytest.raises(MediaError, match="decoding fails after 12 frames"):
+        read_frames(tmp_path / "damaged.avi", 40)
+
+
 def test_damaged_sound_is_refused(tmp_path):
     data = bytearray(write_clip(tmp_path / "clip.mp4", frames=0, sound=tone(2)).read_bytes())
     middle = (data.index(b"mdat") + data.index(b"moov")) // 2

@@ -22,11 +22,11 @@ class Decoder:
     """Frames of the picture stream of an open file, from where it stands.
 
     `skipped` counts packets that lie before the first key frame, as in a recording that begins on the way: nothing can
-    be made of them, and nothing is wrong with the rest.
+    be made of them, and nothing is wrong with the rest. `cut_off` tells that the very last packet cannot be decoded.
     """
 
     def __init__(self, media: Media):
-        self.media, self.done, self.skipped = media, 0, 0
+        self.media, self.done, self.skipped, self.cut_off = media, 0, 0, False
         if codec_name(media.picture) is None:
             raise MediaError(f"{media.path}: the picture's codec is not known; re-encode the file or leave its picture "
                              "out")
@@ -45,11 +45,23 @@ class Decoder:
         return frames
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
+        failure = None
         for packet in self.media.packets(self.media.picture):
-            yield from self.decode(packet)
+            if failure is not None and packet.size:
+                raise failure
+            try:
+                frames = self.decode(packet)
+            except MediaError as error:
+                failure = error  # what is wrong with the last one alone is that the file is cut off
+                continue
+            yield from frames
+        self.cut_off = failure is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        if not self.skipped:
-            return ()
-        return (f"{self.skipped} picture packets before the first key frame are left out",)
+        notes = []
+        if self.skipped:
+            notes.append(f"{self.skipped} picture packets before the first key frame are left out")
+        if self.cut_off:
+            notes.append("the last picture packet is cut off and left out")
+        return tuple(notes)
