@@ -6,15 +6,9 @@ S sequence tokens, N clips that have a stream.
 
 from __future__ import annotations
 
-import importlib
-import os
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -22,17 +16,17 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from affectgpt.models.attention import packed_arguments
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
+from affectgpt.models.folders import FolderMethods
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.greedy import greedy_config
 from affectgpt.models.head import LogitRule, check_logits
 from affectgpt.models.layout import Layout
 from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.loss import labelled_loss
-from affectgpt.models.merged_lora import add_lora, can_merge, take_lora
-from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
+from affectgpt.models.merged_lora import can_merge
+from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm, word_size
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
-
-WEIGHTS_NAME = "model.safetensors"
+from affectgpt.models.trained_parts import TrainedParts
 
 
 @dataclass
@@ -48,16 +42,7 @@ class AffectGPTOutput(CausalLMOutputWithPast):
     stream_tokens: dict[str, tuple[Tensor, Tensor]] | None = None
 
 
-@torch.no_grad()
-def word_size(embedding: nn.Module, rows: int = 8192) -> Tensor:
-    """Root mean square of word embeddings as the LLM sees them: some families scale what their table holds."""
-    count, device = embedding.num_embeddings, embedding.weight.device
-    total = sum(embedding(torch.arange(start, min(start + rows, count), device=device)).float().pow(2).sum()
-                for start in range(0, count, rows))
-    return (total / embedding.weight.numel()).sqrt()
-
-
-class AffectGPTForConditionalGeneration(PreTrainedModel):
+class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedModel):
     """AffectGPT: any subset of `audio`, `face` and `frame` a clip, as raw tensors or as encoder features.
 
     A raw stream is told from features by its number of axes: sound [B, T, 1, L] and pictures
@@ -337,52 +322,6 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     def activation_checkpointing_enable(self, *args, **kwargs):
         self.language_model.activation_checkpointing_enable(*args, **kwargs)
 
-    # ------------------------------------------------------------------ what is trained
-
-    def mark_trained(self, encoders: bool = False, llm: bool = False) -> list[str]:
-        """Freeze all but LoRA, projectors and pre-fusion (and encoders or the whole LLM, if asked); return the names.
-
-        The one place that decides it: the table that a run prints and the file that it saves follow from it.
-        """
-        frozen_encoders = () if encoders else ("audio_encoder.", "visual_encoder.")
-        if llm and self.dtype_of_llm == torch.bfloat16:
-            # Small steps would be lost in bfloat16: weights become float32 and are computed in what they were.
-            self.autocast_dtype = torch.bfloat16
-            self.language_model.float()
-        for name, parameter in self.named_parameters():
-            if name.startswith("language_model."):
-                parameter.requires_grad = ("lora_" in name or llm) and parameter.is_floating_point()
-            else:
-                parameter.requires_grad = not name.startswith(frozen_encoders)
-        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-
-    def set_encoder_dtype(self, dtype: torch.dtype) -> None:
-        """What frozen encoders compute in; spectra, levels and pooled features stay float32."""
-        for encoder in (self.audio_encoder, self.visual_encoder):
-            if encoder is not None:
-                encoder.model.to(dtype)
-
-    @property
-    def dtype_of_llm(self) -> torch.dtype:
-        """What the LLM computes in."""
-        return self.autocast_dtype or self.language_model.get_input_embeddings().weight.dtype
-
-    def part_sizes(self) -> list[tuple[str, int, int]]:
-        """(part, frozen parameters, trained parameters) of each part."""
-        sizes: dict[str, list[int]] = {}
-        for name, parameter in self.named_parameters():
-            part = "LoRA" if "lora_" in name else name.split(".")[0]
-            sizes.setdefault(part, [0, 0])[parameter.requires_grad] += parameter.numel()
-        return [(part, frozen, trained) for part, (frozen, trained) in sizes.items()]
-
-    def merge_lora(self) -> None:
-        """Add LoRA into the weights it adapts: faster generation, no more training."""
-        if not self.lora_merged:
-            from affectgpt.models.lora import merge_lora
-
-            merge_lora(self.language_model)
-        self.lora_merged = True
-
     def train(self, mode: bool = True):
         """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
         super().train(mode)
@@ -390,92 +329,6 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             if encoder is not None and not any(parameter.requires_grad for parameter in encoder.parameters()):
                 encoder.eval()
         return self
-
-    # ------------------------------------------------------------------ folders
-
-    def saved_names(self) -> set[str]:
-        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name."""
-        state = self.state_dict()
-        if self.config.bundled or not self.config.llm:
-            return set(state)
-        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        bridge = ("norms.", "projectors.", "fusion.", "token_norms.")
-        return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
-
-    def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:
-        """Write config.json and model.safetensors; each file is whole or absent."""
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = state_dict if state_dict is not None else self.state_dict()
-        self.config.bundled = not self.config.llm
-        self.config.architectures = [type(self).__name__]
-        self.config.save_pretrained(folder)
-        names = self.saved_names()
-        # Tied tensors share memory, which safetensors refuses: each is written as its own copy.
-        tensors = {name: tensor.detach().clone().contiguous().cpu() for name, tensor in state.items() if name in names}
-        temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
-        try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-            shutil.copymode(folder / "config.json", temporary)  # else only its owner may read it
-            os.replace(temporary, folder / WEIGHTS_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
-                        dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
-                        merge_lora: bool = False, **kwargs):
-        """Load a model folder: its base parts, then the trained parts over them.
-
-        A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
-        `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
-
-        Raises:
-            ValueError: a folder without weights, or weights that are not the ones the configuration needs.
-        """
-        folder = Path(pretrained_model_name_or_path)
-        if not folder.is_dir():
-            folder = importlib.import_module("affectgpt.hub").local_folder(str(pretrained_model_name_or_path))
-        config = config or AffectGPTConfig.from_pretrained(folder)
-        weights = folder / WEIGHTS_NAME
-        if not weights.is_file():
-            raise ValueError(f"{folder} has no {WEIGHTS_NAME}: the model is half written or not an AffectGPT model")
-        if dtype is None or dtype == "auto":
-            dtype = config.dtype or torch.float32
-        dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        if config.bundled:
-            model = cls(config, merge_lora=merge_lora)
-        else:
-            model = importlib.import_module("affectgpt.loading").with_parts(
-                config, dtype, attn_implementation, merge_lora=merge_lora)
-        model.mark_trained()
-        model.load_weights(weights)
-        return model.eval()
-
-    def load_weights(self, weights: Path) -> None:
-        """Put the tensors of a file over the model's own.
-
-        Raises:
-            ValueError: the file cannot be read, or its tensors are not the ones the configuration needs.
-        """
-        try:
-            state = load_file(weights)
-        except SafetensorError as error:
-            raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
-                             "again") from error
-        pairs, lacking = [], []
-        if self.lora_merged and self.config.lora_rank:
-            pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
-        own = self.state_dict()
-        missing = sorted(set(lacking) | (set(own) if self.config.bundled else self.saved_names()) - set(state))
-        unexpected = sorted(set(state) - set(own))
-        wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
-        if missing or unexpected or wrong:
-            raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
-                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown "
-                             f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
-        self.load_state_dict(state, strict=False)
-        add_lora(self.language_model, pairs, self.config.lora_alpha / max(1, self.config.lora_rank))
 
 
 AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)
