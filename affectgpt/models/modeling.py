@@ -25,6 +25,7 @@ from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.loss import labelled_loss
 from affectgpt.models.merged_lora import can_merge
 from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm, word_size
+from affectgpt.models.splice import find_places, splice
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 from affectgpt.models.trained_parts import TrainedParts
 
@@ -165,21 +166,25 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
                 tokens[stream] = (norm(tokens[stream][0]), tokens[stream][1])
         return tokens
 
-    def embed(self, input_ids: Tensor, clip_ids: Tensor | None = None, tokens: dict | None = None, **streams) -> Tensor:
+    def embed(self, input_ids: Tensor, clip_ids: Tensor | None = None, tokens: dict | None = None,
+              placeholder_places: Tensor | None = None, **streams) -> Tensor:
         """Token embeddings [B, S, H] with the placeholder tokens replaced by the streams' tokens.
 
         Args:
             clip_ids: [B, S], the clip of each token; by default every row is one clip.
             tokens: what `stream_tokens` gave; made of `streams` (raw or features, with masks) where it is None.
+            placeholder_places: [2, M] of `models.splice.find_places`, which checks them; found here where it is None.
         Raises:
             ValueError: a stream without placeholders, placeholders without their stream, or a wrong count.
         """
         if tokens is None:
             encoded = self.encode_streams(**streams)
             tokens = self.stream_tokens(encoded) if encoded else {}
-        if clip_ids is None:
-            clip_ids = torch.arange(len(input_ids), device=input_ids.device)[:, None].expand_as(input_ids)
-        clips = len(next(iter(tokens.values()))[1]) if tokens else int(clip_ids.max()) + 1
+        if placeholder_places is None:
+            if clip_ids is None:
+                clip_ids = torch.arange(len(input_ids), device=input_ids.device)[:, None].expand_as(input_ids)
+            placeholder_places = find_places(self.config, input_ids, clip_ids,
+                                             {stream: present for stream, (_, present) in tokens.items()})
         # Placeholder ids lie outside the embedding table; any row serves, it is overwritten.
         is_placeholder = torch.zeros_like(input_ids, dtype=torch.bool)
         for token_id in self.config.placeholder_ids.values():
@@ -187,34 +192,15 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
         embeds = self.language_model.get_input_embeddings()(input_ids.masked_fill(is_placeholder, 0))
         if self.autocast_dtype is not None:
             embeds = embeds.to(self.autocast_dtype)
-        counts = {stream: torch.bincount(clip_ids[input_ids == self.config.placeholder_ids[stream]], minlength=clips)
-                  for stream in self.config.media_streams}
-        # The published prompts include one of pre-fusion and words alone; elsewhere a stream that is given must show.
-        fused = counts.get("fusion", torch.zeros_like(clip_ids[0, :1])) > 0 if self.config.prompt_style == "published" \
-            else torch.zeros(clips, dtype=torch.bool, device=input_ids.device)
-        for stream, count in counts.items():
-            if stream not in tokens:
-                if count.any():
-                    raise ValueError(f"the prompt has {stream} placeholders, but no {stream} was given")
-                continue
-            values, present = tokens[stream]
-            # A fused token is used only where the prompt asks for it; any other stream must be asked for.
-            used = present & (count > 0) if stream == "fusion" else present & ((count > 0) | ~fused)
-            wrong = (count != used * self.config.tokens_of(stream)).nonzero().flatten().tolist()
-            if wrong:
-                clip = wrong[0]
-                raise ValueError(f"clip {clip} of the batch has {int(count[clip])} {stream} placeholders, and its "
-                                 f"{stream} gives {int(used[clip]) * self.config.tokens_of(stream)} tokens")
-            where = input_ids == self.config.placeholder_ids[stream]
-            embeds = embeds.masked_scatter(where[..., None], values[used].to(embeds.dtype))
-        return embeds
+        return splice(self.config, embeds, tokens, placeholder_places)
 
     # ------------------------------------------------------------------ language model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None,
                 audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
                 frame_mask=None, position_ids: Tensor | None = None, clip_ids: Tensor | None = None,
-                layout: Tensor | None = None, num_items_in_batch=None,
+                layout: Tensor | None = None, placeholder_places: Tensor | None = None,
+                label_places: Tensor | None = None, num_items_in_batch=None,
                 return_logits: bool | None = None) -> AffectGPTOutput:
         """Loss and logits of a batch.
 
@@ -225,22 +211,24 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
                 does not cross from one to the other.
             layout: [C, 1 + K] of those clips and their branches (`models.layout`); found in `position_ids` where it is
                 None. It is read on the host: leave it there.
+            placeholder_places, label_places: where placeholders [2, M] and labelled positions [N] stand, as
+                `models.collate` finds them; found here where they are None, for which the host waits for the device.
             num_items_in_batch: labelled tokens of the whole optimizer step; the loss is summed and divided by it.
             return_logits: [B, S, vocabulary]; by default only where there are no labels, since the LM head is
                 otherwise computed for labelled positions alone.
         """
+        if clip_ids is not None:
+            layout = Layout.from_positions(position_ids).tensor() if layout is None else layout.cpu()
         streams = self.encode_streams(audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
         if labels is not None:
-            count = len(input_ids) if clip_ids is None else int(clip_ids.max()) + 1
-            streams = self._for_training(streams, count)
+            streams = self._for_training(streams, len(input_ids) if clip_ids is None else len(layout))
         tokens = self.stream_tokens(streams) if streams else {}
-        embeds = self.embed(input_ids, clip_ids, tokens)
+        embeds = self.embed(input_ids, clip_ids, tokens, placeholder_places)
         if return_logits is None:
             return_logits = labels is None
         packed = {"attention_mask": attention_mask}
         if clip_ids is not None:
             llm = self.language_model.get_decoder().config
-            layout = Layout.from_positions(position_ids).tensor() if layout is None else layout
             packed = packed_arguments(llm._attn_implementation, layout, embeds.dtype, embeds.device,
                                       windows=bool(getattr(llm, "sliding_window", None)))
         with self._mixed_precision(embeds):
@@ -248,7 +236,7 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
             head = self.language_model.get_output_embeddings()
             loss = token_losses = token_clips = None
             if labels is not None:
-                token_losses, where = labelled_loss(head, hidden, labels, rule=self.logit_rule)
+                token_losses, where = labelled_loss(head, hidden, labels, rule=self.logit_rule, where=label_places)
                 token_clips = (where // labels.shape[1]) if clip_ids is None else clip_ids.flatten()[where]
                 total = num_items_in_batch if num_items_in_batch is not None else max(1, len(where))
                 loss = token_losses.sum() / total
