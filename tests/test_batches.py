@@ -61,7 +61,8 @@ def world_of(rank: int = 0, size: int = 1):
 
 def steps(clips, workers, batching=Batching("random", 3), world=None, rows_per_step=1, sizes=None, done=0):
     rows = rows_of_epoch(clips.lengths, len(clips), batching, done=done)
-    processor = SimpleNamespace(collate=lambda samples: {"ids": [sample["input_ids"] for sample in samples]})
+    processor = SimpleNamespace(
+        config=None, collate=lambda samples, training: {"ids": [sample["input_ids"] for sample in samples]})
     maker = BatchMaker(clips, processor, world or world_of(), batching.mode, workers, sizes)
     return maker.steps(steps_of_epoch(rows, rows_per_step))
 

@@ -73,7 +73,8 @@ class BatchMaker:
             if not counts:
                 samples = [sample | {"labels": [-100] * len(sample["labels"])} for sample in samples]
             clips = [sample.pop("clip") for sample in samples]
-            batch = collate_packed(samples) if self.mode == "packed" else self.processor.collate(samples)
+            batch = collate_packed(samples, self.processor.config) if self.mode == "packed" else \
+                self.processor.collate(samples, training=True)
             step.passes.append((batch, clips, float(counts)))
         return step
 

@@ -89,7 +89,7 @@ def shape_row(options) -> list[dict]:
     """One row: an LLM of a known size with random weights, LoRA r16, packed rows of clips as MER-Caption has them."""
     import torch
 
-    from affectgpt.models.collate import collate_packed
+    from affectgpt.models.collate import collate_packed, to_device
     from affectgpt.train import distributed
     from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
     from affectgpt.train.engines.settings import EngineSettings
@@ -112,7 +112,7 @@ def shape_row(options) -> list[dict]:
         model.train()
         for number in range(options.warmup + (options.steps or 10)):
             samples = random_samples(model.config, options.pack_tokens, number * world.size + world.rank)
-            batch = {key: value.to(world.device) for key, value in collate_packed(samples).items()}
+            batch = to_device(collate_packed(samples, model.config), world.device)
             lengths = [len(sample["input_ids"]) for sample in samples]
             labelled = int((batch["labels"] != -100).sum())
             started = time.perf_counter()

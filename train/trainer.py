@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from affectgpt.data.packing import Batching, rows_of_epoch, steps_of_epoch
+from affectgpt.models.collate import to_device
 from affectgpt.train.alignment import aligned_loss, target_tensors
 from affectgpt.train.batches import BatchMaker, prefetch
 from affectgpt.train.checkpoints import Checkpoints, State
@@ -127,7 +128,7 @@ class Trainer:
         sums, outputs_of = torch.zeros(2, dtype=torch.float64, device=self.world.device), []
         for number, (batch, members, counts) in enumerate(step.passes):
             seed_row(self.settings.seed, state.step, self.world.rank + number * self.world.size)
-            batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
+            batch = to_device(batch, self.world.device)
             outputs = engine.forward(**batch, num_items_in_batch=max(1.0, labelled))
             loss = outputs.loss
             sums[0] += loss.detach()
@@ -237,7 +238,7 @@ class Trainer:
         sums = torch.zeros(2, dtype=torch.float64, device=self.world.device)
         for step in prefetch(maker.steps(steps_of_epoch(rows, self.world.size))):
             for batch, _, _ in step.passes:
-                batch = {key: value.to(self.world.device, non_blocking=True) for key, value in batch.items()}
+                batch = to_device(batch, self.world.device)
                 outputs = self.engine.forward(**batch, num_items_in_batch=1.0)
                 sums[0] += outputs.loss
                 sums[1] += len(outputs.token_losses)

@@ -44,7 +44,7 @@ def packed_arguments(implementation: str, layout: Tensor, dtype: torch.dtype, de
     row = Layout.from_tensor(layout)
     if "flash" in implementation and not row.has_branches:
         # Else transformers finds them out of the positions, in every layer anew.
-        bounds = torch.tensor(row.bounds, dtype=torch.int32, device=device)
+        bounds = torch.tensor(row.bounds, dtype=torch.int32).to(device, non_blocking=True)
         longest = max(map(sum, row.clips))
         return {"attention_mask": None, "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": longest,
                 "max_length_k": longest}
@@ -53,7 +53,7 @@ def packed_arguments(implementation: str, layout: Tensor, dtype: torch.dtype, de
     if windows or "flash" in implementation:
         raise ValueError(f"the attention kernel {implementation} cannot compute several questions of a clip in one row"
                          f"{' with sliding windows' if windows else ''}: set model.attention=sdpa")
-    return {"attention_mask": _additive(row.mask(), dtype).to(device)[None, None]}
+    return {"attention_mask": _additive(row.mask(), dtype).to(device, non_blocking=True)[None, None]}
 
 
 def sdpa_by_clip(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
@@ -166,8 +166,9 @@ def _variable_lengths(layout: Layout, device: torch.device) -> tuple[Tensor, Ten
     order = None
     if layout.has_branches:
         order = torch.cat([torch.cat([torch.arange(first, end), torch.arange(start, stop)])
-                           for start, stop, first, end in layout.segments]).to(device)
-    bounds = [torch.tensor([0, *sizes]).cumsum(0).to(device, torch.int32) for sizes in (queries, keys)]
+                           for start, stop, first, end in layout.segments]).to(device, non_blocking=True)
+    bounds = [torch.tensor([0, *sizes]).cumsum(0).to(device, torch.int32, non_blocking=True)
+              for sizes in (queries, keys)]
     return *bounds, max(queries), max(keys), order
 
 

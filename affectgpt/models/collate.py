@@ -9,21 +9,35 @@ import torch
 from torch import Tensor
 
 from affectgpt.models.layout import Layout
+from affectgpt.models.loss import label_places
+from affectgpt.models.splice import find_places
 from affectgpt.models.streams import MEDIA_STREAMS
 
+ON_HOST = ("layout",)
+"""What a model reads with Python in every layer: on a GPU each of them would wait for it."""
 
-def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, Tensor]:
+
+def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch on the device that computes it, but for what the host reads."""
+    return {key: value if key in ON_HOST else value.to(device, non_blocking=True) for key, value in batch.items()}
+
+
+def collate(samples: list[dict], pad_id: int, side: str = "right", config=None) -> dict[str, Tensor]:
     """Stack samples.
 
     Args:
         samples: each with `input_ids`, perhaps `labels`, and the tensors of the streams that it shows.
         pad_id: id that fills short rows.
         side: where rows are filled, "right" for training and "left" for generation.
+        config: of the model that is to be trained: placeholders are checked and found here, where no device has to
+            be waited for.
     Returns:
-        `input_ids`, `attention_mask` and `labels` [B, S]; for each stream that any sample has, its values
+        `input_ids`, `attention_mask` and `labels` [B, S]; `label_places` [N] of `models.loss`; with a configuration
+        `placeholder_places` [2, M] of `models.splice`; for each stream that any sample has, its values
         [B, T, ...] with a mask bool [B, T]; `audio_lengths` [B, T] beside raw sound.
     Raises:
-        ValueError: a sample with branches, which positions of a padded row do not tell apart.
+        ValueError: a sample with branches, which positions of a padded row do not tell apart; placeholders that do
+            not fit the streams of their sample.
     """
     if any(sample.get("branches") for sample in samples):
         raise ValueError("several questions of a clip share a row only where rows are packed: use collate_packed")
@@ -41,21 +55,24 @@ def collate(samples: list[dict], pad_id: int, side: str = "right") -> dict[str, 
     steps = torch.arange(longest)[None]
     mask = steps < lengths if side == "right" else steps >= longest - lengths
     batch["attention_mask"] = mask.long()
-    return batch | _streams(samples)
+    clip_ids = torch.arange(len(samples))[:, None].expand_as(batch["input_ids"])
+    return batch | _streams(samples) | _places(batch, clip_ids, samples, config)
 
 
-def collate_packed(samples: list[dict]) -> dict[str, Tensor]:
+def collate_packed(samples: list[dict], config=None) -> dict[str, Tensor]:
     """Samples one after the other in a single row, to train on without padding.
 
     Args:
         samples: as in `collate`; `branches` of a sample are the tokens that its questions share, and those of each
             question with its answer (`data.branches`).
+        config: as in `collate`.
     Returns:
         `input_ids` and `labels` [1, S]; `position_ids` [1, S] and `layout` int64 [C, 1 + K] as in `models.layout`, by
-        which attention tells clips and branches apart; `clip_ids` [1, S], the clip 0..B-1 of each token; streams
-        [B, T, ...] as in `collate`.
+        which attention tells clips and branches apart; `clip_ids` [1, S], the clip 0..B-1 of each token; places and
+        streams [B, T, ...] as in `collate`.
     Raises:
-        ValueError: branches that are not the whole sample, or a label that would be predicted by another branch.
+        ValueError: branches that are not the whole sample, or a label that would be predicted by another branch;
+            placeholders that do not fit the streams of their sample.
     """
     layout = Layout(tuple(map(_parts, samples)))
     counts = torch.tensor([sum(parts) for parts in layout.clips])
@@ -67,7 +84,19 @@ def collate_packed(samples: list[dict]) -> dict[str, Tensor]:
     if "labels" in samples[0]:
         # The first token of a clip is nobody's next token.
         batch["labels"] = torch.tensor([label for sample in samples for label in [-100, *sample["labels"][1:]]])
-    return {key: value[None] for key, value in batch.items()} | {"layout": layout.tensor()} | _streams(samples)
+    batch = {key: value[None] for key, value in batch.items()}
+    places = _places(batch, batch["clip_ids"], samples, config)
+    return batch | {"layout": layout.tensor()} | _streams(samples) | places
+
+
+def _places(batch: dict[str, Tensor], clip_ids: Tensor, samples: list[dict], config) -> dict[str, Tensor]:
+    found = {"label_places": label_places(batch["labels"])} if "labels" in batch else {}
+    if config is None:
+        return found
+    present = {stream: torch.tensor([sample.get(stream) is not None and len(sample[stream]) > 0 for sample in samples])
+               for stream in MEDIA_STREAMS}
+    present["fusion"] = present["audio"] & present[config.fusion_visual]
+    return found | {"placeholder_places": find_places(config, batch["input_ids"], clip_ids, present)}
 
 
 def _parts(sample: dict) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ CHUNK = 1024
 
 
 def labelled_loss(head: nn.Module, hidden: Tensor, labels: Tensor, chunk: int | None = None,
-                  rule: LogitRule | None = None) -> tuple[Tensor, Tensor]:
+                  rule: LogitRule | None = None, where: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Cross-entropy of next tokens.
 
     Args:
@@ -23,12 +23,13 @@ def labelled_loss(head: nn.Module, hidden: Tensor, labels: Tensor, chunk: int | 
         hidden: [B, S, H], the LLM's last hidden states.
         labels: [B, S], -100 where nothing is to be learned; position s is judged by what follows it.
         chunk: positions whose logits exist at once, `CHUNK` where None.
+        where: what `label_places` gives; found here where it is None, for which the host waits for the device.
     Returns:
         losses float32 [N] of the N labelled positions, and their index [N] into the flattened [B * S].
     """
     chunk, rule = chunk or CHUNK, rule or LogitRule()
-    shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100).flatten()
-    where = (shifted != -100).nonzero().flatten()
+    shifted = _shifted(labels)
+    where = label_places(labels) if where is None else where
     wanted, states = shifted[where], hidden.flatten(0, 1)[where]
     own_forward = head.forward
     gathered = any(hasattr(parameter, "ds_id") for parameter in head.parameters())
@@ -51,6 +52,15 @@ def labelled_loss(head: nn.Module, hidden: Tensor, labels: Tensor, chunk: int | 
                           for start in range(0, len(wanted), chunk)])
 
     return inside(head, losses, states), where
+
+
+def label_places(labels: Tensor) -> Tensor:
+    """Indices [N] into the flattened labels [B * S] of positions whose next token is labelled."""
+    return (_shifted(labels) != -100).nonzero().flatten()
+
+
+def _shifted(labels: Tensor) -> Tensor:
+    return nn.functional.pad(labels[:, 1:], (0, 1), value=-100).flatten()
 
 
 def _losses(product: Callable, rule: LogitRule, states: Tensor, wanted: Tensor) -> Tensor:

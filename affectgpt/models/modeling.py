@@ -6,15 +6,9 @@ S sequence tokens, N clips that have a stream.
 
 from __future__ import annotations
 
-import importlib
-import os
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -22,17 +16,18 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from affectgpt.models.attention import packed_arguments
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.encoders import AudioEncoder, VisualEncoder
+from affectgpt.models.folders import FolderMethods
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.greedy import greedy_config
 from affectgpt.models.head import LogitRule, check_logits
 from affectgpt.models.layout import Layout
 from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.loss import labelled_loss
-from affectgpt.models.merged_lora import add_lora, can_merge, take_lora
-from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm
+from affectgpt.models.merged_lora import can_merge
+from affectgpt.models.projectors import PROJECTORS, FeatureNorm, TokenNorm, word_size
+from affectgpt.models.splice import find_places, splice
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
-
-WEIGHTS_NAME = "model.safetensors"
+from affectgpt.models.trained_parts import TrainedParts
 
 
 @dataclass
@@ -48,16 +43,7 @@ class AffectGPTOutput(CausalLMOutputWithPast):
     stream_tokens: dict[str, tuple[Tensor, Tensor]] | None = None
 
 
-@torch.no_grad()
-def word_size(embedding: nn.Module, rows: int = 8192) -> Tensor:
-    """Root mean square of word embeddings as the LLM sees them: some families scale what their table holds."""
-    count, device = embedding.num_embeddings, embedding.weight.device
-    total = sum(embedding(torch.arange(start, min(start + rows, count), device=device)).float().pow(2).sum()
-                for start in range(0, count, rows))
-    return (total / embedding.weight.numel()).sqrt()
-
-
-class AffectGPTForConditionalGeneration(PreTrainedModel):
+class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedModel):
     """AffectGPT: any subset of `audio`, `face` and `frame` a clip, as raw tensors or as encoder features.
 
     A raw stream is told from features by its number of axes: sound [B, T, 1, L] and pictures
@@ -180,21 +166,25 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 tokens[stream] = (norm(tokens[stream][0]), tokens[stream][1])
         return tokens
 
-    def embed(self, input_ids: Tensor, clip_ids: Tensor | None = None, tokens: dict | None = None, **streams) -> Tensor:
+    def embed(self, input_ids: Tensor, clip_ids: Tensor | None = None, tokens: dict | None = None,
+              placeholder_places: Tensor | None = None, **streams) -> Tensor:
         """Token embeddings [B, S, H] with the placeholder tokens replaced by the streams' tokens.
 
         Args:
             clip_ids: [B, S], the clip of each token; by default every row is one clip.
             tokens: what `stream_tokens` gave; made of `streams` (raw or features, with masks) where it is None.
+            placeholder_places: [2, M] of `models.splice.find_places`, which checks them; found here where it is None.
         Raises:
             ValueError: a stream without placeholders, placeholders without their stream, or a wrong count.
         """
         if tokens is None:
             encoded = self.encode_streams(**streams)
             tokens = self.stream_tokens(encoded) if encoded else {}
-        if clip_ids is None:
-            clip_ids = torch.arange(len(input_ids), device=input_ids.device)[:, None].expand_as(input_ids)
-        clips = len(next(iter(tokens.values()))[1]) if tokens else int(clip_ids.max()) + 1
+        if placeholder_places is None:
+            if clip_ids is None:
+                clip_ids = torch.arange(len(input_ids), device=input_ids.device)[:, None].expand_as(input_ids)
+            placeholder_places = find_places(self.config, input_ids, clip_ids,
+                                             {stream: present for stream, (_, present) in tokens.items()})
         # Placeholder ids lie outside the embedding table; any row serves, it is overwritten.
         is_placeholder = torch.zeros_like(input_ids, dtype=torch.bool)
         for token_id in self.config.placeholder_ids.values():
@@ -202,34 +192,15 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         embeds = self.language_model.get_input_embeddings()(input_ids.masked_fill(is_placeholder, 0))
         if self.autocast_dtype is not None:
             embeds = embeds.to(self.autocast_dtype)
-        counts = {stream: torch.bincount(clip_ids[input_ids == self.config.placeholder_ids[stream]], minlength=clips)
-                  for stream in self.config.media_streams}
-        # The published prompts include one of pre-fusion and words alone; elsewhere a stream that is given must show.
-        fused = counts.get("fusion", torch.zeros_like(clip_ids[0, :1])) > 0 if self.config.prompt_style == "published" \
-            else torch.zeros(clips, dtype=torch.bool, device=input_ids.device)
-        for stream, count in counts.items():
-            if stream not in tokens:
-                if count.any():
-                    raise ValueError(f"the prompt has {stream} placeholders, but no {stream} was given")
-                continue
-            values, present = tokens[stream]
-            # A fused token is used only where the prompt asks for it; any other stream must be asked for.
-            used = present & (count > 0) if stream == "fusion" else present & ((count > 0) | ~fused)
-            wrong = (count != used * self.config.tokens_of(stream)).nonzero().flatten().tolist()
-            if wrong:
-                clip = wrong[0]
-                raise ValueError(f"clip {clip} of the batch has {int(count[clip])} {stream} placeholders, and its "
-                                 f"{stream} gives {int(used[clip]) * self.config.tokens_of(stream)} tokens")
-            where = input_ids == self.config.placeholder_ids[stream]
-            embeds = embeds.masked_scatter(where[..., None], values[used].to(embeds.dtype))
-        return embeds
+        return splice(self.config, embeds, tokens, placeholder_places)
 
     # ------------------------------------------------------------------ language model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None,
                 audio=None, audio_mask=None, audio_lengths=None, face=None, face_mask=None, frame=None,
                 frame_mask=None, position_ids: Tensor | None = None, clip_ids: Tensor | None = None,
-                layout: Tensor | None = None, num_items_in_batch=None,
+                layout: Tensor | None = None, placeholder_places: Tensor | None = None,
+                label_places: Tensor | None = None, num_items_in_batch=None,
                 return_logits: bool | None = None) -> AffectGPTOutput:
         """Loss and logits of a batch.
 
@@ -240,22 +211,24 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                 does not cross from one to the other.
             layout: [C, 1 + K] of those clips and their branches (`models.layout`); found in `position_ids` where it is
                 None. It is read on the host: leave it there.
+            placeholder_places, label_places: where placeholders [2, M] and labelled positions [N] stand, as
+                `models.collate` finds them; found here where they are None, for which the host waits for the device.
             num_items_in_batch: labelled tokens of the whole optimizer step; the loss is summed and divided by it.
             return_logits: [B, S, vocabulary]; by default only where there are no labels, since the LM head is
                 otherwise computed for labelled positions alone.
         """
+        if clip_ids is not None:
+            layout = Layout.from_positions(position_ids).tensor() if layout is None else layout.cpu()
         streams = self.encode_streams(audio, audio_mask, audio_lengths, face, face_mask, frame, frame_mask)
         if labels is not None:
-            count = len(input_ids) if clip_ids is None else int(clip_ids.max()) + 1
-            streams = self._for_training(streams, count)
+            streams = self._for_training(streams, len(input_ids) if clip_ids is None else len(layout))
         tokens = self.stream_tokens(streams) if streams else {}
-        embeds = self.embed(input_ids, clip_ids, tokens)
+        embeds = self.embed(input_ids, clip_ids, tokens, placeholder_places)
         if return_logits is None:
             return_logits = labels is None
         packed = {"attention_mask": attention_mask}
         if clip_ids is not None:
             llm = self.language_model.get_decoder().config
-            layout = Layout.from_positions(position_ids).tensor() if layout is None else layout
             packed = packed_arguments(llm._attn_implementation, layout, embeds.dtype, embeds.device,
                                       windows=bool(getattr(llm, "sliding_window", None)))
         with self._mixed_precision(embeds):
@@ -263,7 +236,7 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             head = self.language_model.get_output_embeddings()
             loss = token_losses = token_clips = None
             if labels is not None:
-                token_losses, where = labelled_loss(head, hidden, labels, rule=self.logit_rule)
+                token_losses, where = labelled_loss(head, hidden, labels, rule=self.logit_rule, where=label_places)
                 token_clips = (where // labels.shape[1]) if clip_ids is None else clip_ids.flatten()[where]
                 total = num_items_in_batch if num_items_in_batch is not None else max(1, len(where))
                 loss = token_losses.sum() / total
@@ -337,52 +310,6 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     def activation_checkpointing_enable(self, *args, **kwargs):
         self.language_model.activation_checkpointing_enable(*args, **kwargs)
 
-    # ------------------------------------------------------------------ what is trained
-
-    def mark_trained(self, encoders: bool = False, llm: bool = False) -> list[str]:
-        """Freeze all but LoRA, projectors and pre-fusion (and encoders or the whole LLM, if asked); return the names.
-
-        The one place that decides it: the table that a run prints and the file that it saves follow from it.
-        """
-        frozen_encoders = () if encoders else ("audio_encoder.", "visual_encoder.")
-        if llm and self.dtype_of_llm == torch.bfloat16:
-            # Small steps would be lost in bfloat16: weights become float32 and are computed in what they were.
-            self.autocast_dtype = torch.bfloat16
-            self.language_model.float()
-        for name, parameter in self.named_parameters():
-            if name.startswith("language_model."):
-                parameter.requires_grad = ("lora_" in name or llm) and parameter.is_floating_point()
-            else:
-                parameter.requires_grad = not name.startswith(frozen_encoders)
-        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-
-    def set_encoder_dtype(self, dtype: torch.dtype) -> None:
-        """What frozen encoders compute in; spectra, levels and pooled features stay float32."""
-        for encoder in (self.audio_encoder, self.visual_encoder):
-            if encoder is not None:
-                encoder.model.to(dtype)
-
-    @property
-    def dtype_of_llm(self) -> torch.dtype:
-        """What the LLM computes in."""
-        return self.autocast_dtype or self.language_model.get_input_embeddings().weight.dtype
-
-    def part_sizes(self) -> list[tuple[str, int, int]]:
-        """(part, frozen parameters, trained parameters) of each part."""
-        sizes: dict[str, list[int]] = {}
-        for name, parameter in self.named_parameters():
-            part = "LoRA" if "lora_" in name else name.split(".")[0]
-            sizes.setdefault(part, [0, 0])[parameter.requires_grad] += parameter.numel()
-        return [(part, frozen, trained) for part, (frozen, trained) in sizes.items()]
-
-    def merge_lora(self) -> None:
-        """Add LoRA into the weights it adapts: faster generation, no more training."""
-        if not self.lora_merged:
-            from affectgpt.models.lora import merge_lora
-
-            merge_lora(self.language_model)
-        self.lora_merged = True
-
     def train(self, mode: bool = True):
         """Frozen encoders stay in evaluation mode: their dropout would be noise on the features."""
         super().train(mode)
@@ -390,92 +317,6 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             if encoder is not None and not any(parameter.requires_grad for parameter in encoder.parameters()):
                 encoder.eval()
         return self
-
-    # ------------------------------------------------------------------ folders
-
-    def saved_names(self) -> set[str]:
-        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name."""
-        state = self.state_dict()
-        if self.config.bundled or not self.config.llm:
-            return set(state)
-        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        bridge = ("norms.", "projectors.", "fusion.", "token_norms.")
-        return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
-
-    def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:
-        """Write config.json and model.safetensors; each file is whole or absent."""
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = state_dict if state_dict is not None else self.state_dict()
-        self.config.bundled = not self.config.llm
-        self.config.architectures = [type(self).__name__]
-        self.config.save_pretrained(folder)
-        names = self.saved_names()
-        # Tied tensors share memory, which safetensors refuses: each is written as its own copy.
-        tensors = {name: tensor.detach().clone().contiguous().cpu() for name, tensor in state.items() if name in names}
-        temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
-        try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-            shutil.copymode(folder / "config.json", temporary)  # else only its owner may read it
-            os.replace(temporary, folder / WEIGHTS_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
-                        dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
-                        merge_lora: bool = False, **kwargs):
-        """Load a model folder: its base parts, then the trained parts over them.
-
-        A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
-        `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
-
-        Raises:
-            ValueError: a folder without weights, or weights that are not the ones the configuration needs.
-        """
-        folder = Path(pretrained_model_name_or_path)
-        if not folder.is_dir():
-            folder = importlib.import_module("affectgpt.hub").local_folder(str(pretrained_model_name_or_path))
-        config = config or AffectGPTConfig.from_pretrained(folder)
-        weights = folder / WEIGHTS_NAME
-        if not weights.is_file():
-            raise ValueError(f"{folder} has no {WEIGHTS_NAME}: the model is half written or not an AffectGPT model")
-        if dtype is None or dtype == "auto":
-            dtype = config.dtype or torch.float32
-        dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        if config.bundled:
-            model = cls(config, merge_lora=merge_lora)
-        else:
-            model = importlib.import_module("affectgpt.loading").with_parts(
-                config, dtype, attn_implementation, merge_lora=merge_lora)
-        model.mark_trained()
-        model.load_weights(weights)
-        return model.eval()
-
-    def load_weights(self, weights: Path) -> None:
-        """Put the tensors of a file over the model's own.
-
-        Raises:
-            ValueError: the file cannot be read, or its tensors are not the ones the configuration needs.
-        """
-        try:
-            state = load_file(weights)
-        except SafetensorError as error:
-            raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
-                             "again") from error
-        pairs, lacking = [], []
-        if self.lora_merged and self.config.lora_rank:
-            pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
-        own = self.state_dict()
-        missing = sorted(set(lacking) | (set(own) if self.config.bundled else self.saved_names()) - set(state))
-        unexpected = sorted(set(state) - set(own))
-        wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
-        if missing or unexpected or wrong:
-            raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
-                             f"({', '.join(missing[:2])}), {len(unexpected)} are unknown "
-                             f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
-        self.load_state_dict(state, strict=False)
-        add_lora(self.language_model, pairs, self.config.lora_alpha / max(1, self.config.lora_rank))
 
 
 AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)

@@ -207,9 +207,12 @@ class AffectGPTProcessor(ProcessorMixin):
         words = None if "text" in hidden else inputs.words
         return {"input_ids": self.prompt_ids(streams, words, question), **_shown(inputs, streams)}
 
-    def collate(self, samples: list[dict], side: str = "right") -> dict[str, Tensor]:
-        """Samples -> a padded batch; `side` is "right" for training and "left" for generation."""
-        return collate(samples, self.pad_id, side)
+    def collate(self, samples: list[dict], side: str = "right", training: bool = False) -> dict[str, Tensor]:
+        """Samples -> a padded batch; `side` is "right" for training and "left" for generation.
+
+        With `training`, placeholders are checked and found here (`models.collate`), not by the model.
+        """
+        return collate(samples, self.pad_id, side, self.config if training else None)
 
     def decode(self, ids: Tensor) -> list[str]:
         """Generated ids [B, S] -> texts without control tokens."""

@@ -128,6 +128,15 @@ class QFormerProjector(nn.Module):
         return self.head(output.last_hidden_state.to(features.dtype))
 
 
+@torch.no_grad()
+def word_size(embedding: nn.Module, rows: int = 8192) -> Tensor:
+    """Root mean square of word embeddings as the LLM sees them: some families scale what their table holds."""
+    count, device = embedding.num_embeddings, embedding.weight.device
+    total = sum(embedding(torch.arange(start, min(start + rows, count), device=device)).float().pow(2).sum()
+                for start in range(0, count, rows))
+    return (total / embedding.weight.numel()).sqrt()
+
+
 class TokenNorm(nn.Module):
     """Give tokens the root mean square of the LLM's word embeddings, times a learned scale."""
 
