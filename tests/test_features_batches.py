@@ -64,9 +64,19 @@ def test_clips_together_have_the_features_of_each_alone(parts, device, audio, vi
             torch.testing.assert_close(found / scale, expected / scale, atol=tolerance, rtol=0)
 
 
-def test_a_store_is_filled_in_batches(tiny_model, corpus, bad, tmp_path, monkeypatch):
+def sizes_of_batches(monkeypatch) -> list[int]:
     sizes, encode = [], extraction.encode_batch
-    monkeypatch.setattr(extraction, "encode_batch", lambda model, clips: sizes.append(len(clips)) or encode(model, clips))
+
+    def counted(model, clips):
+        sizes.append(len(clips))
+        return encode(model, clips)
+
+    monkeypatch.setattr(extraction, "encode_batch", counted)
+    return sizes
+
+
+def test_a_store_is_filled_in_batches(tiny_model, corpus, bad, tmp_path, monkeypatch):
+    sizes = sizes_of_batches(monkeypatch)
     run(tiny_model, corpus, tmp_path / "single")
     assert sizes == [1] * 7  # on a CPU a clip's bits do not depend on its neighbours
     sizes.clear()
@@ -83,8 +93,7 @@ def test_a_store_is_filled_in_batches(tiny_model, corpus, bad, tmp_path, monkeyp
 
 
 def test_long_sound_is_encoded_with_fewer_others(tiny_model, corpus, tmp_path, monkeypatch):
-    sizes, encode = [], extraction.encode_batch
-    monkeypatch.setattr(extraction, "encode_batch", lambda model, clips: sizes.append(len(clips)) or encode(model, clips))
+    sizes = sizes_of_batches(monkeypatch)
     monkeypatch.setattr(extraction, "BATCH_SOUND_SECONDS", 1.1)  # two of these clips, and not three
     run(tiny_model, corpus[:4], tmp_path / "s", batch_clips=16)
     assert sizes == [2, 2]

@@ -110,6 +110,9 @@ def training_ways(options) -> list[dict]:
                 share = steps[way.title] * (block + 1) // options.blocks - steps[way.title] * block // options.blocks
                 if share:
                     way.run(share, 1)
+                    wall, cpu = way.blocks[-1]
+                    print(f"block {block + 1} of {options.blocks}: {way.title}: {1 / wall:.2f} clips/s, "
+                          f"{cpu:.2f} CPU s a clip", flush=True)
         rows = []
         for way in ways:
             row = measured(way.total, way.trainer.peak, shared.engine, world)
