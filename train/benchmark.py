@@ -1,6 +1,6 @@
 """Clips a second of the published way of training and of this one, in one run; and MFU of a model of any size.
 
-    affectgpt benchmark starter                          # the recipe's model: raw clips and batch 3 against store and packing
+    affectgpt benchmark starter                          # raw clips and batch 3 against store and packing
     affectgpt benchmark starter --steps 20 --json benchmark.json train.pack_tokens=1024
     affectgpt benchmark --shape qwen2.5-7b               # random weights of that size: packed 8192 tokens, LoRA r16
     train/launch/one_node.sh ... with JOB=train/benchmark.py --shape qwen2.5-7b --zero-stage 3
