@@ -54,13 +54,17 @@ def corpus(media_folder, tmp_path):
 @pytest.fixture
 def loads(monkeypatch):
     """Keys of the clips that were read, in order."""
-    keys, load = [], reading.load_clip
+    keys = []
 
-    def counted(processor, clip, *arguments, **options):
-        keys.append(clip.key)
-        return load(processor, clip, *arguments, **options)
+    def counting(load):
+        def counted(processor, clip, *arguments, **options):
+            keys.append(clip.key)
+            return load(processor, clip, *arguments, **options)
 
-    monkeypatch.setattr(reading, "load_clip", counted)
+        return counted
+
+    for name in ("load_clip", "survey_clip"):
+        monkeypatch.setattr(reading, name, counting(getattr(reading, name)))
     return keys
 
 

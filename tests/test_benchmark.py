@@ -63,8 +63,10 @@ def test_answers_are_compared_in_turn(parts, corpus, tmp_path, capsys):
     rows = tmp_path / "rows.json"
     split = json.loads(corpus.read_text().splitlines()[0])["split"]
     others = {"train": "validation", "validation": "test", "test": "train"}
-    more = [f"data.test_split={split}", f"data.train_split={others[split]}", f"data.validation_split={others[others[split]]}"]
-    assert cli.main(["benchmark", str(plain), *more, "--answers", str(folder), "--steps", "2", "--json", str(rows)]) == 0
+    more = [f"data.test_split={split}", f"data.train_split={others[split]}",
+            f"data.validation_split={others[others[split]]}"]
+    assert cli.main(["benchmark", str(plain), *more, "--answers", str(folder), "--steps", "2",
+                     "--json", str(rows)]) == 0
     found = json.loads(rows.read_text())
     assert [row["way"] for row in found] == ["raw clips, one at a time (published)", "raw clips, batch 16",
                                              "stored features, batch 16"]

@@ -1,6 +1,6 @@
 """Clips a second of the published way of training and of this one, in one run; and MFU of a model of any size.
 
-    affectgpt benchmark starter                          # the recipe's model: raw clips and batch 3 against store and packing
+    affectgpt benchmark starter                          # raw clips and batch 3 against store and packing
     affectgpt benchmark starter --steps 20 --json benchmark.json train.pack_tokens=1024
     affectgpt benchmark --shape qwen2.5-7b               # random weights of that size: packed 8192 tokens, LoRA r16
     train/launch/one_node.sh ... with JOB=train/benchmark.py --shape qwen2.5-7b --zero-stage 3
@@ -17,9 +17,12 @@ done by this code; the official loop itself took 1.18 times its CPU seconds (doc
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -89,8 +92,10 @@ def shape_row(options) -> list[dict]:
     """One row: an LLM of a known size with random weights, LoRA r16, packed rows of clips as MER-Caption has them."""
     import torch
 
-    from affectgpt.models.collate import collate_packed, to_device
+    from affectgpt.data.packing import Batching, rows_of_epoch, steps_of_epoch
+    from affectgpt.models.collate import to_device
     from affectgpt.train import distributed
+    from affectgpt.train.batches import BatchMaker, prefetch
     from affectgpt.train.engines.deepspeed_engine import DeepSpeedEngine
     from affectgpt.train.engines.settings import EngineSettings
     from affectgpt.train.engines.torch_engine import TorchEngine
@@ -110,21 +115,24 @@ def shape_row(options) -> list[dict]:
         cost, meter = StepCost(model), Meter()
         peak, source = peak_operations(world.device, model.dtype_of_llm)
         model.train()
-        for number in range(options.warmup + (options.steps or 10)):
-            samples = random_samples(model.config, options.pack_tokens, number * world.size + world.rank)
-            batch = to_device(collate_packed(samples, model.config), world.device)
-            lengths = [len(sample["input_ids"]) for sample in samples]
-            labelled = int((batch["labels"] != -100).sum())
-            started = time.perf_counter()
-            outputs = engine.forward(**batch, num_items_in_batch=labelled * world.size)
-            engine.backward(outputs.loss, last=True)
-            engine.step([group["lr"] for group in groups])
-            if world.device.type == "cuda":
-                torch.cuda.synchronize()
-            if number >= options.warmup:
-                totals = world.sum([labelled, sum(lengths), sum(n * n for n in lengths), len(lengths)])
-                meter.add(0.0, totals[0], totals[1], totals[3], cost.operations(totals[1], *totals[:1], *totals[2:]),
-                          0.0, time.perf_counter() - started)
+        # Planned, collated and copied as in the trainer, in another thread: what the model waits for counts.
+        clips = RandomClips(model.config)
+        rows = rows_of_epoch(clips.lengths, len(clips), Batching("packed", 1, options.pack_tokens))
+        steps = prefetch(BatchMaker(clips, SimpleNamespace(config=model.config), world, "packed").steps(steps_of_epoch(rows, world.size)))
+        with contextlib.closing(steps):
+            for number, step in enumerate(itertools.islice(steps, options.warmup + (options.steps or 10))):
+                started = time.perf_counter()
+                for place, (batch, _, _) in enumerate(step.passes):
+                    batch = to_device(batch, world.device)
+                    outputs = engine.forward(**batch, num_items_in_batch=step.labelled)
+                    engine.backward(outputs.loss, last=place == len(step.passes) - 1)
+                engine.step([group["lr"] for group in groups])
+                if world.device.type == "cuda":
+                    torch.cuda.synchronize()
+                if number >= options.warmup:
+                    operations = cost.operations(step.tokens, step.labelled, step.squares, step.counted)
+                    meter.add(0.0, step.labelled, step.tokens, step.counted, operations, step.waited,
+                              time.perf_counter() - started)
         zero = "" if options.zero_stage is None else f", ZeRO {options.zero_stage}"
         row = {"way": f"{options.shape}, random weights, LoRA r16, packed {options.pack_tokens}{zero}",
                **measured(meter, peak, engine, world), "peak": f"{peak / 1e12:.4g} TFLOP/s, {source}", "ratio": 1.0,
@@ -138,6 +146,7 @@ def random_model(shape: dict, device):
     """An AffectGPT on an LLM of this shape, with encoders of the published widths that never run."""
     import torch
 
+    from affectgpt.environment import computing_dtype
     from affectgpt.loading import choose_attention
     from affectgpt.models.configuration import AffectGPTConfig
     from affectgpt.models.modeling import AffectGPTForConditionalGeneration
@@ -151,8 +160,9 @@ def random_model(shape: dict, device):
                              lora_rank=16, lora_dropout=0.0, streams=["audio", "face", "fusion", "text"])
     config.placeholder_ids = {name: shape["vocab_size"] + place
                               for place, name in enumerate(("image", "audio", "frame", "face", "fusion"))}
-    dtype = torch.bfloat16
-    config.text_config._attn_implementation = choose_attention("auto", "bfloat16", device)
+    name = computing_dtype("auto", device)  # float32 where bfloat16 is emulated
+    dtype = getattr(torch, name)
+    config.text_config._attn_implementation = choose_attention("auto", name, device)
     from transformers import AutoModelForCausalLM
 
     with torch.device(device):
@@ -160,19 +170,45 @@ def random_model(shape: dict, device):
         return AffectGPTForConditionalGeneration(config, language_model).to(device)
 
 
-def random_samples(config, tokens: int, seed: int) -> list[dict]:
-    """Clips that fill a row: half label questions of 130 tokens, half descriptions of 386 (means of MER-Caption's kind)."""
-    import torch
+class RandomClips:
+    """Made samples under the interface of `InstructionDataset`, as far as batches are made of them: every other one a
+    label question of about 130 tokens, the others descriptions of about 386 (means of MER-Caption's kind)."""
 
-    generator = torch.Generator().manual_seed(seed)
-    samples, free = [], tokens
-    while True:
-        mean, share = (130, 0.13) if len(samples) % 2 else (386, 0.75)
-        length = int(mean * (0.7 + 0.6 * torch.rand((), generator=generator)))
-        if length > free:
-            return samples or [_sample(config, tokens, share, generator)]
-        samples.append(_sample(config, length, share, generator))
-        free -= length
+    def __init__(self, config, count: int = 100_000):
+        self.config, self.count = config, count
+        self.items = _Keys()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def sizes(self, indices: list[int]) -> list:
+        """What samples cost."""
+        from affectgpt.data.branches import size_of
+
+        return [size_of(self[index]) for index in indices]
+
+    def lengths(self, indices: list[int]) -> list[int]:
+        """Tokens of samples."""
+        return [self._length(index)[1] for index in indices]
+
+    def _length(self, index: int):
+        import torch
+
+        generator = torch.Generator().manual_seed(index)
+        mean = 130 if index % 2 else 386
+        return generator, int(mean * (0.7 + 0.6 * torch.rand((), generator=generator)))
+
+    def __getitem__(self, index: int) -> dict:
+        generator, length = self._length(index)
+        sample = _sample(self.config, length, 0.13 if index % 2 else 0.75, generator)
+        return sample | {"clip": self.items[index][0]}
+
+
+class _Keys:
+    """(clip, question kinds) of each made sample."""
+
+    def __getitem__(self, index: int) -> tuple:
+        return SimpleNamespace(key=f"made/{index}"), {}
 
 
 def _sample(config, length: int, share: float, generator) -> dict:

@@ -110,6 +110,9 @@ def training_ways(options) -> list[dict]:
                 share = steps[way.title] * (block + 1) // options.blocks - steps[way.title] * block // options.blocks
                 if share:
                     way.run(share, 1)
+                    wall, cpu = way.blocks[-1]
+                    print(f"block {block + 1} of {options.blocks}: {way.title}: {1 / wall:.2f} clips/s, "
+                          f"{cpu:.2f} CPU s a clip", flush=True)
         rows = []
         for way in ways:
             row = measured(way.total, way.trainer.peak, shared.engine, world)
@@ -187,8 +190,8 @@ def answer_ways(options) -> list[dict]:
     recipe = load_recipe(options.recipe, options.overrides)
     sft.limit_threads(recipe)
     describer = Describer(options.answers, recipe.train.device)
-    clips = [clip for clip in read_corpora(recipe.data.manifests, recipe.data.root) if clip.split == recipe.data.test_split]
-    clips = clips[: options.steps or 32]
+    clips = read_corpora(recipe.data.manifests, recipe.data.root)
+    clips = [clip for clip in clips if clip.split == recipe.data.test_split][: options.steps or 32]
     if not clips:
         raise ValueError(f"data.test_split={recipe.data.test_split}: no clip of the manifests has this split")
     question = prompts.question_of("description", describer.processor.config.prompt_style)

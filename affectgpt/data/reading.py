@@ -39,6 +39,41 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
     Raises:
         media.MediaError: a file or a wanted stream that cannot be read.
     """
+    return _load(processor, clip, streams, reader, transcribe, speed, track, _load_pictures)
+
+
+def survey_clip(processor, clip: Clip, reader: str = "pyav", transcribe: bool = False) -> tuple[dict[str, int], Inputs]:
+    """What `load_clip` would find, with as little work as tells it for certain.
+
+    Files are decoded as far as `load_clip` decodes them, so that none fails later that did not fail here; pictures are
+    neither cut out nor resized, and faces are looked for until there is one.
+
+    Returns:
+        stream -> its frames or sound windows T, of the streams that there are; the words and notes of `load_clip`.
+    Raises:
+        MediaError: as `load_clip`.
+    """
+    pictures: dict[str, int] = {}
+
+    def count_pictures(config, path: Path, wanted: set[str], inputs: Inputs, reader: str) -> None:
+        frames = _read_frames(config, path, reader, inputs)
+        if "frame" in wanted:
+            pictures["frame"] = len(frames)
+        if "face" in wanted:
+            note = media.shows_face(frames)
+            if note is None:
+                pictures["face"] = len(frames)
+            else:
+                inputs.notes.append(note)
+
+    inputs = _load(processor, clip, None, reader, transcribe, 1.0, None, count_pictures)
+    sound = {} if inputs.audio is None else {"audio": len(inputs.audio)}
+    inputs.audio = inputs.audio_lengths = None
+    return sound | pictures, inputs
+
+
+def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcribe: bool, speed: float,
+          track: int | None, load_pictures) -> Inputs:
     config = processor.config
     wanted = set(config.streams if streams is None else streams)
     wanted |= {"audio", config.fusion_visual} if "fusion" in wanted else set()
@@ -76,7 +111,7 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
             inputs.notes.append("no picture in this clip")
         else:
             started = time.perf_counter()
-            _load_pictures(config, clip.media, wanted, inputs, reader)
+            load_pictures(config, clip.media, wanted, inputs, reader)
             inputs.seconds["pictures"] = time.perf_counter() - started
     return inputs
 
@@ -84,17 +119,23 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
 def _load_pictures(config, path: Path, wanted: set[str], inputs: Inputs, reader: str) -> None:
     size = config.visual_size
     stretched = None if config.keep_aspect else (size, size)
-    frames = media.read_frames(path, config.frames, backend=reader, rule=config.frame_sampling)
-    inputs.notes += frames.notes
+    frames = _read_frames(config, path, reader, inputs)
     if "frame" in wanted:
-        inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames.images]))
+        inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames]))
     if "face" in wanted:
-        crops = media.face_crops(frames.images, size=size, margin=config.face_margin)
+        crops = media.face_crops(frames, size=size, margin=config.face_margin)
         if crops.images is None:
             inputs.notes.append(crops.note)
         else:
             images = crops.images if config.face_channels == "rgb" else crops.images[..., ::-1]
             inputs.face = _to_tensor(np.ascontiguousarray(images))
+
+
+def _read_frames(config, path: Path, reader: str, inputs: Inputs) -> np.ndarray:
+    """uint8 [T, height, width, 3]; what is to be said of them becomes notes of `inputs`."""
+    frames = media.read_frames(path, config.frames, backend=reader, rule=config.frame_sampling)
+    inputs.notes += frames.notes
+    return frames.images
 
 
 def _to_tensor(images: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Filling a feature store: clips are read ahead, encoded one by one, and written shard by shard.
+"""Filling a feature store: clips are read ahead, encoded (on a GPU, many together) and written shard by shard.
 
 Any number of processes fill one store side by side, each its own share of the clips, and any of them may be killed at
 any moment: what a whole shard holds is never computed again.
@@ -22,10 +22,20 @@ from tqdm import tqdm
 
 from affectgpt.data import reading
 from affectgpt.data.clip import Clip
+from affectgpt.features.encode import BATCH_CLIPS, BATCH_SOUND_SECONDS, encode_batch, encode_inputs
 from affectgpt.features.key import media_facts, open_folder, store_settings
 from affectgpt.features.shards import Index, Row, ShardWriter, log_skip, read_index, read_skips, remove_leftovers
 from affectgpt.features.store import FeatureStore, find_all, find_rows
-from affectgpt.media import MediaError
+from affectgpt.media import SAMPLE_RATE, MediaError
+
+
+@dataclass(frozen=True)
+class SurveyedInputs:
+    """What a survey keeps of a clip: positions of each stream, words, notes."""
+
+    positions: dict[str, int]
+    words: str | None
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -80,23 +90,11 @@ def load_all(processor, clips: list[Clip], workers: int = 0, **options) -> Itera
     yield from read_ahead(clips, load, workers)
 
 
-@torch.inference_mode()
-def encode_inputs(model, inputs):
-    """Replace the raw tensors of one clip's inputs by encoder features [P, D], in place."""
-    for stream in inputs.media_streams:
-        values = getattr(inputs, stream)
-        mask = torch.ones(1, len(values), dtype=torch.bool, device=model.device)
-        lengths = inputs.audio_lengths[None].to(model.device) if stream == "audio" else None
-        features, _ = model.encode(stream, values[None].to(model.device), mask, lengths)
-        setattr(inputs, stream, features[0].float().cpu().clone())
-    inputs.audio_lengths = None
-    return inputs
-
-
 def extract(model, processor, clips: list[Clip], folder: str | Path, *, reader: str = "pyav", workers: int = 0,
             max_skip_ratio: float = 0.005, dtype: str = "float32", transcribe: bool = False,
             speeds: tuple[float, ...] = (1.0,), rank: int = 0, world_size: int = 1, shard_clips: int = 256,
-            weights: str | Path | None = None, progress: bool = True, title: str = "features") -> Summary:
+            weights: str | Path | None = None, progress: bool = True, title: str = "features",
+            batch_clips: int | None = None) -> Summary:
     """Add the features of clips to a store; only what no whole shard holds is computed.
 
     Clips that cannot be read are listed in `skipped-RANK.jsonl` and are not tried again while their files are the
@@ -109,6 +107,7 @@ def extract(model, processor, clips: list[Clip], folder: str | Path, *, reader: 
         speeds: speeds of the sound; rows of another speed than 1 hold the sound alone.
         shard_clips: rows of a shard, the most that a kill can lose.
         weights: as for `store_settings`.
+        batch_clips: clips that are encoded together; None for one on a CPU and `BATCH_CLIPS` on a GPU.
     Raises:
         ValueError: the store was made with other settings, more than `max_skip_ratio` of the clips cannot be read,
             a feature that is no finite number, or a shard that cannot be written.
@@ -123,17 +122,26 @@ def extract(model, processor, clips: list[Clip], folder: str | Path, *, reader: 
         print(f"{title}: up to {size / 1e3:.1f} kB a clip, {size * len(clips) * len(speeds) / 1e9:.3g} GB on disk for "
               f"{len(clips)} clips in {dtype}", flush=True)
 
-    def encode(clip: Clip, inputs) -> tuple[dict[str, int], dict[str, Tensor]]:
-        encode_inputs(model, inputs)
-        tensors = {stream: getattr(inputs, stream).to(kept) for stream in inputs.media_streams}
-        for stream, tensor in tensors.items():
-            if not torch.isfinite(tensor).all():
-                raise ValueError(f"clip {clip.key} ({clip.media}): its {stream} features are not finite in {dtype}: "
-                                 + ("use float32" if dtype == "float16" else "look at this file and its encoder"))
-        return {stream: len(tensor) for stream, tensor in tensors.items()}, tensors
+    def encode(batch: list[tuple[Clip, object]]) -> Iterator[tuple[dict[str, int], dict[str, Tensor]]]:
+        encode_batch(model, [inputs for _, inputs in batch])
+        for clip, inputs in batch:
+            tensors = {stream: getattr(inputs, stream).to(kept) for stream in inputs.media_streams}
+            for stream, tensor in tensors.items():
+                if not torch.isfinite(tensor).all():
+                    remedy = "use float32" if dtype == "float16" else "look at this file and its encoder"
+                    raise ValueError(f"clip {clip.key} ({clip.media}): its {stream} features are not finite in "
+                                     f"{dtype}: {remedy}")
+            yield {stream: len(tensor) for stream, tensor in tensors.items()}, tensors
 
-    return _fill(processor, clips, folder, settings, encode, reader, workers, max_skip_ratio, transcribe, speeds, rank,
-                 world_size, shard_clips, progress, title)
+    def load(clip: Clip, speed: float):
+        if speed == 1.0:
+            return reading.load_clip(processor, clip, reader=reader, transcribe=transcribe)
+        return reading.load_clip(processor, clip, ["audio"], reader, speed=speed)
+
+    if batch_clips is None:
+        batch_clips = 1 if torch.device(model.device).type == "cpu" else BATCH_CLIPS
+    return _fill(processor, clips, folder, settings, load, encode, batch_clips, workers, max_skip_ratio, transcribe,
+                 speeds, rank, world_size, shard_clips, progress, title)
 
 
 def bytes_per_clip(streams: dict[str, dict], config, dtype: str) -> int:
@@ -154,19 +162,22 @@ def survey(processor, clips: list[Clip], folder: str | Path, *, reader: str = "p
            shard_clips: int = 256, progress: bool = True, title: str = "survey of clips") -> Summary:
     """Add to a store what is known of raw clips, without tensors: streams, recognised words, notes, skips.
 
-    Every clip is read once, so that training from raw clips meets no unreadable one; arguments, errors and resuming
-    are those of `extract`. `RawClips.open` reads it.
+    Every file is decoded once, so that training from raw clips meets no unreadable one (`reading.survey_clip`);
+    arguments, errors and resuming are those of `extract`. `RawClips.open` reads it.
     """
     config = processor.config
 
-    def count(clip: Clip, inputs) -> tuple[dict[str, int], dict[str, Tensor]]:
-        positions = {stream: len(getattr(inputs, stream)) for stream in inputs.media_streams}
+    def load(clip: Clip, speed: float):
+        positions, inputs = reading.survey_clip(processor, clip, reader, transcribe)
         if "audio" in positions and config.audio_pooling == "positions":
             positions["audio"] = config.audio_positions
-        return positions, {}
+        return SurveyedInputs(positions, inputs.words, inputs.notes)
+
+    def count(batch: list[tuple[Clip, SurveyedInputs]]) -> Iterator[tuple[dict[str, int], dict[str, Tensor]]]:
+        yield from ((surveyed.positions, {}) for _, surveyed in batch)
 
     settings = {**store_settings(config, "survey", reader, transcribe), "dtype": "float32"}
-    return _fill(processor, clips, folder, settings, count, reader, workers, max_skip_ratio, transcribe, (1.0,), rank,
+    return _fill(processor, clips, folder, settings, load, count, 1, workers, max_skip_ratio, transcribe, (1.0,), rank,
                  world_size, shard_clips, progress, title)
 
 
@@ -195,9 +206,14 @@ def verify(store: FeatureStore, model, processor, clips: list[Clip], n: int, see
     return largest
 
 
-def _fill(processor, clips, folder, settings, make, reader, workers, max_skip_ratio, transcribe, speeds, rank,
-          world_size, shard_clips, progress, title) -> Summary:
-    """Compute and write the rows of this rank's share that the store does not have."""
+def _fill(processor, clips, folder, settings, load, make, batch_clips, workers, max_skip_ratio, transcribe, speeds,
+          rank, world_size, shard_clips, progress, title) -> Summary:
+    """Compute and write the rows of this rank's share that the store does not have.
+
+    Args:
+        load: (clip, speed) -> what is known of it, with `words` and `notes`; called by `workers` threads.
+        make: up to `batch_clips` pairs of a clip and what `load` gave -> positions and tensors of each.
+    """
     started, folder = time.perf_counter(), Path(folder)
     transcribe = transcribe and "text" in processor.config.streams
     if len({clip.key for clip in clips}) < len(clips):
@@ -213,35 +229,52 @@ def _fill(processor, clips, folder, settings, make, reader, workers, max_skip_ra
     writer = ShardWriter(folder, settings, rank, shard_clips)
     computed = 0
 
-    def load(unit: tuple[Clip, float]):
-        clip, speed = unit
-        files = media_facts(clip)
+    def load_unit(unit: tuple[Clip, float]):
+        files = media_facts(unit[0])
         try:
-            if speed == 1.0:
-                return files, reading.load_clip(processor, clip, reader=reader, transcribe=transcribe)
-            return files, reading.load_clip(processor, clip, ["audio"], reader, speed=speed)
+            return files, load(*unit)
         except MediaError as error:
             return files, error
 
+    def write(batch: list[tuple[Clip, float, dict, object]]) -> None:
+        nonlocal computed
+        made = make([(clip, inputs) for clip, *_, inputs in batch])
+        for (clip, speed, files, inputs), (positions, tensors) in zip(batch, made, strict=True):
+            heard = clip.language if transcribe and clip.words is None and speed == 1.0 else None
+            words = inputs.words if heard is not None else None
+            writer.add(Row(clip.key, speed, {stream: (0, count) for stream, count in positions.items()}, files, words,
+                           heard, inputs.notes), tensors)
+            computed += 1
+        bar.update(len(batch))
+        batch.clear()
+
     bar = tqdm(total=len(units), desc=title, unit="clip", disable=not progress or rank != 0)
+    batch: list[tuple[Clip, float, dict, object]] = []
     try:
-        for (clip, speed), (files, inputs) in zip(units, read_ahead(units, load, workers), strict=True):
-            bar.update()
+        for (clip, speed), (files, inputs) in zip(units, read_ahead(units, load_unit, workers), strict=True):
             if isinstance(inputs, MediaError):
+                bar.update()
                 log_skip(folder, rank, {"id": clip.key, "file": str(clip.media or clip.audio), "row": clip.provenance,
                                         "reason": str(inputs), "speed": speed, "files": files})
                 losses.check()
                 continue
-            heard = clip.language if transcribe and clip.words is None and speed == 1.0 else None
-            words = inputs.words if heard is not None else None
-            positions, tensors = make(clip, inputs)
-            writer.add(Row(clip.key, speed, {stream: (0, count) for stream, count in positions.items()}, files, words,
-                           heard, inputs.notes), tensors)
-            computed += 1
+            if batch and _samples([*(one[3] for one in batch), inputs]) > BATCH_SOUND_SECONDS * SAMPLE_RATE:
+                write(batch)
+            batch.append((clip, speed, files, inputs))
+            if len(batch) == batch_clips:
+                write(batch)
+        if batch:
+            write(batch)
     finally:  # also where the job stops: what was computed is kept
         bar.close()
         writer.flush()
     return Summary(computed, held, len(losses.keys()), writer.shards, time.perf_counter() - started, writer.peak)
+
+
+def _samples(clips: list) -> int:
+    """Samples of sound that are encoded together, with what pads them to the longest."""
+    sounds = [one.audio.numel() for one in clips if getattr(one, "audio", None) is not None]
+    return len(sounds) * max(sounds, default=0)
 
 
 def _missing(index: Index, clips: list[Clip], speeds, transcribe: bool) -> tuple[list[tuple[Clip, float]], int]:

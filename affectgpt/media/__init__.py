@@ -2,7 +2,7 @@
 
 from affectgpt.media.audio import Sound, read_audio, read_sound
 from affectgpt.media.errors import MediaError
-from affectgpt.media.faces import Box, FaceCrops, FaceDetector, face_crops
+from affectgpt.media.faces import Box, FaceCrops, FaceDetector, face_crops, shows_face
 from affectgpt.media.quiet import silence
 from affectgpt.media.speech import transcribe
 from affectgpt.media.video import Frames, MediaInfo, probe, read_frames, sample_indices
@@ -27,6 +27,7 @@ __all__ = [
     "read_frames",
     "read_sound",
     "sample_indices",
+    "shows_face",
     "spoken_part",
     "transcribe",
 ]

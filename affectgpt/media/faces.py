@@ -147,6 +147,16 @@ def face_crops(
     return FaceCrops(images, boxes, detected, None)
 
 
+def shows_face(frames: np.ndarray, detector: FaceDetector | None = None) -> str | None:
+    """None where `face_crops` finds a face in these frames, else its note; looks no further than the first face.
+
+    From the middle on: a clip's ends are where a person turns away or has left.
+    """
+    detector, middle = detector or FaceDetector(), (len(frames) - 1) / 2
+    order = sorted(range(len(frames)), key=lambda number: abs(number - middle))
+    return None if any(detector.detect(frames[number]) for number in order) else NO_FACE.format(count=len(frames))
+
+
 def _prominence(box: Box, shape: tuple[int, int]) -> float:
     """Size against the picture, up to halved towards its corners."""
     middle = np.array([shape[1], shape[0]]) / 2
