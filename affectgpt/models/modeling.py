@@ -25,6 +25,7 @@ from affectgpt.models.encoders import AudioEncoder, VisualEncoder
 from affectgpt.models.fusion import FUSIONS
 from affectgpt.models.greedy import greedy_config
 from affectgpt.models.head import LogitRule, check_logits
+from affectgpt.models.int8 import quantise
 from affectgpt.models.layout import Layout
 from affectgpt.models.llm_checks import check_lora_targets
 from affectgpt.models.loss import labelled_loss
@@ -424,14 +425,16 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
                         dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
-                        merge_lora: bool = False, **kwargs):
+                        merge_lora: bool = False, quantize: str | None = None, **kwargs):
         """Load a model folder: its base parts, then the trained parts over them.
 
         A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
         `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
+        `quantize="int8"` does that too, and rounds each weight of the LLM's linear layers to eight bits (`models.int8`).
 
         Raises:
-            ValueError: a folder without weights, or weights that are not the ones the configuration needs.
+            ValueError: a folder without weights, weights that are not the ones the configuration needs, or an LLM
+                whose layers cannot be quantised.
         """
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():
@@ -444,16 +447,21 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             dtype = config.dtype or torch.float32
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         if config.bundled:
-            model = cls(config, merge_lora=merge_lora)
+            model = cls(config, merge_lora=merge_lora or quantize is not None)
         else:
             model = importlib.import_module("affectgpt.loading").with_parts(
-                config, dtype, attn_implementation, merge_lora=merge_lora)
+                config, dtype, attn_implementation, merge_lora=merge_lora or quantize is not None,
+                as_stored=quantize is not None)
         model.mark_trained()
-        model.load_weights(weights)
+        model.load_weights(weights, quantize)
+        if quantize is not None:
+            model.language_model.to(dtype)
         return model.eval()
 
-    def load_weights(self, weights: Path) -> None:
+    def load_weights(self, weights: Path, quantize: str | None = None) -> None:
         """Put the tensors of a file over the model's own.
+
+        quantize: "int8" rounds the LLM's linear layers, LoRA added, to eight bits.
 
         Raises:
             ValueError: the file cannot be read, or its tensors are not the ones the configuration needs.
@@ -463,6 +471,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
         except SafetensorError as error:
             raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
                              "again") from error
+        if quantize is not None and not self.lora_merged:
+            raise ValueError("--quantize int8: this LLM's layers are no plain linear ones (GPT-2's Conv1D); leave it out")
         pairs, lacking = [], []
         if self.lora_merged and self.config.lora_rank:
             pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
@@ -475,7 +485,11 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
                              f"({', '.join(missing[:2])}), {len(unexpected)} are unknown "
                              f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
         self.load_state_dict(state, strict=False)
-        add_lora(self.language_model, pairs, self.config.lora_alpha / max(1, self.config.lora_rank))
+        scale = self.config.lora_alpha / max(1, self.config.lora_rank)
+        if quantize is None:
+            add_lora(self.language_model, pairs, scale)
+        else:
+            quantise(self.language_model, pairs, scale)
 
 
 AutoConfig.register("affectgpt", AffectGPTConfig, exist_ok=True)
