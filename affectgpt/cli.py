@@ -92,7 +92,7 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--quantize", choices=("int8",), help="hold the LLM's layers in eight bits each weight: less "
-                        "memory, nearly the same answers; on a CPU only")
+                        "memory, not always the same words; on a CPU only")
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--track", type=int, metavar="N",
                         help="which sound track of a FILE with several, from 0 (default: as a player chooses)")
