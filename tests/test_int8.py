@@ -20,7 +20,7 @@ from affectgpt.models.modeling import AffectGPTForConditionalGeneration as Model
 
 
 def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    return float((found.detach().float() - wanted).norm() / wanted.norm())
+    return float(((found.float() - wanted).norm() / wanted.norm()).detach())
 
 
 @pytest.mark.parametrize("wide, high", [(64, 64), (192, 576), (576, 64), (33, 65), (1, 7), (100, 96)])

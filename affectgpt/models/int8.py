@@ -76,7 +76,8 @@ class Int8Linear(nn.Module):
 def check_quantisable(text_config, device: str) -> None:
     """Raise ValueError where int8 weights do not fit: on a GPU, or an LLM that is quantised already."""
     if torch.device(device).type != "cpu":
-        raise ValueError(f"--quantize int8 is for the CPU, and the device is {device}: leave it out, or use --device cpu")
+        raise ValueError(f"--quantize int8 is for the CPU, and the device is {device}: leave it out, or use "
+                         "--device cpu")
     if getattr(text_config, "quantization_config", None) is not None:
         raise ValueError("--quantize int8: the LLM of this model is quantised already; leave it out")
 

@@ -430,7 +430,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
 
         A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
         `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
-        `quantize="int8"` does that too, and rounds each weight of the LLM's linear layers to eight bits (`models.int8`).
+        `quantize="int8"` does that too, and rounds the weights of the LLM's linear layers to eight bits
+        (`models.int8`).
 
         Raises:
             ValueError: a folder without weights, weights that are not the ones the configuration needs, or an LLM
@@ -472,7 +473,8 @@ class AffectGPTForConditionalGeneration(PreTrainedModel):
             raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
                              "again") from error
         if quantize is not None and not self.lora_merged:
-            raise ValueError("--quantize int8: this LLM's layers are no plain linear ones (GPT-2's Conv1D); leave it out")
+            raise ValueError("--quantize int8: this LLM's layers are no plain linear ones (GPT-2's Conv1D); leave it "
+                             "out")
         pairs, lacking = [], []
         if self.lora_merged and self.config.lora_rank:
             pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
