@@ -91,6 +91,8 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--question", help="ask something else")
     parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--quantize", choices=("int8",), help="hold the LLM's layers in eight bits each weight: less "
+                        "memory, not always the same words; on a CPU only")
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--track", type=int, metavar="N",
                         help="which sound track of a FILE with several, from 0 (default: as a player chooses)")
@@ -137,7 +139,7 @@ def _describe(options: argparse.Namespace) -> int:
 
     imported = time.perf_counter()
     quiet_libraries()
-    describer = Describer(options.model, options.device)
+    describer = Describer(options.model, options.device, quantize=options.quantize)
     if spoken(options.subtitle) and "text" not in describer.check_streams(streams):
         print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
     loaded = time.perf_counter()
@@ -176,6 +178,8 @@ def _check(options: argparse.Namespace, streams: list[str] | None) -> None:
         raise ValueError("--reader decord: the package decord is not installed; pip install decord, or use pyav")
     check_folder_streams(check_model_folder(options.model), streams)
     if options.device == "cuda":
+        if options.quantize:
+            raise ValueError("--quantize int8 is for the CPU, and the device is cuda: leave one of them out")
         import torch
 
         if not torch.cuda.is_available():

@@ -67,15 +67,18 @@ class Describer:
         device: "auto", "cpu" or "cuda".
         dtype: what the LLM computes in, "float32" or "bfloat16"; None for what it was trained in, or float32 where
             the device would have to emulate that.
+        quantize: "int8" holds the LLM's linear layers in eight bits each weight (`models.int8`); on a CPU only.
     Raises:
-        ValueError: no such folder, or one that is half written.
+        ValueError: no such folder, one that is half written, or one that cannot be quantised.
     """
 
-    def __init__(self, folder: str | Path, device: str = "auto", dtype: str | None = None):
+    def __init__(self, folder: str | Path, device: str = "auto", dtype: str | None = None,
+                 quantize: str | None = None):
         import torch
 
         from affectgpt.config import Recipe, load_recipe
         from affectgpt.environment import runnable_dtype
+        from affectgpt.models.int8 import check_quantisable
         from affectgpt.models.modeling import AffectGPTForConditionalGeneration
         from affectgpt.models.processing import AffectGPTProcessor
 
@@ -84,8 +87,10 @@ class Describer:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = AffectGPTProcessor.from_pretrained(folder)
         config = self.processor.config
+        if quantize is not None:
+            check_quantisable(config.text_config, device)
         self.model = AffectGPTForConditionalGeneration.from_pretrained(
-            folder, config=config, dtype=dtype or runnable_dtype(config, device), merge_lora=True)
+            folder, config=config, dtype=dtype or runnable_dtype(config, device), merge_lora=True, quantize=quantize)
         recipe = folder / "recipe.yaml"
         if not recipe.is_file() and folder.resolve().parent.name == "checkpoints":  # that of the run
             recipe = folder.resolve().parent.parent / "recipe.yaml"

@@ -32,9 +32,19 @@ def from_parts(config: AffectGPTConfig, dtype: torch.dtype = torch.float32, atte
 
 
 def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sdpa", quantization: str = "none",
-               device=None, merge_lora: bool = False) -> AffectGPTForConditionalGeneration:
-    """As `from_parts`, for a configuration whose parts are described already; `merge_lora` makes no LoRA modules."""
-    language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization, device)
+               device=None, merge_lora: bool = False, as_stored: bool = False) -> AffectGPTForConditionalGeneration:
+    """As `from_parts`, for a configuration whose parts are described already.
+
+    merge_lora: make no LoRA modules.
+    as_stored: the LLM in the format of its file instead of `dtype`; the caller changes it, layer by layer.
+    """
+    if as_stored:
+        path = hub.locate(config.llm, "model.llm")
+        language_model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, config.llm_rounding) if config.llm_rounding else "auto",
+            attn_implementation=None if attention == "sdpa" else attention)
+    else:
+        language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization, device)
     audio = visual = None
     # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
     if config.audio_config is not None and "audio" in config.streams:

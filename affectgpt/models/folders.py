@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.models.int8 import quantise
 from affectgpt.models.merged_lora import add_lora, take_lora
 
 WEIGHTS_NAME = "model.safetensors"
@@ -51,14 +52,17 @@ class FolderMethods:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
                         dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
-                        merge_lora: bool = False, **kwargs):
+                        merge_lora: bool = False, quantize: str | None = None, **kwargs):
         """Load a model folder: its base parts, then the trained parts over them.
 
         A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
         `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
+        `quantize="int8"` does that too, and rounds the weights of the LLM's linear layers to eight bits
+        (`models.int8`).
 
         Raises:
-            ValueError: a folder without weights, or weights that are not the ones the configuration needs.
+            ValueError: a folder without weights, weights that are not the ones the configuration needs, or an LLM
+                whose layers cannot be quantised.
         """
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():
@@ -71,16 +75,21 @@ class FolderMethods:
             dtype = config.dtype or torch.float32
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         if config.bundled:
-            model = cls(config, merge_lora=merge_lora)
+            model = cls(config, merge_lora=merge_lora or quantize is not None)
         else:
             model = importlib.import_module("affectgpt.loading").with_parts(
-                config, dtype, attn_implementation, merge_lora=merge_lora)
+                config, dtype, attn_implementation, merge_lora=merge_lora or quantize is not None,
+                as_stored=quantize is not None)
         model.mark_trained()
-        model.load_weights(weights)
+        model.load_weights(weights, quantize)
+        if quantize is not None:
+            model.language_model.to(dtype)
         return model.eval()
 
-    def load_weights(self, weights: Path) -> None:
+    def load_weights(self, weights: Path, quantize: str | None = None) -> None:
         """Put the tensors of a file over the model's own.
+
+        quantize: "int8" rounds the LLM's linear layers, LoRA added, to eight bits.
 
         Raises:
             ValueError: the file cannot be read, or its tensors are not the ones the configuration needs.
@@ -90,6 +99,9 @@ class FolderMethods:
         except SafetensorError as error:
             raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
                              "again") from error
+        if quantize is not None and not self.lora_merged:
+            raise ValueError("--quantize int8: this LLM's layers are no plain linear ones (GPT-2's Conv1D); leave it "
+                             "out")
         pairs, lacking = [], []
         if self.lora_merged and self.config.lora_rank:
             pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
@@ -102,4 +114,8 @@ class FolderMethods:
                              f"({', '.join(missing[:2])}), {len(unexpected)} are unknown "
                              f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
         self.load_state_dict(state, strict=False)
-        add_lora(self.language_model, pairs, self.config.lora_alpha / max(1, self.config.lora_rank))
+        scale = self.config.lora_alpha / max(1, self.config.lora_rank)
+        if quantize is None:
+            add_lora(self.language_model, pairs, scale)
+        else:
+            quantise(self.language_model, pairs, scale)

@@ -55,7 +55,16 @@ def add_lora(language_model: nn.Module, pairs: list[tuple[str, Tensor, Tensor]],
     """
     for name, a, b in pairs:
         weight = language_model.get_submodule(name).weight
-        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1] or (b.shape[0], a.shape[1]) != weight.shape:
-            raise ValueError(f"LoRA of {name} is {list(b.shape)} times {list(a.shape)}, its weight is "
-                             f"{list(weight.shape)}: the weights do not fit their config.json")
-        weight += (b.float() @ a.float() * scale).to(weight.device)
+        weight += lora_product(name, weight, a, b, scale)
+
+
+def lora_product(name: str, weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
+    """scale B A [H, D] of the layer `name`, in float32 where its weight [H, D] is.
+
+    Raises:
+        ValueError: A [r, D] and B [H, r] do not fit.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1] or (b.shape[0], a.shape[1]) != weight.shape:
+        raise ValueError(f"LoRA of {name} is {list(b.shape)} times {list(a.shape)}, its weight is "
+                         f"{list(weight.shape)}: the weights do not fit their config.json")
+    return (b.float() @ a.float() * scale).to(weight.device)

@@ -64,7 +64,8 @@ class AffectGPTSource:
     def identity(self) -> dict[str, Any]:
         """What tells this model from another, besides its name."""
         return {"weights": {str(name): weights_fingerprint(folder) for name, folder in self.folders.items()},
-                "dtype": self.job.dtype, "reader": self.job.reader}
+                "dtype": self.job.dtype, "reader": self.job.reader,
+                **({"quantize": self.job.quantize} if self.job.quantize else {})}
 
     def open(self, checkpoint: int | str, clips: list[Clip], needed: set[str], store: Path) -> AffectGPTAnswerer:
         """Load a checkpoint and make the features that it lacks of this process's share of `clips`."""
@@ -83,7 +84,7 @@ class AffectGPTAnswerer:
 
         job = source.job
         describer = Describer(folder, process_device(job.device, "--device "),
-                              None if job.dtype == "auto" else job.dtype)
+                              None if job.dtype == "auto" else job.dtype, job.quantize)
         self.job, self.model, self.processor = job, describer.model, describer.processor
         self.device = str(self.model.device)
         config = self.processor.config

@@ -86,6 +86,7 @@ class Job:
     limit: int | None = None
     device: str = "auto"
     dtype: str = "auto"
+    quantize: str | None = None
     reader: str = "pyav"
     workers: int = 2
     max_skip_ratio: float = 0.005
