@@ -118,7 +118,8 @@ def shape_row(options) -> list[dict]:
         # Planned, collated and copied as in the trainer, in another thread: what the model waits for counts.
         clips = RandomClips(model.config)
         rows = rows_of_epoch(clips.lengths, len(clips), Batching("packed", 1, options.pack_tokens))
-        steps = prefetch(BatchMaker(clips, SimpleNamespace(config=model.config), world, "packed").steps(steps_of_epoch(rows, world.size)))
+        maker = BatchMaker(clips, SimpleNamespace(config=model.config), world, "packed")
+        steps = prefetch(maker.steps(steps_of_epoch(rows, world.size)))
         with contextlib.closing(steps):
             for number, step in enumerate(itertools.islice(steps, options.warmup + (options.steps or 10))):
                 started = time.perf_counter()
