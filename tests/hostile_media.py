@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import resource
 import struct
 import sys
@@ -271,6 +272,14 @@ def account(path: Path) -> dict[str, str]:
     return outcomes
 
 
+def peak_memory() -> int:
+    """Most bytes that this process held; getrusage would give that of the process that started it, where it is more."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text()).group(1)) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def main(folder: str, first: int, end: int, step: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY))  # a runaway ends itself, not the machine
     seeds = make_seeds()
@@ -281,7 +290,7 @@ def main(folder: str, first: int, end: int, step: int) -> None:
         print(json.dumps({"number": number, "name": file.name}), flush=True)
         outcomes = account(path)
         path.unlink()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_memory()
         print(json.dumps({"number": number, "name": file.name, "peak": peak, **outcomes}), flush=True)
 
 
