@@ -7,8 +7,6 @@ import os
 # Before anything imports torch, which reads them once. Spinning threads are slow on a busy machine.
 for _name, _value in {
     "OMP_NUM_THREADS": "2",
-    # Else MKL's sums depend on where in memory a matrix lies, and runs that should be equal to the bit are not always.
-    "MKL_CBWR": "COMPATIBLE",
     "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
