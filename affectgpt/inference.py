@@ -18,6 +18,7 @@ from affectgpt.models import prompting
 __all__ = ["MEDIA_SUFFIXES", "Describer", "Description", "Reply", "Skipped", "check_model_folder", "check_streams",
            "find_media"]
 
+
 @dataclass(frozen=True)
 class Description:
     """What a model says of one clip.

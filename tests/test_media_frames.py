@@ -8,8 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_fixtures import level, numbered_picture, read_number, red_side, tone, write_clip
-from PIL import Image
+from media_fixtures import level, read_number, red_side, tone, write_clip
 
 from affectgpt.media import MediaError, decoding, probe, read_audio, read_frames, sample_indices, timeline, video
 

@@ -226,7 +226,7 @@ def _run(recipe: Recipe, world) -> Path:
         training = name == data.train_split
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
-                                         variants if training else None, data.questions_together)
+                                        variants if training else None, data.questions_together)
         check_lengths(sets[name], len(clips), recipe)
         if world.is_main:
             print_lengths(sets[name], name, len(clips))
@@ -320,7 +320,7 @@ def make_engine(model, groups: list[dict], recipe: Recipe):
 
 
 def print_parts(model) -> None:
-    """Print the table of frozen and trained loading."""
+    """Print the table of frozen and trained parts."""
     print(f"{'part':<18}{'frozen':>14}{'trained':>14}")
     for name, frozen, trained in model.part_sizes():
         print(f"{name:<18}{frozen:>14,}{trained:>14,}")
