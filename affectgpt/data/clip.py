@@ -25,8 +25,21 @@ def spoken(words: str | None) -> str | None:
 
 
 @dataclass(frozen=True)
+class Preference:
+    """Two descriptions of a clip, and which one people found better: "first", "second" or "same"."""
+
+    first: str
+    second: str
+    better: str
+
+
+@dataclass(frozen=True)
 class Targets:
     """What is known about the emotion of a clip.
+
+    `labels` are open words, `emotion` is one of the corpus's closed set (`Corpus.labels`), `votes` says how many people
+    chose each of that set, or which share of them. `valence` lies in the corpus's range, `arousal` and `dominance` in
+    that of their scale (`Corpus.valence_range`). `turns` are questions with their answers.
 
     `evidence` and `cues` say, stream by stream, what that stream shows: a sentence, and its basic
     emotion ("neutral" where it carries none). With them, an answer can be made for any subset of
@@ -38,6 +51,11 @@ class Targets:
     emotion: str | None = None
     valence: float | None = None
     sentiment: str | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+    votes: dict[str, float] = field(default_factory=dict)
+    preference: Preference | None = None
+    turns: tuple[tuple[str, str], ...] = ()
     evidence: dict[str, str] = field(default_factory=dict)
     cues: dict[str, str] = field(default_factory=dict)
 
@@ -58,7 +76,11 @@ class Clip:
     """One clip: where its media lie, what is said in it, what it shows, and where the row came from.
 
     `media` is a video, an audio file or a picture; `audio` is a separate sound file that replaces
-    the sound of `media`. `words` are the spoken words in `language`. `provenance` is "file:row".
+    the sound of `media`. `start` and `end` are seconds of `media`, None for its own start and end.
+    `face` is the face of the one who is meant: crops as `openface_face` holds them (.npy, uint8
+    [T, height, width, 3], BGR), or a face track (.json). `words` are the spoken words in `language`;
+    `dialogue` and `turn` say where they stand in a conversation. `group` is what no split may cut:
+    a video, a session. `provenance` is "file:row".
     """
 
     id: str
@@ -69,6 +91,12 @@ class Clip:
     words: str | None = None
     language: str = "en"
     speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
+    face: Path | None = None
+    dialogue: str | None = None
+    turn: int | None = None
+    group: str | None = None
     targets: Targets = field(default_factory=Targets)
     provenance: str = ""
 

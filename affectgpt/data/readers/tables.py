@@ -34,7 +34,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     return _read_array(path) if start == b"[" else read_jsonl(path)
 
 
-def _text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """A file as text, by its byte order mark or as UTF-8."""
     data = path.read_bytes()
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -46,7 +46,7 @@ def _text_of(path: Path) -> str:
 
 
 def _read_array(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    values = unique_json(_text_of(path), str(path), "the file must be one JSON array of objects, or one object a line")
+    values = unique_json(read_text(path), str(path), "the file must be one JSON array of objects, or one object a line")
     for number, value in enumerate(values, start=1):
         if not isinstance(value, dict):
             raise ValueError(f"{path}:{number}: is {type(value).__name__}, and each row must be a JSON object")
@@ -54,7 +54,7 @@ def _read_array(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    text, delimiter, skipped = _text_of(path), None, 0
+    text, delimiter, skipped = read_text(path), None, 0
     said = re.match(r"sep=(.)\r?\n", text)  # a line that Excel reads and writes
     if said:
         text, delimiter, skipped = text[said.end():], said.group(1), 1

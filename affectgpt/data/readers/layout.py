@@ -1,0 +1,101 @@
+"""What readers share: rows of a corpus's own tables, lists written as Python literals, and media found by name."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from affectgpt.data.readers.tables import read_text
+from affectgpt.files import safe_join
+
+
+def read_csv(path: Path, required: tuple[str, ...], delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield ("file:line", row) of a table with a header; cells without blanks around them, "" where empty.
+
+    A byte order mark, CRLF, quoting as Excel does it, UTF-16 and a nameless index column are normal input. Rows without
+    any cell are left out; a row that is short has "" for what it lacks.
+
+    Raises:
+        ValueError: no such file, no such column, a row with more cells than the header, or what is not CSV.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; it needs the columns {', '.join(required)}")
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        where = f"{path}:{reader.line_num + 1}"
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"{where}: is not CSV ({error})") from error
+        if cells is None:
+            break
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
+            continue
+        if header is None:
+            header = cells
+            for column in required:
+                if column not in header:
+                    raise ValueError(f"{path}: has no column {column!r}; it has {', '.join(filter(None, header))}")
+        elif len(cells) > len(header):
+            raise ValueError(f"{where}: has {len(cells)} cells, and the header {len(header)}; quote cells that hold "
+                             f"{delimiter!r}")
+        else:
+            yield where, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True))
+    if header is None:
+        raise ValueError(f"{path}: is empty; it needs the columns {', '.join(required)}")
+
+
+def literal_list(cell: str, where: str) -> tuple[str, ...]:
+    """A list written as a Python literal, or words between commas; without empty words and repetitions.
+
+    >>> literal_list("['happy', ' at ease']", "x"), literal_list("sad, tired", "x"), literal_list("", "x")
+    (('happy', 'at ease'), ('sad', 'tired'), ())
+
+    Raises:
+        ValueError: brackets that hold no list of words.
+    """
+    words: list[str] = cell.replace("\uff0c", ",").replace("\u3001", ",").split(",")
+    if cell[:1] in "[(" and cell:
+        try:
+            value = ast.literal_eval(cell)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            value = [word.strip().strip("'\"") for word in cell.strip("[]()").split(",")]  # [happy, sad]
+        words = list(value) if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{where}: {cell[:60]!r} is no list of words")
+    return tuple(dict.fromkeys(filter(None, (word.strip() for word in words))))
+
+
+class MediaFolder:
+    """Files of the first folder that exists, by their names without suffix; listed once.
+
+    Args:
+        root: the corpus's root, which no path may leave.
+        folders: names of folders below it, in the order in which they are tried.
+        suffixes: with the dot; of several files of one name the first suffix counts.
+    """
+
+    def __init__(self, root: Path, folders: tuple[str, ...], suffixes: tuple[str, ...]):
+        self.root, self.suffixes = Path(root), suffixes
+        self.folder = next((name for name in folders if (self.root / name).is_dir()), folders[0])
+        place = self.root / self.folder
+        self._there = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
+
+    def find(self, name: str) -> Path:
+        """The file of a name; where it is not there, the path that it should have.
+
+        Raises:
+            ValueError: a name that leaves the root.
+        """
+        found = next((suffix for suffix in self.suffixes if name + suffix in self._there), self.suffixes[0])
+        return safe_join(self.root, f"{self.folder}/{name}{found}", follow=True)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return any(name + suffix in self._there for suffix in self.suffixes)
