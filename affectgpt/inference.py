@@ -81,6 +81,7 @@ class Describer:
         from affectgpt.environment import runnable_dtype
         from affectgpt.models.int8 import check_quantisable
         from affectgpt.models.modeling import AffectGPTForConditionalGeneration
+        from affectgpt.models.precision import cast_weights
         from affectgpt.models.processing import AffectGPTProcessor
 
         folder = check_model_folder(folder)
@@ -100,7 +101,7 @@ class Describer:
         self.trained_encoders = stored.model.train_encoders
         self.model.merge_lora()
         if dtype is not None:  # a folder that holds its LLM is loaded in float32, whatever is asked
-            self.model.language_model.to(getattr(torch, dtype))
+            cast_weights(self.model.language_model, getattr(torch, dtype))
         self.model.to(device).eval()
 
     def check_streams(self, streams: list[str] | None) -> list[str]:

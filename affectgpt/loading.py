@@ -13,7 +13,10 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from affectgpt import hub
 from affectgpt.models.attention import BY_CLIP
 from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.models.encoders import WhisperEncoderHalf, audio_model_from_config
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
+from affectgpt.models.precision import cast_weights
+from affectgpt.starter.reading import read_model
 
 
 def from_parts(config: AffectGPTConfig, dtype: torch.dtype = torch.float32, attention: str = "sdpa",
@@ -39,10 +42,8 @@ def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sd
     as_stored: the LLM in the format of its file instead of `dtype`; the caller changes it, layer by layer.
     """
     if as_stored:
-        path = hub.locate(config.llm, "model.llm")
-        language_model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=getattr(torch, config.llm_rounding) if config.llm_rounding else "auto",
-            attn_implementation=None if attention == "sdpa" else attention)
+        rounding = getattr(torch, config.llm_rounding) if config.llm_rounding else "auto"
+        language_model = _read_causal_lm(config.llm, rounding, None if attention == "sdpa" else attention)
     else:
         language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization, device)
     audio = visual = None
@@ -70,9 +71,7 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
         stored = getattr(torch, rounding) if rounding else dtype
         # Straight to a GPU: eight ranks of a machine would else hold eight copies in its memory.
         place = {"device_map": {"": device}} if device is not None and torch.device(device).type != "cpu" else {}
-        model = AutoModelForCausalLM.from_pretrained(hub.locate(name, "model.llm"), dtype=stored,
-                                                     attn_implementation=attention, **place)
-        return model.to(dtype)
+        return cast_weights(_read_causal_lm(name, stored, attention, **place), dtype)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ValueError(f"model.quantization={quantization} needs bitsandbytes: pip install 'affectgpt[qlora]'")
     from transformers import BitsAndBytesConfig
@@ -82,6 +81,18 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
     return AutoModelForCausalLM.from_pretrained(
         hub.locate(name, "model.llm"), dtype=dtype, attn_implementation=attention, quantization_config=bits
     )
+
+
+def _read_causal_lm(name: str, dtype: torch.dtype | str, attention: str | None, **place) -> nn.Module:
+    """The weights of an LLM in `dtype`, or as they are stored ("auto"); `place` is a device map."""
+    path = hub.locate(name, "model.llm")
+    if not name.startswith(hub.PREFIX) or place:
+        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation=attention, **place)
+    config = _auto_config(path)
+    dtype = config.dtype if dtype == "auto" else dtype
+    kernel = {} if attention is None else {"attn_implementation": attention}
+    return read_model(path, lambda: AutoModelForCausalLM.from_config(config, dtype=torch.float32, **kernel),
+                      dtype)
 
 
 def choose_attention(asked: str, dtype: str, device) -> str:
@@ -108,14 +119,23 @@ def load_tokenizer(name: str):
 
 
 def load_audio_model(name: str, dtype: torch.dtype) -> nn.Module:
-    """An audio encoder (of Whisper, the whole model: the caller takes its encoder)."""
-    return AutoModel.from_pretrained(hub.locate(name, "model.audio_encoder"), dtype=dtype)
+    """An audio encoder; of Whisper the encoder half alone."""
+    path = hub.locate(name, "model.audio_encoder")
+    config = _auto_config(path)
+    if config.model_type != "whisper":
+        return AutoModel.from_pretrained(path, config=config, dtype=dtype)
+    if name.startswith(hub.PREFIX):
+        return read_model(path, lambda: audio_model_from_config(config), dtype, prefix="model.encoder.")
+    return WhisperEncoderHalf.from_pretrained(path, config=config, dtype=dtype,
+                                              key_mapping={r"^(model\.)?encoder\.": ""})
 
 
 def load_visual_model(name: str, dtype: torch.dtype) -> nn.Module:
     """A visual encoder; of CLIP the vision half with its projection."""
     path = hub.locate(name, "model.visual_encoder")
     config = _auto_config(path)
+    if name.startswith(hub.PREFIX):
+        return read_model(path, lambda: AutoModel.from_config(config, dtype=torch.float32), dtype)
     if config.model_type in ("clip", "clip_vision_model"):
         from transformers import CLIPVisionModelWithProjection
 

@@ -29,9 +29,14 @@ def recogniser_folder() -> str:
 @lru_cache(maxsize=1)
 def _recogniser(folder: str):
     """(model, feature extractor, tokenizer), kept for the next clip."""
-    from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
+    import torch
+    from transformers import AutoTokenizer, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    model = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    from affectgpt.starter.reading import read_model
+
+    config = WhisperConfig.from_pretrained(folder)
+    model = read_model(folder, lambda: WhisperForConditionalGeneration._from_config(config, dtype=torch.float32),
+                       torch.float32)
     return model, WhisperFeatureExtractor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
 

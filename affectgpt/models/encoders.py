@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, WhisperModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 MIN_WINDOW_SAMPLES = 1600
 """Windows are zero-padded to 0.1 s: convolutional front ends give no output below 400 samples."""
@@ -48,10 +49,8 @@ class AudioEncoder(Encoder):
     def __init__(self, config, model: nn.Module | None = None):
         super().__init__()
         self.model_type = config.audio_config.model_type
-        if model is None:
-            model = AutoModel.from_config(config.audio_config)
-        # Only the encoder half of Whisper is needed.
-        self.model = model.get_encoder() if self.model_type == "whisper" else model
+        model = model if model is not None else audio_model_from_config(config.audio_config)
+        self.model = model.encoder if isinstance(model, WhisperModel) else model
         if self.model_type == "whisper":
             from transformers.audio_utils import mel_filter_bank
 
@@ -233,6 +232,17 @@ class VisualEncoder(Encoder):
                 vectors = output.pooler_output
             features[mask] = vectors.float()
         return features, mask
+
+
+class WhisperEncoderHalf(WhisperEncoder):
+    """Whisper's encoder, read from the file of a whole Whisper without a word about the other half."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^proj_out\."]
+
+
+def audio_model_from_config(config) -> nn.Module:
+    """An audio encoder with random weights, of the class that `AudioEncoder` expects."""
+    return WhisperEncoderHalf(config) if config.model_type == "whisper" else AutoModel.from_config(config)
 
 
 def visual_model_from_config(config) -> nn.Module:

@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from transformers.initialization import no_init_weights
 
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.int8 import quantise
 from affectgpt.models.merged_lora import add_lora, take_lora
+from affectgpt.models.precision import cast_weights
 
 WEIGHTS_NAME = "model.safetensors"
 
@@ -75,7 +77,9 @@ class FolderMethods:
             dtype = config.dtype or torch.float32
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         if config.bundled:
-            model = cls(config, merge_lora=merge_lora or quantize is not None)
+            with no_init_weights():  # every one is read, or missing below
+                model = cls(config, merge_lora=merge_lora or quantize is not None)
+            model.language_model.tie_weights()
         else:
             model = importlib.import_module("affectgpt.loading").with_parts(
                 config, dtype, attn_implementation, merge_lora=merge_lora or quantize is not None,
@@ -83,7 +87,7 @@ class FolderMethods:
         model.mark_trained()
         model.load_weights(weights, quantize)
         if quantize is not None:
-            model.language_model.to(dtype)
+            cast_weights(model.language_model, dtype)
         return model.eval()
 
     def load_weights(self, weights: Path, quantize: str | None = None) -> None:

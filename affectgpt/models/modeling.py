@@ -101,8 +101,9 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
         self.token_norms = nn.ModuleDict()
         if config.token_norm:
             self.token_norms.update({stream: TokenNorm() for stream in config.media_streams})
+            size = word_size(language_model.get_input_embeddings())
             for norm in self.token_norms.values():
-                norm.size.copy_(word_size(language_model.get_input_embeddings()))
+                norm.size.copy_(size)
 
     def _width(self, stream: str) -> int:
         encoder = self.audio_encoder if stream == "audio" else self.visual_encoder

@@ -42,8 +42,8 @@ class AffectGPTProcessor(ProcessorMixin):
         self.tokenizer = tokenizer
         self.chat_template = None
         self.config = config if config is not None else AffectGPTConfig()
-        missing = [PLACEHOLDERS[name] for name in PUBLISHED_PLACEHOLDER_ORDER
-                   if PLACEHOLDERS[name] not in tokenizer.get_vocab()]
+        vocabulary = tokenizer.get_vocab()
+        missing = [PLACEHOLDERS[name] for name in PUBLISHED_PLACEHOLDER_ORDER if PLACEHOLDERS[name] not in vocabulary]
         if missing:
             tokenizer.add_tokens(missing, special_tokens=True)
         ids = {stream: tokenizer.convert_tokens_to_ids(token) for stream, token in PLACEHOLDERS.items()}

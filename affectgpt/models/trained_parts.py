@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from affectgpt.models.precision import cast_weights
+
 
 class TrainedParts:
     """What is frozen and what is trained; mixed into the model's class."""
@@ -17,7 +19,7 @@ class TrainedParts:
         if llm and self.dtype_of_llm == torch.bfloat16:
             # Small steps would be lost in bfloat16: weights become float32 and are computed in what they were.
             self.autocast_dtype = torch.bfloat16
-            self.language_model.float()
+            cast_weights(self.language_model, torch.float32)
         for name, parameter in self.named_parameters():
             if name.startswith("language_model."):
                 parameter.requires_grad = ("lora_" in name or llm) and parameter.is_floating_point()
@@ -29,7 +31,7 @@ class TrainedParts:
         """What frozen encoders compute in; spectra, levels and pooled features stay float32."""
         for encoder in (self.audio_encoder, self.visual_encoder):
             if encoder is not None:
-                encoder.model.to(dtype)
+                cast_weights(encoder.model, dtype)
 
     @property
     def dtype_of_llm(self) -> torch.dtype:
