@@ -148,6 +148,7 @@ class _Shared:
         import torch
 
         from affectgpt.data.dataset import label_space
+        from affectgpt.models.precision import cast_weights
         from affectgpt.train import sft
         from affectgpt.train.alignment import word_table
         from affectgpt.train.rates import parameter_groups
@@ -159,7 +160,7 @@ class _Shared:
         for name in ("audio_encoder", "visual_encoder"):
             if getattr(self.model, name) is not None:
                 exact = getattr(self.model, name).model
-                self.encoders[name] = {"float32": exact, "bfloat16": copy.deepcopy(exact).to(torch.bfloat16)}
+                self.encoders[name] = {"float32": exact, "bfloat16": cast_weights(copy.deepcopy(exact), torch.bfloat16)}
         groups = parameter_groups(self.model, recipe.train)
         self.engine = sft.make_engine(self.model, groups, recipe)
         self.group_names = [group["names"][0] for group in groups]
