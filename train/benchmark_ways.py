@@ -11,9 +11,10 @@ from pathlib import Path
 
 from affectgpt.config import load_recipe
 
-RAW = ["data.cache=false", "train.batching=random", "train.batch_size=3"]
-STORED = ["data.cache=true", "train.batching=random", "train.batch_size=3"]
-PACKED = ["data.cache=true", "train.batching=packed", "train.batch_size=1"]
+ONE_QUESTION = "data.questions_together=false"
+RAW = ["data.cache=false", "train.batching=random", "train.batch_size=3", ONE_QUESTION]
+STORED = ["data.cache=true", "train.batching=random", "train.batch_size=3", ONE_QUESTION]
+PACKED = ["data.cache=true", "train.batching=packed", "train.batch_size=1", ONE_QUESTION]
 PUBLISHED = "raw clips, padded, batch 3, LoRA dropout 0.05 (published)"
 WAYS = {
     PUBLISHED: [*RAW, "model.lora_dropout=0.05", "model.encoder_dtype=float32"],
