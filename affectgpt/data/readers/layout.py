@@ -84,8 +84,10 @@ class MediaFolder:
     def __init__(self, root: Path, folders: tuple[str, ...], suffixes: tuple[str, ...]):
         self.root, self.suffixes = Path(root), suffixes
         self.folder = next((name for name in folders if (self.root / name).is_dir()), folders[0])
-        place = self.root / self.folder
-        self._there = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
+        self._place = safe_join(self.root, self.folder, follow=True)
+        entries = list(os.scandir(self._place)) if self._place.is_dir() else []
+        self._there = {entry.name for entry in entries}
+        self._links = {entry.name for entry in entries if entry.is_symlink()}
 
     def find(self, name: str) -> Path:
         """The file of a name; where it is not there, the path that it should have.
@@ -93,8 +95,10 @@ class MediaFolder:
         Raises:
             ValueError: a name that leaves the root.
         """
-        found = next((suffix for suffix in self.suffixes if name + suffix in self._there), self.suffixes[0])
-        return safe_join(self.root, f"{self.folder}/{name}{found}", follow=True)
+        file = name + next((suffix for suffix in self.suffixes if name + suffix in self._there), self.suffixes[0])
+        if "/" in file or "\0" in file or not name.strip(". ") or file in self._links:
+            return safe_join(self.root, f"{self.folder}/{file}", follow=True)
+        return self._place / file  # nothing to resolve, which would take a millisecond a clip
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name."""

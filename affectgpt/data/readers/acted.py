@@ -1,0 +1,123 @@
+"""Acted speech whose file names say everything: CREMA-D (Cao et al. 2014) and EmoDB (Burkhardt et al. 2005).
+
+    CREMA-D  AudioWAV/1001_DFA_ANG_XX.wav and VideoFlash/1001_DFA_ANG_XX.flv (or VideoMP4/...mp4)
+             processedResults/tabulatedVotes.csv    votes of listeners and viewers (optional)
+    EmoDB    wav/03a01Fa.wav (or the files alone): speaker, text, emotion, version
+
+Their sentences carry no emotion, so clips come without words: `words=true` gives them. Nobody splits these corpora
+officially; the protocol `speaker-disjoint` does.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from affectgpt.data.clip import Clip, Targets
+from affectgpt.data.corpora import Corpus
+from affectgpt.data.readers.layout import read_csv
+
+CREMA_D = Corpus(
+    name="cremad", title="CREMA-D (Cao et al. 2014)", licence="Open Database Licence 1.0",
+    access="the authors' repository CheyneyComputerScience/CREMA-D (Git LFS)",
+    layout="AudioWAV/ACTOR_SENTENCE_EMOTION_LEVEL.wav\nVideoFlash/ACTOR_SENTENCE_EMOTION_LEVEL.flv\n"
+           "processedResults/tabulatedVotes.csv",
+    kinds=("emotion", "emotion_candidates"), labels=("angry", "disgusted", "fearful", "happy", "neutral", "sad"),
+    spellings={"ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad",
+               "A": "angry", "D": "disgusted", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"},
+    counts={"": 7442},
+)
+EMO_DB = Corpus(
+    name="emodb", title="EmoDB (Burkhardt et al. 2005)", licence="free for research, cite the authors",
+    access="emodb.bilderbar.info", languages=("de",), layout="wav/03a01Fa.wav",
+    kinds=("emotion", "emotion_candidates"),
+    labels=("angry", "bored", "disgusted", "fearful", "happy", "sad", "neutral"),
+    spellings={"W": "angry", "L": "bored", "E": "disgusted", "A": "fearful", "F": "happy", "T": "sad", "N": "neutral"},
+    counts={"": 535},
+)
+
+CREMA_D_SENTENCES = {
+    "IEO": "It's eleven o'clock.", "TIE": "That is exactly what happened.", "IOM": "I'm on my way to the meeting.",
+    "IWW": "I wonder what this is about.", "TAI": "The airplane is almost full.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "IWL": "I would like a new alarm clock.", "ITH": "I think I have a doctor's appointment.",
+    "DFA": "Don't forget a jacket.", "ITS": "I think I've seen this before.", "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
+_CREMA_D_NAME = re.compile(r"(1\d{3})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
+_EMO_DB_NAME = re.compile(r"(\d\d)([abc]\d\d)([WLEAFTN])([a-z])")
+_VOTERS = {"voice": 1, "face": 2, "both": 3}
+"""What raters saw and heard -> the first digit of a row's number in tabulatedVotes.csv."""
+
+
+def read_cremad(root: Path, votes: Literal["voice", "face", "both"] = "both", words: bool = False) -> list[Clip]:
+    """Clips of CREMA-D: the film where there is one, and its sound.
+
+    Args:
+        votes: whose votes `Targets.votes` holds (shares of those who voted): of raters who heard, saw, or both. The
+            clip's `emotion` stays what the actor was asked for.
+        words: give the sentence.
+    Raises:
+        ValueError: no takes, a table without its columns or with votes that are no numbers.
+    """
+    root = Path(root)
+    films = _named(root, ("VideoFlash", "VideoMP4", "video"), (".mp4", ".flv"), _CREMA_D_NAME)
+    sounds = _named(root, ("AudioWAV", "AudioMP3", "audio"), (".wav", ".mp3"), _CREMA_D_NAME)
+    if not films and not sounds:
+        raise ValueError(f"{root}: has no takes named as AudioWAV/1001_DFA_ANG_XX.wav; get them with Git LFS")
+    tallies = _tallies(root / "processedResults" / "tabulatedVotes.csv", _VOTERS[votes])
+    clips = []
+    for name in sorted(films.keys() | sounds.keys()):
+        actor, sentence, emotion, _ = _CREMA_D_NAME.fullmatch(name).groups()
+        film, sound = films.get(name), sounds.get(name)
+        where = str(film or sound)
+        clips.append(Clip(
+            id=name, corpus=CREMA_D.name, media=film or sound, audio=sound if film else None, speaker=actor,
+            group=actor, words=CREMA_D_SENTENCES.get(sentence) if words else None, provenance=where,
+            targets=Targets(emotion=CREMA_D.label(emotion, where), votes=tallies.get(name, {}))))
+    return clips
+
+
+def _tallies(table: Path, voters: int) -> dict[str, dict[str, float]]:
+    """Take -> emotion -> share of the votes; empty where the table is not there."""
+    if not table.is_file():
+        return {}
+    shares = {}
+    for where, row in read_csv(table, ("", *"ADFHNS", "fileName")):
+        if not row[""].isdecimal() or int(row[""]) // 100000 != voters:
+            continue
+        try:
+            counts = {CREMA_D.spellings[key]: float(row[key] or 0) for key in "ADFHNS"}
+        except ValueError:
+            raise ValueError(f"{where}: votes must be numbers") from None
+        total = sum(counts.values())
+        if not 0 < total < 1e6 or min(counts.values()) < 0:
+            raise ValueError(f"{where}: has {total:g} votes")
+        shares[row["fileName"]] = {emotion: count / total for emotion, count in counts.items() if count}
+    return shares
+
+
+def read_emodb(root: Path) -> list[Clip]:
+    """Clips of EmoDB. Raises ValueError where there are no takes."""
+    sounds = _named(Path(root), ("wav", "audio", "."), (".wav", ".opus", ".flac", ".ogg"), _EMO_DB_NAME)
+    if not sounds:
+        raise ValueError(f"{root}: has no takes named as wav/03a01Fa.wav")
+    clips = []
+    for name, file in sorted(sounds.items()):
+        speaker, _, emotion, _ = _EMO_DB_NAME.fullmatch(name).groups()
+        clips.append(Clip(id=name, corpus=EMO_DB.name, media=file, language="de", speaker=speaker, group=speaker,
+                          targets=Targets(emotion=EMO_DB.label(emotion, str(file))), provenance=str(file)))
+    return clips
+
+
+def _named(root: Path, folders: tuple[str, ...], suffixes: tuple[str, ...], pattern: re.Pattern) -> dict[str, Path]:
+    """Name -> file of all takes in the first of these folders that has some; of two suffixes the first counts."""
+    for folder in folders:
+        found: dict[str, Path] = {}
+        for suffix in reversed(suffixes):
+            found |= {file.stem: file.resolve() for file in sorted((root / folder).rglob(f"*{suffix}"))
+                      if pattern.fullmatch(file.stem)}
+        if found:
+            return found
+    return {}

@@ -1,0 +1,104 @@
+"""EMER in its two versions, and OV-MERD+ (Lian et al. 2023 and 2024): descriptions with their evidence, open labels.
+
+    gt-eng.csv | gt-chi.csv          names, emotions, subtitles, reasons     (version 1, 100 clips)
+    final-EMER-reason.csv            name, chinese, english                  (version 2, 332 clips)
+    ovmerd-openset.csv | openset.csv name, openset
+    ovlabel.csv, subtitle_eng.csv    name, openset; name, sentence           (OV-MERD+, 532 clips)
+    video/NAME.mp4  audio/NAME.wav  openface_face/NAME.npy
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.corpora import Corpus
+from affectgpt.data.readers import merbench
+from affectgpt.data.readers.layout import literal_list, read_csv
+
+_LAYOUT = (__doc__ or "").split("\n\n")[1]
+_COMMON = dict(licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=_LAYOUT)
+
+EMER_V1 = Corpus(name="emer-v1", title="EMER, version 1 (Lian et al. 2023)", kinds=("description", "labels"),
+                 access="the authors' repository zeroQiaoba/AffectGPT; clips with MER2023", counts={"train": 100},
+                 **_COMMON)
+EMER = Corpus(name="emer", title="EMER, version 2 (Lian et al. 2024)", kinds=("description", "labels"),
+              access="the authors' repository zeroQiaoba/AffectGPT; clips with MER2024", counts={"train": 332},
+              **_COMMON)
+OV_MERD_PLUS = Corpus(name="ovmerdplus", title="OV-MERD+ (Lian et al. 2025)", kinds=("labels",),
+                      access="MER-UniBench, the authors' repository zeroQiaoba/AffectGPT", counts={"test": 532},
+                      evaluation=True, **_COMMON)
+
+_OPENSETS = ("ovmerd-openset.csv", "openset.csv", "track2_train_ovmerd.csv")
+_BETWEEN = re.compile(r"[,;/\uff0c\uff1b\u3001]")
+
+
+def read_emer_v1(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of EMER's first version, in English or in Chinese.
+
+    Raises:
+        ValueError: a missing file or column, a row without a name, or a name that is there twice.
+    """
+    folder, clips = merbench.ProcessFolder(root, language), []
+    table = folder.root / {"en": "gt-eng.csv", "zh": "gt-chi.csv"}[language]
+    for where, row in _rows(table, "names", ("emotions", "subtitles", "reasons")):
+        labels = tuple(dict.fromkeys(filter(None, map(str.strip, _BETWEEN.split(row["emotions"])))))
+        targets = Targets(description=spoken(row["reasons"]), labels=labels)
+        clip = folder.clip(row["names"], EMER_V1, "train", targets, where)
+        clips.append(replace(clip, words=spoken(row["subtitles"])))
+    return clips
+
+
+def read_emer(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of EMER's second version: the human-checked description, and open labels where their table is there.
+
+    Raises:
+        ValueError: as `read_emer_v1`, and labels of a clip without a description.
+    """
+    folder = merbench.ProcessFolder(root, language)
+    labels: dict[str, tuple[tuple[str, ...], str]] = {}
+    table = next((folder.root / name for name in _OPENSETS if (folder.root / name).is_file()), None)
+    if table is not None:
+        for where, row in _rows(table, "name", ("openset",)):
+            labels[row["name"]] = literal_list(row["openset"], where), where
+    clips, column = [], {"en": "english", "zh": "chinese"}[language]
+    for where, row in _rows(folder.root / "final-EMER-reason.csv", "name", (column,)):
+        targets = Targets(description=spoken(row[column]), labels=labels.pop(row["name"], ((), ""))[0])
+        clips.append(folder.clip(row["name"], EMER, "train", targets, where))
+    if labels:
+        name, (_, where) = next(iter(labels.items()))
+        raise ValueError(f"{where}: {name} has labels and no description in final-EMER-reason.csv "
+                         f"({len(labels)} such rows): the two files are not of one version")
+    return clips
+
+
+def read_ovmerdplus(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of OV-MERD+, the test of fine-grained emotion in MER-UniBench.
+
+    Raises:
+        ValueError: as `read_emer_v1`.
+    """
+    folder = merbench.ProcessFolder(root, language)
+    subtitles, words = folder.root / "subtitle_eng.csv", {}
+    if language == "en" and subtitles.is_file():
+        words = {row["name"]: row["sentence"] for _, row in _rows(subtitles, "name", ("sentence",))}
+    clips = []
+    for where, row in _rows(folder.root / "ovlabel.csv", "name", ("openset",)):
+        targets = Targets(labels=literal_list(row["openset"], where))
+        clip = folder.clip(row["name"], OV_MERD_PLUS, "test", targets, where)
+        clips.append(replace(clip, words=spoken(words.get(row["name"], clip.words))))
+    return clips
+
+
+def _rows(table: Path, name: str, columns: tuple[str, ...]):
+    """Rows of a table whose column `name` names each clip once."""
+    seen: dict[str, str] = {}
+    for where, row in read_csv(table, (name, *columns)):
+        if not row[name]:
+            raise ValueError(f"{where}: the row has no {name}")
+        if row[name] in seen:
+            raise ValueError(f"{where}: {row[name]} was there before in {seen[row[name]]}; keep one row")
+        seen[row[name]] = where
+        yield where, row

@@ -1,0 +1,142 @@
+"""The layout that MERBench and MER-UniBench share: `<set>-process/` with labels, transcripts and media by clip name.
+
+    label.npz | label-6way.npz | label_4way.npz    {name: {"emo": class, "val": valence}} for each split
+    transcription-engchi-polish.csv                name, chinese, english
+    video | subvideo | ...  audio | subaudio       NAME.mp4 or .avi, NAME.wav
+    openface_face/NAME.npy                         face crops
+
+A valence of -10 and an emotion of a set without emotions (0) say that there is none (Lian et al. 2024, MERBench).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.corpora import Corpus
+from affectgpt.data.readers.layout import MediaFolder, read_csv
+from affectgpt.npz import load_npz
+
+Language = Literal["en", "zh"]
+
+TRANSCRIPTS = "transcription-engchi-polish.csv"
+SPLITS = {"train_corpus": "train", "val_corpus": "validation", "test_corpus": "test", "test1_corpus": "test1",
+          "test2_corpus": "test2", "test3_corpus": "test3", "whole_corpus": ""}
+VIDEO_FOLDERS = ("video", "subvideo", "subvideo-tgt", "subvideo_new", "video_new")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+NO_VALENCE = -10
+_COLUMNS = {"en": "english", "zh": "chinese"}
+
+
+def read_labels(path: Path) -> Iterator[tuple[str, str, dict, str]]:
+    """Yield (split, name, {"emo": ..., "val": ...}, where it stands) of a label file, in its order.
+
+    Raises:
+        ValueError: no such file, an archive that is none, or one of another form.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; it holds the labels: get it with the corpus (affectgpt data info)")
+    for key, rows in load_npz(path).items():
+        if key not in SPLITS or not isinstance(rows, dict):
+            raise ValueError(f"{path}: holds {key!r}, a {type(rows).__name__}; it must hold dictionaries named "
+                             f"{', '.join(SPLITS)}")
+        for number, (name, row) in enumerate(rows.items(), start=1):
+            where = f"{path}:{key}:{number}"
+            if not isinstance(name, str) or not spoken(name) or not isinstance(row, dict):
+                raise ValueError(f"{where}: must be a clip's name and its labels, not {name!r}: {str(row)[:60]}")
+            yield SPLITS[key], name, row, where
+
+
+def transcripts(path: Path, language: Language, required: bool = False) -> dict[str, str]:
+    """Clip name -> its words in a language; empty where there is no such file, unless it is required.
+
+    Raises:
+        ValueError: a missing column, or a name that is there twice with different words.
+    """
+    if not path.is_file() and not required:
+        return {}
+    words: dict[str, str] = {}
+    for where, row in read_csv(path, ("name", _COLUMNS[language])):
+        name, text = row["name"], row[_COLUMNS[language]]
+        if not name:
+            raise ValueError(f"{where}: the row has no name")
+        if words.get(name, text) != text:
+            raise ValueError(f"{where}: {name} was there before with other words; keep one row")
+        words[name] = text
+    return words
+
+
+class ProcessFolder:
+    """Media, faces and words of one `<set>-process` folder."""
+
+    def __init__(self, root: Path, language: Language):
+        self.root, self.language = Path(root), language
+        if not self.root.is_dir():
+            raise ValueError(f"{root}: no such folder; give the corpus's own (its layout: affectgpt data info NAME)")
+        self._video = MediaFolder(self.root, VIDEO_FOLDERS, VIDEO_SUFFIXES)
+        self._audio = MediaFolder(self.root, ("audio", "subaudio"), (".wav", ".flac", ".mp3"))
+        self._faces = MediaFolder(self.root, ("openface_face",), (".npy",))
+        self._words = transcripts(self.root / TRANSCRIPTS, language)
+
+    def clip(self, name: str, corpus: Corpus, split: str, targets: Targets, where: str, **further) -> Clip:
+        """The clip of a name: sound and face from their own files where those are there."""
+        return Clip(id=name, corpus=corpus.name, split=split, media=self._video.find(name),
+                    audio=self._audio.find(name) if self._audio.has(name) else None,
+                    face=self._faces.find(name) if self._faces.has(name) else None,
+                    words=spoken(self._words.get(name)), language=self.language, targets=targets, provenance=where,
+                    **further)
+
+
+def number(value, where: str, key: str) -> float | None:
+    """A valence as a number; None where the file says that there is none.
+
+    Raises:
+        ValueError: what is no finite number.
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = float("nan")
+    if not abs(found) < 1e100:
+        raise ValueError(f"{where}: {key} is {value!r}: it must be a number")
+    return None if found == NO_VALENCE else found
+
+
+def sentiment_of(valence: float | None) -> str | None:
+    """Polarity of a valence whose zero is neutral."""
+    return None if valence is None else "positive" if valence > 0 else "negative" if valence < 0 else "neutral"
+
+
+def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] = (), language: Language = "en",
+             further: Callable[[str, str], dict] = lambda name, split: {}) -> list[Clip]:
+    """Clips of a set in this layout.
+
+    Args:
+        labels: name of the label file.
+        classes: the corpus's spelling of each class number; empty for a set that gives words, or valence alone.
+        further: (name, split) -> further fields of the clip; `split` among them replaces that of the file.
+    Raises:
+        ValueError: as `read_labels`, and for a class that is none.
+    """
+    folder, clips = ProcessFolder(root, language), []
+    for split, name, row, where in read_labels(folder.root / labels):
+        valence = number(row.get("val", NO_VALENCE), where, "val")
+        if valence is not None and corpus.valence_range:
+            low, high = corpus.valence_range
+            if not low <= valence <= high:
+                raise ValueError(f"{where}: val is {valence:g}: {corpus.name}'s lies between {low:g} and {high:g}")
+        emotion = None
+        if classes or corpus.labels:
+            spelling = row.get("emo")
+            if classes:
+                if not isinstance(spelling, int) or not 0 <= spelling < len(classes):
+                    raise ValueError(f"{where}: emo is {spelling!r}: it must be 0 to {len(classes) - 1}")
+                spelling = classes[spelling]
+            emotion = corpus.label(str(spelling), where)
+        targets = Targets(emotion=emotion, valence=valence,
+                          sentiment=sentiment_of(valence) if corpus.valence_range else None)
+        values = {"split": split} | further(name, split)
+        clips.append(folder.clip(name, corpus, values.pop("split"), targets, where, **values))
+    return clips

@@ -1,0 +1,59 @@
+"""Sets with a sentiment score a clip, in MERBench's layout: CMU-MOSI, CMU-MOSEI, CH-SIMS and CH-SIMS v2.
+
+The clips of a video ("OQvJTdtJ2H4_3", "video_0018_0004") are a `group`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from affectgpt.data.clip import Clip
+from affectgpt.data.corpora import Corpus
+from affectgpt.data.readers import merbench
+
+_KINDS = ("valence", "sentiment")
+_LAYOUT = "label.npz\ntranscription-engchi-polish.csv\n{video}/NAME.mp4\n{audio}/NAME.wav\nopenface_face/NAME.npy"
+_CMU = "CMU Multimodal SDK; labels and transcripts as MERBench (Lian et al. 2024) distributes them"
+_SIMS = "the authors' page (thuiar); labels and transcripts as MERBench (Lian et al. 2024) distributes them"
+
+CMU_MOSI = Corpus(
+    name="cmumosi", title="CMU-MOSI (Zadeh et al. 2016)", licence="research use", access=_CMU,
+    layout=_LAYOUT.format(video="subvideo", audio="subaudio"), kinds=_KINDS, valence_range=(-3.0, 3.0),
+    counts={"train": 1284, "validation": 229, "test": 686}, evaluation=True)
+CMU_MOSEI = Corpus(
+    name="cmumosei", title="CMU-MOSEI (Zadeh et al. 2018)", licence="research use", access=_CMU,
+    layout=_LAYOUT.format(video="subvideo_new", audio="subaudio"), kinds=_KINDS, valence_range=(-3.0, 3.0),
+    counts={"train": 16326, "validation": 1871, "test": 4659}, evaluation=True)
+CH_SIMS = Corpus(
+    name="sims", title="CH-SIMS (Yu et al. 2020)", licence="research use", access=_SIMS, languages=("zh",),
+    layout=_LAYOUT.format(video="video", audio="audio"), kinds=_KINDS, valence_range=(-1.0, 1.0),
+    counts={"train": 1368, "validation": 456, "test": 457}, evaluation=True)
+CH_SIMS_V2 = Corpus(
+    name="simsv2", title="CH-SIMS v2 (Liu et al. 2022)", licence="research use", access=_SIMS, languages=("zh",),
+    layout=_LAYOUT.format(video="video_new", audio="audio"), kinds=_KINDS, valence_range=(-1.0, 1.0),
+    counts={"train": 2722, "validation": 647, "test": 1034}, evaluation=True)
+
+
+def read_cmumosi(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of CMU-MOSI. Raises ValueError as `merbench.read_set`."""
+    return _read(root, CMU_MOSI, language)
+
+
+def read_cmumosei(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of CMU-MOSEI. Raises ValueError as `merbench.read_set`."""
+    return _read(root, CMU_MOSEI, language)
+
+
+def read_sims(root: Path, language: merbench.Language = "zh") -> list[Clip]:
+    """Clips of CH-SIMS, with the Chinese words that are spoken. Raises ValueError as `merbench.read_set`."""
+    return _read(root, CH_SIMS, language)
+
+
+def read_simsv2(root: Path, language: merbench.Language = "zh") -> list[Clip]:
+    """Clips of CH-SIMS v2, with the Chinese words that are spoken. Raises ValueError as `merbench.read_set`."""
+    return _read(root, CH_SIMS_V2, language)
+
+
+def _read(root: Path, corpus: Corpus, language: merbench.Language) -> list[Clip]:
+    return merbench.read_set(root, corpus, "label.npz", language=language,
+                             further=lambda name, split: {"group": name.rpartition("_")[0] or name})
