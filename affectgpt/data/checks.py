@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from affectgpt.data import prompts
-from affectgpt.data.clip import Clip
-from affectgpt.data.dataset import LEFT_OUT, InstructionDataset, clip_labels
+from affectgpt.data.clip import Clip, clip_labels
+from affectgpt.data.dataset import LEFT_OUT, InstructionDataset
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
 

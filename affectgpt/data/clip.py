@@ -104,3 +104,13 @@ class Clip:
     def key(self) -> str:
         """Name of the clip among all corpora."""
         return f"{self.corpus}/{self.id}"
+
+
+def clip_labels(clip: Clip) -> tuple[str, ...]:
+    """Labels of a clip; its single emotion where it has no list."""
+    return clip.targets.labels or ((clip.targets.emotion,) if clip.targets.emotion else ())
+
+
+def absent_files(clip: Clip) -> list[Path]:
+    """Files of picture and sound that a clip should have and that are not there."""
+    return [path for path in (clip.media, clip.audio) if path is not None and not path.is_file()]

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from affectgpt.data import prompts
 from affectgpt.data.branches import Size, join, size_of
-from affectgpt.data.clip import Clip, spoken
+from affectgpt.data.clip import Clip, clip_labels, spoken
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
 
@@ -188,11 +188,6 @@ def label_space(clips: list[Clip]) -> list[str]:
     meaning = lexicon.load().meaning
     words = {meaning(word) for clip in clips for word in (*clip.targets.cues.values(), *clip_labels(clip))}
     return sorted(word for word in words if word)
-
-
-def clip_labels(clip: Clip) -> tuple[str, ...]:
-    """Labels of a clip; its single emotion where it has no list."""
-    return clip.targets.labels or ((clip.targets.emotion,) if clip.targets.emotion else ())
 
 
 def alignment_targets(clip: Clip, visual: str, space: list[str]) -> dict[str, list[float]]:

@@ -7,10 +7,17 @@ import os
 from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.tables import read_rows
 from affectgpt.files import safe_join
 from affectgpt.models.streams import STREAMS
 from affectgpt.words.basic import POLARITIES, SYNONYMS
+
+CORPUS = Corpus(
+    name="manifest", title="A manifest of your own, or one that `affectgpt prepare` made",
+    licence="that of its media", access="write one: one clip a row, docs/extending.md lists the keys",
+    layout="a file of JSON Lines (.jsonl), a JSON array (.json) or a table (.csv, .tsv)",
+    kinds=("description", "labels", "emotion", "sentiment", "valence"))
 
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
 CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
