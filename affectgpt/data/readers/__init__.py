@@ -1,6 +1,7 @@
 """Corpora: one small module each, that turns a corpus's own files into clips.
 
-Adding a corpus means adding a module with its record and `read(root, **options) -> list[Clip]`, and a line to `READERS`.
+Adding a corpus means adding a module with its record and `read(root, **options) -> list[Clip]`, and a line to
+`READERS`.
 """
 
 from __future__ import annotations
