@@ -3,5 +3,5 @@
 from affectgpt.config.recipe import load_recipe, recipe_folder, recipe_to_dict, save_recipe
 from affectgpt.config.sections import CorpusSection, DataSection, ModelSection, Recipe, TrainSection
 
-__all__ = ["CorpusSection", "DataSection", "ModelSection", "Recipe", "TrainSection", "load_recipe", "recipe_folder", "recipe_to_dict",
-           "save_recipe"]
+__all__ = ["CorpusSection", "DataSection", "ModelSection", "Recipe", "TrainSection", "load_recipe", "recipe_folder",
+           "recipe_to_dict", "save_recipe"]

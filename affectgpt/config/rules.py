@@ -68,8 +68,8 @@ def _corpora_rules(data) -> list[tuple[bool, str]]:
          "data.manifests and data.corpora both name clips: write data.corpora=[] to take the manifests alone, or "
          f"data.manifests=[] and {short} among data.corpora"),
         (bool(data.corpora) and data.root is not None,
-         f"data.root={data.root} belongs to data.manifests: write the folder of each corpus as data.corpora.0.root, and "
-         "of a manifest's media as data.corpora.0.options.root"),
+         f"data.root={data.root} belongs to data.manifests: write the folder of each corpus as data.corpora.0.root, "
+         "and of a manifest's media as data.corpora.0.options.root"),
         (bool(data.corpora) and not any(corpus.weight for corpus in data.corpora),
          "data.corpora: all weights are 0, so nothing is trained on: one weight must be above 0"),
     ]

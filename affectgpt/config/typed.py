@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -146,7 +146,8 @@ def override(values: dict[str, Any], word: str, cls: type) -> None:
     if is_dataclass(last):
         raise ValueError(f"override {word!r}: {key} is a group of settings; name one of them, "
                          f"for example {next(dotted_keys(last, key + '.'))}")
-    place[parts[-1]] = coerce(Word(text.strip()), last, f"override {word!r}")
+    value = coerce(Word(text.strip()), last, f"override {word!r}")
+    place[parts[-1]] = [asdict(entry) for entry in value] if _entry(last) else value
 
 
 def _entry(hint: Any) -> type | None:
@@ -205,8 +206,9 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     """
     origin, options = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
-        return build(hint, value, where)
-    if hint is Any:  # what it means is decided by whoever reads it
+        if isinstance(value, dict):
+            return build(hint, value, where)
+    elif hint is Any:  # what it means is decided by whoever reads it
         values = value if isinstance(value, list) else [value]
         if all(item is None or isinstance(item, str | int | float | bool) for item in values):
             return str(value) if isinstance(value, str) else value
@@ -298,7 +300,8 @@ def _name(hint: Any) -> str:
         return f"a mapping of {_name(options[0]).removeprefix('a ')} to {_name(options[1])}"
     if is_dataclass(hint):
         return "a mapping"
-    plain = {Any: "text, a number, true, false or a list of them", str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+    plain = {Any: "text, a number, true, false or a list of them", str: "text", int: "a whole number",
+             float: "a number", bool: "true or false", type(None): "null"}
     return plain[hint]
 
 

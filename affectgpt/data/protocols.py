@@ -71,8 +71,8 @@ def apply(protocol: str, clips: list[Clip], corpus: Corpus, names: Splits, where
         if not number < count:
             raise ValueError(f"{where} is cut into {count} parts; K is a number from 0 to {count - 1}")
         if len(units) < max(3, count):
-            raise ValueError(f"{where}: {len(clips)} clips hang together in {len(units)} units (by group, dialogue, file"
-                             f"{' and speaker' if name == 'speaker-disjoint' else ''}), which cannot be cut into "
+            raise ValueError(f"{where}: {len(clips)} clips hang together in {len(units)} units (by group, dialogue, "
+                             f"file{' and speaker' if name == 'speaker-disjoint' else ''}), which cannot be cut into "
                              f"{count} parts; use another protocol")
         tested = {unit: names[2] for unit, part in _parts(units, count).items() if part == number}
         of_unit = _with_validation(units, tested, names, where)
@@ -162,8 +162,8 @@ def _with_validation(units: dict[str, list[str]], tested: dict[str, str], names:
     """Unit -> split: as `tested` says, and of the others about a tenth of the clips is validated on."""
     rest = sorted((unit for unit in units if unit not in tested), key=_drawn)
     if len(rest) < 2:
-        raise ValueError(f"{where}: {len(rest)} units (groups, dialogues, files) are left to train and validate on, and "
-                         "it takes two; use another protocol")
+        raise ValueError(f"{where}: {len(rest)} units (groups, dialogues, files) are left to train and validate on, "
+                         "and it takes two; use another protocol")
     wanted = HELD_OUT * sum(len(units[unit]) for unit in rest)
     held, size = [], 0
     for unit in rest:  # what would take it further away from a tenth than it is goes to training
