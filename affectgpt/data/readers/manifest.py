@@ -20,7 +20,7 @@ CORPUS = Corpus(
     kinds=("description", "labels", "emotion", "sentiment", "valence"))
 
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
-CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
+CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker", "content")
 NAMES = ("id", "corpus", "split", "speaker")
 """Keys whose value may be a number, which is taken as its text."""
 ROOT_HINT = ("name the folder that paths start from with data.root=DIR (train, extract) or --root DIR (generate, "
@@ -73,7 +73,7 @@ def _clip(row: dict, root: Path, corpus: str, where: str) -> Clip:
     )
     return Clip(id=row["id"], corpus=row.get("corpus") or corpus, split=row.get("split") or "", media=media["media"],
                 audio=media["audio"], words=spoken(row.get("words")), language=row.get("language") or "en",
-                speaker=row.get("speaker"), targets=targets, provenance=where)
+                speaker=row.get("speaker"), content=row.get("content"), targets=targets, provenance=where)
 
 
 def _below(root: Path, path: str) -> str:
