@@ -34,6 +34,11 @@ class Part:
     """Keys of clips that are officially tested on, of corpora that MER-UniBench scores."""
 
     @property
+    def name(self) -> str:
+        """What tells it from the others: its reader, or the manifest."""
+        return str(self.section.root) if self.section.reader == "manifest" else self.section.reader
+
+    @property
     def title(self) -> str:
         """The setting and what it names."""
         return f"{self.where} ({self.section.reader}, {self.section.root})"
@@ -111,7 +116,7 @@ class Mixture:
         counts = [0] * len(self.parts)
         for clip in clips:
             counts[self._part_of[clip.key]] += 1
-        pieces = [f"{per_epoch(count, part.section.weight):,} of {part.section.reader} ({count:,} clips, weight "
+        pieces = [f"{per_epoch(count, part.section.weight):,} of {part.name} ({count:,} clips, weight "
                   f"{part.section.weight:g})" for count, part in zip(counts, self.parts, strict=True) if count]
         return f"an epoch takes {', '.join(pieces)}"
 
