@@ -67,8 +67,9 @@ def test_overrides_reach_into_an_entry_and_add_the_next(recipe):
     (TWO, ["data.corpora.0.valence_range=3,-3"], ["must be two numbers, the lower one first"]),
     ("data: {corpora: [{raeder: meld}]}", [], ["data.corpora.0: unknown key 'raeder'", "'reader'"]),
     ("data: {corpora: [{options: {a: {b: c}}}]}", [], ["options.a must be text, a number, true, false or a list"]),
-    (TWO, ["data.manifests=m.jsonl"], ["data.manifests and data.corpora", "data.corpora=[]",
-                                       "{reader: manifest, root: m.jsonl}"]),
+    (TWO + "  manifests: [m.jsonl]\n", [], ["data.manifests and data.corpora", "data.corpora=[]",
+                                            "{reader: manifest, root: m.jsonl}"]),
+    (TWO, ["data.manifests=m.jsonl", "data.corpora.0.weight=2"], ["data.manifests and data.corpora"]),
     (TWO, ["data.root=/media"], ["data.root=/media belongs to data.manifests", "data.corpora.0.root",
                                  "data.corpora.0.options.root"]),
     ("", ["data.shared_clips=leave"], ["did you mean 'leave_out'"]),
@@ -82,3 +83,20 @@ def test_mistakes_say_what_to_write(recipe, text, words, parts):
 def test_keys_of_an_entry_are_known_by_number():
     keys = list(typed.dotted_keys(Recipe))
     assert {"data.corpora", "data.corpora.0.protocol", "data.manifests"} <= set(keys)
+
+
+MANIFESTS = "data: {manifests: [m.jsonl], root: /media}\n"
+
+
+def test_what_is_said_last_replaces_where_clips_came_from(recipe, tmp_path):
+    data = recipe(TWO, "data.manifests=m.jsonl", "data.root=/media").data
+    assert (data.corpora, data.manifests, data.root) == ([], ["m.jsonl"], "/media")
+    data = recipe(MANIFESTS, "data.corpora.0.reader=meld", "data.corpora.0.root=/meld").data
+    assert (data.manifests, data.root, data.corpora) == ([], None, [CorpusSection("meld", "/meld")])
+    assert len(recipe(TWO, "data.manifests=[]").data.corpora) == 2
+    assert recipe(MANIFESTS, "data.corpora=").data.manifests == ["m.jsonl"]
+    for base, own, corpora, manifests in ((TWO, MANIFESTS, 0, 1), (MANIFESTS, TWO, 2, 0), (TWO, "", 2, 0),
+                                          (TWO, "data: {manifests: []}\n", 2, 0)):
+        (tmp_path / "base.yaml").write_text(base)
+        data = recipe(f"base: base.yaml\n{own}").data
+        assert (len(data.corpora), len(data.manifests)) == (corpora, manifests)
