@@ -142,3 +142,12 @@ def test_contradictions_and_unknown_labels_are_counted():
     assert notes[1].startswith("note: 3 of 6 labels of corpus c are not known (生气)")
     [note] = check_targets({"train": clips_of("d", labels=("生气", "委屈"))}, {"labels": 1.0}, "chat")
     assert "6 of 6 labels" in note and note.endswith("take no part in the alignment")
+
+
+def test_a_valence_outside_the_range_that_is_asked_is_told():
+    clips = clips_of(valence=2.5) + clips_of("b", valence=-1.0)
+    [note] = check_targets({"train": clips}, {"valence": 1.0}, "chat")
+    assert note.startswith("warning: the valence of 3 of 3 clips of corpus a is outside of -1 to 1")
+    assert "a:1: 2.5" in note
+    told = clips_of(valence=2.5, labels=("glad",))
+    assert check_targets({"train": told}, {"labels": 1.0}, "chat") == []  # nobody asks

@@ -189,7 +189,8 @@ def test_protocols_and_weights_of_a_recipe(monkeypatch):
     training, validation = mixture.splits["train"], mixture.splits["validation"]
     assert Counter(clip.corpus for clip in training) == {"a": 36, "b": 6}
     assert Counter(clip.corpus for clip in validation) == {"a": 4, "b": 2}
-    assert mixture.epoch_line(training) == ("an epoch takes 18 of a (36 clips, weight 0.5), 12 of b (6 clips, weight 2)")
+    line = "an epoch takes 18 of a (36 clips, weight 0.5), 12 of b (6 clips, weight 2)"
+    assert mixture.epoch_line(training) == line
     assert mixture.notes == ["note: b: split train has 6 clips, officially 7"]
     none = read_mixture(data_of(CorpusSection("a", "/x", "hold-out"), CorpusSection("b", "/x", weight=0)))
     assert {clip.corpus for clip in none.splits["train"]} == {"a"}

@@ -1,5 +1,5 @@
-"""A mixture in training: what was drawn is logged at each epoch's end, a continued run draws the same, other weights are
-not continued."""
+"""A mixture in training: what was drawn is logged at each epoch's end, a continued run draws the same, other weights
+are not continued."""
 
 from __future__ import annotations
 

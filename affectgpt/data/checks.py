@@ -58,6 +58,8 @@ def check_targets(splits: Mapping[str, list[Clip]], questions: dict[str, float],
             clip, words = found[0]
             notes.append(f"warning: targets of {len(found)} of {len(part)} clips of corpus {corpus or '(none)'} "
                          f"contradict each other; the first is {clip.provenance or clip.key}: {words}")
+        if {"valence", "vad"} & set(asked_of(part[0])):
+            notes += _outside_range(corpus, part, record)
         notes += _unknown_labels(corpus, part)
     return notes
 
@@ -108,6 +110,22 @@ def contradiction(clip: Clip) -> str | None:
     if emotion and basics and None not in basics and emotion not in basics:
         return f"emotion {targets.emotion} and labels {', '.join(targets.labels)}"
     return None
+
+
+def _outside_range(corpus: str, clips: list[Clip], record: Callable[[Clip], Corpus | None]) -> list[str]:
+    """A warning of valences that the question of valence does not allow."""
+    found = []
+    for clip in clips:
+        known = record(clip)
+        low, high = known.valence_range if known and known.valence_range else (-1.0, 1.0)
+        if clip.targets.valence is not None and not low <= clip.targets.valence <= high:
+            found.append((clip, low, high))
+    if not found:
+        return []
+    clip, low, high = found[0]
+    return [f"warning: the valence of {len(found)} of {len(clips)} clips of corpus {corpus or '(none)'} is outside of "
+            f"{low:g} to {high:g}, which a question of valence names; the first is {clip.provenance or clip.key}: "
+            f"{clip.targets.valence:g}. Set valence_range of this corpus in data.corpora, for example [-3, 3]"]
 
 
 def _unknown_labels(corpus: str, clips: list[Clip]) -> list[str]:
