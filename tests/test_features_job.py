@@ -39,7 +39,7 @@ def test_the_job_loads_no_language_model(recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("words", "environment", "message"), [
-    (["--splits", "trian"], {}, "--splits trian: no clip has this split; the corpora have test, train"),
+    (["--splits", "trian"], {}, "--splits trian: no clip has this split; the manifests have test, train"),
     (["--shard-clips", "0"], {}, "--shard-clips is 0"),
     (["model.train_encoders=true", "data.cache=false", "train.alignment_epochs=0"], {}, "model.train_encoders=true"),
     (["data.manifests=[]"], {}, "data.manifests is empty"),

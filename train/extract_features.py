@@ -112,9 +112,10 @@ def read_clips(recipe: Recipe, splits: list[str] | None) -> list:
     for note in notes if process_place()[0] == 0 else ():
         print(note, file=sys.stderr, flush=True)
     known = {clip.split for clip in clips}
+    what = "corpora" if recipe.data.corpora else "manifests"
     for name in splits or []:
         if name not in known:
-            raise ValueError(f"--splits {name}: no clip has this split; the corpora have "
+            raise ValueError(f"--splits {name}: no clip has this split; the {what} have "
                              f"{', '.join(sorted(split or '(none)' for split in known))}")
     return clips if splits is None else [clip for clip in clips if clip.split in splits]
 

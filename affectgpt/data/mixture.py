@@ -216,8 +216,8 @@ def read_mixture(data: DataSection, check_media: bool = True) -> Mixture:
             known = ", ".join(sorted({clip.split or "(none)" for part in mixture.parts for clip in part.clips}))
             hint = "; data.corpora.0.protocol=hold-out takes a tenth of the training clips" \
                 if key == "validation_split" and data.corpora else ""
-            raise ValueError(f"data.{key}={getattr(data, key)}: no clip has this split; the manifests and corpora have "
-                             f"{known}{hint}")
+            raise ValueError(f"data.{key}={getattr(data, key)}: no clip has this split; the "
+                             f"{'corpora' if data.corpora else 'manifests'} have {known}{hint}")
     for part in mixture.parts:
         if part.section.reader != "manifest" and part.section.protocol == "official":
             mixture.notes += [f"note: {note}" for note in count_notes(reader_of(part.section.reader, "").corpus,
