@@ -10,6 +10,7 @@ import torch
 
 from affectgpt.data.checks import check_targets, contradiction, left_out_table
 from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.corpora import Corpus
 from affectgpt.data.dataset import InstructionDataset
 from affectgpt.data.inputs import Inputs
 from affectgpt.models.configuration import AffectGPTConfig
@@ -131,6 +132,13 @@ def test_targets_that_contradict_each_other(targets, says):
     if says:
         first, second = says.split(" and ")
         assert first in found and second in found
+
+
+def test_a_valence_is_low_or_high_by_the_middle_of_its_range():
+    clip = Clip(id="a", targets=Targets(emotion="sad", valence=1.5))
+    assert contradiction(clip) and contradiction(clip, Corpus("c", "", "", "", valence_range=(1, 5))) is None
+    glad = Clip(id="a", targets=Targets(emotion="happy", valence=1.5))
+    assert contradiction(glad) is None and contradiction(glad, Corpus("c", "", "", "", valence_range=(1, 5)))
 
 
 def test_contradictions_and_unknown_labels_are_counted():

@@ -64,6 +64,13 @@ def test_a_question_and_its_answer(kind, targets, question, answer, published):
         assert all(one.labels == (targets.emotion,) for one in read)
 
 
+def test_neutral_is_the_middle_of_the_range():
+    scale = Corpus("iemocap", "", "", "", valence_range=(1, 5))
+    assert prompts.question_of("valence", "chat", corpus=scale).endswith("from 1 to 5, where 3 is neutral.")
+    assert "below 3 is negative, 3 is neutral" in prompts.question_of("valence", "published", corpus=scale)
+    assert prompts.question_of("valence", "chat", (-3, 3)).endswith("from -3 to 3, where 0 is neutral.")
+
+
 def test_published_questions_are_the_known_ones():
     assert {kind: prompts.PUBLISHED_QUESTIONS[kind] for kind in OF_ANY_CLIP if kind in QUESTIONS_OF_FACTS} == {
         kind: QUESTIONS_OF_FACTS[kind] for kind in OF_ANY_CLIP if kind in QUESTIONS_OF_FACTS}

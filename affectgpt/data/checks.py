@@ -53,7 +53,7 @@ def check_targets(splits: Mapping[str, list[Clip]], questions: dict[str, float],
             notes.append(f"warning: {message}")
     everything = [clip for clips in splits.values() for clip in clips]
     for corpus, part in _by_corpus(everything):
-        found = [(clip, words) for clip in part if (words := contradiction(clip))]
+        found = [(clip, words) for clip in part if (words := contradiction(clip, record(clip)))]
         if found:
             clip, words = found[0]
             notes.append(f"warning: targets of {len(found)} of {len(part)} clips of corpus {corpus or '(none)'} "
@@ -88,15 +88,16 @@ def _remedy(clips: list[Clip], style: str, record: Callable[[Clip], Corpus | Non
     return "these clips have no description, labels, emotion, sentiment or valence: give their rows one"
 
 
-def contradiction(clip: Clip) -> str | None:
+def contradiction(clip: Clip, corpus: Corpus | None = None) -> str | None:
     """What of a clip's targets is positive and what negative, or which emotion is none of its labels; None where
     they agree or nothing is known."""
     targets, words = clip.targets, lexicon.load()
     signs: dict[str, list[str]] = {"positive": [], "negative": []}
     if targets.sentiment in signs:
         signs[targets.sentiment].append(f"sentiment {targets.sentiment}")
-    if targets.valence:
-        signs["positive" if targets.valence > 0 else "negative"].append(f"valence {targets.valence:g}")
+    middle = sum(corpus.valence_range) / 2 if corpus and corpus.valence_range else 0.0
+    if targets.valence is not None and targets.valence != middle:
+        signs["positive" if targets.valence > middle else "negative"].append(f"valence {targets.valence:g}")
     if targets.labels:
         polarities = {words.polarity(label) for label in targets.labels} - {None}
         if len(polarities) == 1 and polarities <= signs.keys():  # of mixed labels no sign follows

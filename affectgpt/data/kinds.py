@@ -65,7 +65,7 @@ def _style(style: str) -> str:
 
 def _range(corpus: Corpus | None, targets: Targets, valence_range: tuple[float, float]) -> dict[str, str]:
     low, high = corpus.valence_range if corpus and corpus.valence_range else valence_range
-    return {"low": f"{low:g}", "high": f"{high:g}"}
+    return {"low": f"{low:g}", "high": f"{high:g}", "middle": f"{(low + high) / 2:g}"}
 
 
 def _candidates(corpus: Corpus | None, targets: Targets, valence_range: tuple[float, float]) -> dict[str, str] | None:
@@ -205,10 +205,10 @@ KINDS: dict[str, Kind] = {
                                                      polarity(targets, visible))}),
     "valence": Kind(  # known of the whole clip alone, whatever is visible
         "a valence",
-        {"chat": "Rate the valence of the person's emotion from {low} to {high}, where 0 is neutral.",
+        {"chat": "Rate the valence of the person's emotion from {low} to {high}, where {middle} is neutral.",
          "published": "Please rate the overall polarity of the main character's emotional state with one "
-                      "floating-point number from {low} to {high}: below 0 is negative, 0 is neutral, above 0 is "
-                      "positive."},
+                      "floating-point number from {low} to {high}: below {middle} is negative, {middle} is neutral, "
+                      "above {middle} is positive."},
         {"chat": lambda targets, visible: _said("Valence: {:.2f}.", targets.valence),
          "published": lambda targets, visible: _said("The valence score is {:.2f}.", targets.valence)},
         _range),
