@@ -38,13 +38,18 @@ def polarity(targets: Targets, visible: list[str]) -> str | None:
     """Polarity of what can be told from the visible streams; None where nothing is known, never a guess.
 
     The clip's own sentiment goes first, unless a stream that carries an emotion is hidden. Then what the visible
-    cues say, else the labels; of several, the polarity that more of them have, and a tie is neutral
-    (`Lexicon.polarity_of`).
+    cues say, else the labels: of several, the polarity that more of them have (`Lexicon.polarity_of`). Labels of which
+    as many are positive as negative have none: they are not neutral.
     """
     if targets.sentiment and set(targets.cues) <= set(visible):
         return targets.sentiment
+    words = lexicon.load()
     shown = visible_emotions(targets, visible) if targets.cues else []
-    return lexicon.load().polarity_of(shown or visible_labels(targets, visible))
+    if shown:
+        return words.polarity_of(shown)
+    labels = visible_labels(targets, visible)
+    found = words.polarity_of(labels)
+    return None if found == "neutral" and {words.polarity(label) for label in labels} - {None, found} else found
 
 
 def conflict_sentence(targets: Targets, visible: list[str]) -> str | None:
