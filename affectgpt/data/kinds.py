@@ -147,7 +147,7 @@ def _said(text: str, value: str | float | None) -> str | None:
 
 
 def _preferred(targets: Targets, text: str, names: Mapping[str, str]) -> str | None:
-    return _said(text, names[targets.preference.better]) if targets.preference else None
+    return _said(text, names.get(targets.preference.better)) if targets.preference else None
 
 
 def _own_answer(targets: Targets, visible: list[str]) -> str | None:
