@@ -32,6 +32,7 @@ VERBS = """\
   wheels fetch        get the official emotion wheels that published scores need
   evaluate MODEL      label accuracy of a model for every subset of its streams
   corpus FOLDER       make the starter corpus alone
+  data list|info      which corpora can be read, what each is, what is there of one
   info MODEL          what a model is made of
 """
 
@@ -42,7 +43,7 @@ JOBS = {
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
-    "wheels": ("eval.wheels", "main"),
+    "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
 }
 """Verb -> the module and function that do it."""
 

@@ -10,6 +10,7 @@ import torch
 
 from affectgpt.data.checks import check_targets, contradiction, left_out_table
 from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.corpora import Corpus
 from affectgpt.data.dataset import InstructionDataset
 from affectgpt.data.inputs import Inputs
 from affectgpt.models.configuration import AffectGPTConfig
@@ -133,6 +134,13 @@ def test_targets_that_contradict_each_other(targets, says):
         assert first in found and second in found
 
 
+def test_a_valence_is_low_or_high_by_the_middle_of_its_range():
+    clip = Clip(id="a", targets=Targets(emotion="sad", valence=1.5))
+    assert contradiction(clip) and contradiction(clip, Corpus("c", "", "", "", valence_range=(1, 5))) is None
+    glad = Clip(id="a", targets=Targets(emotion="happy", valence=1.5))
+    assert contradiction(glad) is None and contradiction(glad, Corpus("c", "", "", "", valence_range=(1, 5)))
+
+
 def test_contradictions_and_unknown_labels_are_counted():
     clips = clips_of(labels=("sad",)) + clips_of("b", labels=("sad",), valence=0.5)
     clips += clips_of("c", labels=("生气", "sad"))
@@ -142,3 +150,12 @@ def test_contradictions_and_unknown_labels_are_counted():
     assert notes[1].startswith("note: 3 of 6 labels of corpus c are not known (生气)")
     [note] = check_targets({"train": clips_of("d", labels=("生气", "委屈"))}, {"labels": 1.0}, "chat")
     assert "6 of 6 labels" in note and note.endswith("take no part in the alignment")
+
+
+def test_a_valence_outside_the_range_that_is_asked_is_told():
+    clips = clips_of(valence=2.5) + clips_of("b", valence=-1.0)
+    [note] = check_targets({"train": clips}, {"valence": 1.0}, "chat")
+    assert note.startswith("warning: the valence of 3 of 3 clips of corpus a is outside of -1 to 1")
+    assert "a:1: 2.5" in note
+    told = clips_of(valence=2.5, labels=("glad",))
+    assert check_targets({"train": told}, {"labels": 1.0}, "chat") == []  # nobody asks

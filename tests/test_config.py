@@ -182,6 +182,14 @@ def test_packaged_recipes_load():
         assert isinstance(load_recipe(path.stem), Recipe), path
 
 
+@pytest.mark.parametrize("name", ["affectgpt-qwen2.5-7b", "affectgpt-qwen2.5-7b-published", "affectgpt-qwen3-0.6b"])
+def test_the_main_recipes_train_on_mer_caption_plus_and_emer(name):
+    recipe = load_recipe(name, ["data.corpora.0.root=/mer", "data.corpora.1.root=/emer"])
+    assert [(corpus.reader, corpus.root) for corpus in recipe.data.corpora] == [
+        ("mercaptionplus", "/mer"), ("emer", "/emer")]
+    assert all("${" in corpus.root for corpus in load_recipe(name).data.corpora)
+
+
 @pytest.mark.parametrize("module", [sections, settings])
 def test_every_setting_is_explained(module):
     """A string stands under each field of each section."""

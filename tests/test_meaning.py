@@ -24,6 +24,9 @@ from affectgpt.words.lexicon import load
     (("excited", "Frustrated", "happy"), " Polarity: positive."),
     (("wobbly", "hopeful"), " Polarity: positive."),
     (("wobbly",), ""),
+    (("excited", "angry"), ""),  # one of each is not neutral
+    (("calm", "angry", "happy"), ""),
+    (("serious", "composed"), " Polarity: neutral."),
     (("生气",), ""),
 ])
 def test_polarity_is_the_lexicons_and_never_a_guess(labels, ending):
@@ -80,14 +83,19 @@ def test_alignment_words_of_open_labels():
 
 
 def test_real_open_labels(shared_data):
-    """332 clips of OV-MERD with 1,121 labels: none that reads as negative is taught as neutral, all have a target."""
+    """332 clips of OV-MERD with 1,121 labels: none with a negative label is taught as neutral, all have a target."""
     with open(shared_data / "emer" / "ovmerd-openset.csv", encoding="utf-8", newline="") as file:
         clips = [Clip(id=row["name"], targets=Targets(description="D.", labels=tuple(ast.literal_eval(row["openset"]))))
                  for row in csv.DictReader(file)]
     space = label_space(clips)
     for clip in clips:
         expected = load().polarity_of(clip.targets.labels)
-        assert prompts.answer(clip.targets, "description", ["audio"]).endswith(f"Polarity: {expected}.")
+        answer = prompts.answer(clip.targets, "description", ["face"])
+        signs = {load().polarity(label) for label in clip.targets.labels} & {"negative", "positive"}
+        if expected == "neutral" and signs:
+            assert "Polarity" not in answer
+        else:
+            assert answer.endswith(f"Polarity: {expected}.")
         assert any(alignment_targets(clip, "face", space)["audio"]), clip.targets.labels
     negative = sum(load().polarity_of(clip.targets.labels) == "negative" for clip in clips)
     assert len(clips) == 332 and negative > 150

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny import corpus, parts, recipe_file  # noqa: F401  fixtures
@@ -210,7 +211,7 @@ def test_every_step_of_a_run_has_a_rate_above_zero(schedule, epochs, clips):
     trainer = object.__new__(Trainer)
     trainer.settings = settings = _Settings()
     settings.schedule, settings.epochs = schedule, epochs
-    trainer.train_set, trainer.group_names = range(16), ["language_model.layer"]
+    trainer.train_set, trainer.group_names = SimpleNamespace(epoch_clips=16), ["language_model.layer"]
     trainer.state = state = type("", (), {"step": 0, "epoch": 0, "clips_in_epoch": 0})()
     rates = []
     while trainer._progress() < 1:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import heapq
 import math
 
-from affectgpt.data import prompts
-
 MARGIN = 1.25
 """An answer may be longer than any that was taught; one that never ends is stopped here."""
 CLIPS = 50_000
@@ -24,8 +22,7 @@ def answer_limit(dataset) -> int:
     """
     processor, step = dataset.processor, max(1.0, len(dataset) / CLIPS)
     items = (dataset.items[int(number * step)] for number in range(min(len(dataset), CLIPS)))
-    answers = {prompts.answer(clip.targets, kind, dataset.streams_of(clip), dataset.style)
-               for clip, kinds in items for kind in kinds}
+    answers = {answer for clip, kinds in items for kind in kinds for _, answer in dataset.taught(clip, kind)}
     longest = heapq.nlargest(TOKENIZED, answers, key=lambda text: (len(text), text))
     limit = math.ceil(MARGIN * max(len(processor.answer_ids(text)) for text in longest))
     text_config = processor.config.text_config

@@ -24,11 +24,12 @@ class Step:
     """What one rank computes in one optimizer step.
 
     `passes` holds (batch, clips, counts): counts is 1.0, or 0.0 where a pass only keeps the other ranks company and
-    nothing in it is labelled. `clips` are the keys of all ranks, and the sums are over all ranks too: labelled tokens,
-    tokens, `data.branches.attended` and clips. They follow from the plan, so no rank asks another.
+    nothing in it is labelled. `indices` and keys (`clips`) are those of all ranks, and the sums are over all ranks too:
+    labelled tokens, tokens, `data.branches.attended` and clips. They follow from the plan, so no rank asks another.
     """
 
     rows: int
+    indices: list[int]
     clips: list[str]
     passes: list[tuple[dict, list, float]] = field(default_factory=list)
     labelled: int = 0
@@ -65,7 +66,8 @@ class BatchMaker:
     def _step(self, rows: list[list[int]], read: Iterator[dict]) -> Step:
         members = [index for row in rows for index in row]
         sizes = self.sizes(members)
-        step = Step(rows=len(rows), clips=[self.dataset.items[index][0].key for index in members],
+        items = self.dataset.items
+        step = Step(rows=len(rows), indices=members, clips=[items[index % len(items)][0].key for index in members],
                     labelled=sum(size.labelled for size in sizes), tokens=sum(size.tokens for size in sizes),
                     squares=sum(size.squares for size in sizes), counted=len(members))
         for row, counts in self._mine(rows):

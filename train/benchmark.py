@@ -206,7 +206,10 @@ class RandomClips:
 
 
 class _Keys:
-    """(clip, question kinds) of each made sample."""
+    """(clip, question kinds) of each made sample, of which there is no end."""
+
+    def __len__(self) -> int:
+        return 2**62
 
     def __getitem__(self, index: int) -> tuple:
         return SimpleNamespace(key=f"made/{index}"), {}

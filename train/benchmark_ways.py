@@ -48,7 +48,7 @@ class TrainingWay:
         inputs, _ = open_inputs(shared.model, shared.processor, splits, recipe, shared.world)
         dataset = InstructionDataset(shared.processor, splits[data.train_split], inputs, data.questions,
                                      data.modality_dropout, data.text_dropout, recipe.train.seed,
-                                     questions_together=data.questions_together)
+                                     questions_together=data.questions_together, mixture=shared.mixture)
         kinds = sum(len(kinds) for _, kinds in dataset.items) / len(dataset.items)
         self.answers_a_clip = kinds if data.questions_together else 1.0
         self.trainer = Trainer(shared.engine, shared.world, recipe, shared.processor, [dataset] * 2, shared.table,
@@ -154,7 +154,8 @@ class _Shared:
         from affectgpt.train.alignment import word_table
         from affectgpt.train.rates import parameter_groups
 
-        self.world, self.splits = world, sft.read_splits(recipe)
+        self.world, self.mixture = world, sft.read_mixture(recipe)
+        self.splits = self.mixture.splits
         self.model, self.processor = sft.build(recipe, world.device)
         self.dtype = str(self.model.dtype_of_llm).removeprefix("torch.")
         self.encoders = {}
@@ -181,7 +182,7 @@ def _endless(trainer):
 def answer_ways(options) -> list[dict]:
     """Answers of a trained model, one raw clip at a time as the published code asks, against batches of 16."""
     from affectgpt.data import prompts
-    from affectgpt.data.readers import read_corpora
+    from affectgpt.data.mixture import read_parts
     from affectgpt.data.reading import load_clip
     from affectgpt.features.extract import encode_inputs
     from affectgpt.inference import Describer
@@ -192,10 +193,10 @@ def answer_ways(options) -> list[dict]:
     recipe = load_recipe(options.recipe, options.overrides)
     sft.limit_threads(recipe)
     describer = Describer(options.answers, recipe.train.device)
-    clips = read_corpora(recipe.data.manifests, recipe.data.root)
-    clips = [clip for clip in clips if clip.split == recipe.data.test_split][: options.steps or 32]
+    clips = [clip for part in read_parts(recipe.data) for clip in part.clips if clip.split == recipe.data.test_split]
+    clips = clips[: options.steps or 32]
     if not clips:
-        raise ValueError(f"data.test_split={recipe.data.test_split}: no clip of the manifests has this split")
+        raise ValueError(f"data.test_split={recipe.data.test_split}: no clip of the corpora has this split")
     question = prompts.question_of("description", describer.processor.config.prompt_style)
 
     def read(clip):

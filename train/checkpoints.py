@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -83,6 +83,8 @@ class State:
     """Step with the lowest validation loss so far."""
     best_loss: float | None = None
     """That loss."""
+    drawn: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Corpus -> kind of question -> how often this epoch has asked it so far."""
     origins: dict[str, str] = field(default_factory=dict)
     """What the run began with (`train.facts.origins`): fingerprints of its clips, revisions of the base weights."""
 
@@ -248,8 +250,11 @@ def last_checkpoint(recipe: Recipe) -> Path | None:
 def settings_of(recipe: Recipe) -> dict:
     """"group.name" -> value of all settings that a continued run must share."""
     sections = {"train": recipe.train, "data": recipe.data, "model": recipe.model.with_preset()}
-    return {f"{group}.{name}": value for group, free in FREE.items()
-            for name, value in vars(sections[group]).items() if name not in free}
+    found = {f"{group}.{name}": value for group, free in FREE.items()
+             for name, value in vars(sections[group]).items() if name not in free}
+    # Corpora may be moved: their rows are compared, not where they lie.
+    found["data.corpora"] = [replace(corpus, root=None) for corpus in recipe.data.corpora]
+    return found
 
 
 def first_state(recipe: Recipe, checkpoint: Path | None, world, origins: dict[str, str]) -> State:

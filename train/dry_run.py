@@ -20,19 +20,20 @@ def dry_run(recipe: Recipe) -> None:
 
     quiet_libraries()
     print(yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False, allow_unicode=True, width=110))
-    splits = sft.read_splits(recipe)
+    mixture = sft.read_mixture(recipe)
+    splits = mixture.splits
     for name, clips in splits.items():
         print(f"split {name}: {len(clips)} clips, first of {clips[0].provenance}")
     model, processor, dtype = _without_weights(recipe)
     sft.print_parts(model)
-    for name, dataset in check_manifest(processor, splits, recipe).items():
+    for name, dataset in check_manifest(processor, splits, recipe, mixture).items():
         print_lengths(dataset, name, len(splits[name]))
     clips = splits[recipe.data.train_split][:CLIPS]
     inputs = {clip.key: load_clip(processor, clip, reader=recipe.data.reader, transcribe=recipe.data.transcribe)
               for clip in clips}
     dataset = InstructionDataset(processor, clips, inputs, recipe.data.questions, recipe.data.modality_dropout,
                                  recipe.data.text_dropout, recipe.train.seed,
-                                 questions_together=recipe.data.questions_together)
+                                 questions_together=recipe.data.questions_together, mixture=mixture)
     samples = []
     for index, (clip, _) in enumerate(dataset.items):
         sample, raw = dataset[index], inputs[clip.key]

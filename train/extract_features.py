@@ -101,20 +101,21 @@ def run(recipe: Recipe, folder: Path, splits: list[str] | None = None, verify_cl
 
 
 def read_clips(recipe: Recipe, splits: list[str] | None) -> list:
-    """Clips of the recipe's manifests, in their order.
+    """Clips of the recipe's corpora, in their order.
 
     Raises:
-        ValueError: no manifest, or a split that no clip has.
+        ValueError: no corpus, a split that no clip has, or absent files that `data.missing_media` refuses.
     """
-    from affectgpt.data.readers import read_corpora
+    from affectgpt.data.mixture import read_present
 
-    if not recipe.data.manifests:
-        raise ValueError("data.manifests is empty: name a manifest, for example data.manifests=corpus/manifest.jsonl")
-    clips = read_corpora(recipe.data.manifests, recipe.data.root)
+    clips, notes = read_present(recipe.data)
+    for note in notes if process_place()[0] == 0 else ():
+        print(note, file=sys.stderr, flush=True)
     known = {clip.split for clip in clips}
+    what = "corpora" if recipe.data.corpora else "manifests"
     for name in splits or []:
         if name not in known:
-            raise ValueError(f"--splits {name}: no clip has this split; the manifests have "
+            raise ValueError(f"--splits {name}: no clip has this split; the {what} have "
                              f"{', '.join(sorted(split or '(none)' for split in known))}")
     return clips if splits is None else [clip for clip in clips if clip.split in splits]
 

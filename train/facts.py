@@ -15,6 +15,7 @@ from affectgpt.features.key import encoder_revision
 from affectgpt.models.streams import VISUAL_STREAMS
 
 ROWS, MEDIA, WEIGHTS = "rows of split ", "media files of split ", "weights of model."
+CORPORA = "corpora and their weights"
 
 
 def run_facts(engine, world) -> dict:
@@ -88,14 +89,19 @@ def media_fingerprint(clips: list, inputs) -> str:
     return digest.hexdigest()
 
 
-def origins(recipe, splits: dict) -> dict[str, str]:
-    """What a run begins with, by its name in words: fingerprints of each split's rows, revisions of the base weights.
+def origins(recipe, mixture) -> dict[str, str]:
+    """What a run begins with, by its name in words: fingerprints of each split's rows and of how often its corpora are
+    asked what, revisions of the base weights.
 
+    Args:
+        mixture: a `data.mixture.Mixture`.
     Raises:
         ValueError: a base model that cannot be found, or whose revision is not known.
     """
     model, streams = recipe.model, set(recipe.model.streams)
-    found = {f"{ROWS}{name}": data_fingerprint({name: clips}) for name, clips in splits.items()}
+    found = {f"{ROWS}{name}": data_fingerprint({name: clips}) for name, clips in mixture.splits.items()}
+    told = json.dumps([mixture.facts(), mixture.questions], sort_keys=True)
+    found[CORPORA] = hashlib.sha256(told.encode()).hexdigest()
     visual = bool(streams & set(VISUAL_STREAMS))
     parts = {"llm": True, "audio_encoder": "audio" in streams, "visual_encoder": visual}
     return found | {f"{WEIGHTS}{part}": encoder_revision(getattr(model, part)) for part, used in parts.items() if used}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from affectgpt.data.dataset import InstructionDataset
 
 
-def check_manifest(processor, splits: Mapping[str, list], recipe) -> dict[str, InstructionDataset]:
+def check_manifest(processor, splits: Mapping[str, list], recipe, mixture=None) -> dict[str, InstructionDataset]:
     """Check the samples of every split by what the manifest alone says, before features are made.
 
     Every clip is taken to have all streams; words that are to be recognised are not known yet.
@@ -20,7 +20,8 @@ def check_manifest(processor, splits: Mapping[str, list], recipe) -> dict[str, I
     for name, clips in splits.items():
         facts = {clip.key: SimpleNamespace(media_streams=list(processor.config.media_streams), words=clip.words)
                  for clip in clips}
-        sets[name] = InstructionDataset(processor, clips, facts, recipe.data.questions, training=False)
+        sets[name] = InstructionDataset(processor, clips, facts, recipe.data.questions, training=False,
+                                       mixture=mixture)
         check_lengths(sets[name], len(clips), recipe)
     return sets
 

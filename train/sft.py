@@ -129,30 +129,34 @@ def limit_threads(recipe: Recipe) -> None:
         torch.set_num_threads(recipe.train.threads)
 
 
-def read_splits(recipe: Recipe) -> dict:
-    """Split name -> clips, for training and validation.
+def read_mixture(recipe: Recipe):
+    """The clips of a recipe (`data.mixture.Mixture`), after a look at their targets; what is to be known is printed.
 
     Raises:
-        ValueError: no manifest, a split without clips, or without a target that is asked for.
+        ValueError: no corpus, a split without clips, or without a target that is asked for; clips that are trained on
+            and tested on, absent files.
     """
+    from affectgpt.data import mixture
     from affectgpt.data.checks import check_targets
-    from affectgpt.data.readers import read_corpora
 
-    if not recipe.data.manifests:
-        raise ValueError("data.manifests is empty: name a manifest, for example data.manifests=corpus/manifest.jsonl")
-    clips = read_corpora(recipe.data.manifests, recipe.data.root)
-    splits = {}
-    for key in ("train_split", "validation_split"):
-        name = getattr(recipe.data, key)
-        splits[name] = [clip for clip in clips if clip.split == name]
-        if not splits[name]:
-            known = ", ".join(sorted({clip.split or "(none)" for clip in clips}))
-            raise ValueError(f"data.{key}={name}: no clip has this split; the manifests have {known}")
-    notes = check_targets(splits, recipe.data.questions, "published" if recipe.model.preset == "published" else "chat")
+    found = mixture.read_mixture(recipe.data, reads_media(recipe))
+    style = "published" if recipe.model.preset == "published" else "chat"
+    notes = [*found.notes, *check_targets(found.splits, recipe.data.questions, style, found)]
     if process_place()[0] == 0:
         for note in notes:
             print(note, file=sys.stderr, flush=True)
-    return splits
+    return found
+
+
+def reads_media(recipe: Recipe) -> bool:
+    """Whether a run opens media: it looks or listens, and no store of an earlier job has the features."""
+    made = Path(recipe.train.output) / "features" / "store.json"
+    return set(recipe.model.with_preset().streams) != {"text"} and recipe.data.store is None and not made.is_file()
+
+
+def read_splits(recipe: Recipe) -> dict:
+    """Split name -> clips, for training and validation, as `read_mixture`."""
+    return read_mixture(recipe).splits
 
 
 def run(recipe: Recipe) -> Path:
@@ -199,15 +203,16 @@ def _run(recipe: Recipe, world) -> Path:
     quiet_libraries()
     started, output, data = time.time(), Path(recipe.train.output), recipe.data
     check_own_folder(output / "model")  # it is replaced at the end
-    splits = read_splits(recipe)
+    mixture = read_mixture(recipe)
+    splits = mixture.splits
     settle_dtype(recipe, world)
     # Before anything is loaded: each of these may refuse.
     resume = world.from_main(lambda: last_checkpoint(recipe))
     began = read_state(resume).origins if resume else None
-    found = world.from_main(lambda: _compared(output, began, origins(recipe, splits)))
+    found = world.from_main(lambda: _compared(output, began, origins(recipe, mixture)))
     set_seed(recipe.train.seed)
     model, processor = build(recipe, world.device)
-    check_manifest(processor, splits, recipe)  # before features are made, and before anything is written
+    check_manifest(processor, splits, recipe, mixture)  # before features are made, and before anything is written
     checkpoints = Checkpoints(output / "checkpoints", recipe.train.keep_checkpoints)
     if world.is_main:
         output.mkdir(parents=True, exist_ok=True)
@@ -226,12 +231,13 @@ def _run(recipe: Recipe, world) -> Path:
         training = name == data.train_split
         sets[name] = InstructionDataset(processor, clips, inputs, data.questions,
                                         data.modality_dropout, data.text_dropout, recipe.train.seed, training,
-                                        variants if training else None, data.questions_together)
+                                        variants if training else None, data.questions_together, mixture)
         check_lengths(sets[name], len(clips), recipe)
         if world.is_main:
             print_lengths(sets[name], name, len(clips))
     if world.is_main:
-        print(left_out_table(sets), flush=True)
+        print(left_out_table(sets))
+        print(mixture.epoch_line([clip for clip, _ in sets[data.train_split].items]), flush=True)
     sets = (sets[data.train_split], sets[data.validation_split])
     model.config.max_new_tokens = answer_limit(sets[0])
     table = word_table(model, processor.tokenizer, space) if space else torch.zeros(0, 1)
@@ -282,7 +288,8 @@ def _run(recipe: Recipe, world) -> Path:
                     shutil.copyfile(file, temporary / file.name)
             save_recipe(recipe, temporary / "recipe.yaml")
             atomic_write_json(temporary / "training.json", {
-                **run_facts(engine, world), "data_fingerprint": data_fingerprint(splits), "steps": state.step,
+                **run_facts(engine, world), "data_fingerprint": data_fingerprint(splits),
+                "corpora": mixture.facts(), "steps": state.step,
                 "clips_seen": state.clips, "tokens_seen": state.tokens, "best_validation_loss": state.best_loss,
                 "best_checkpoint": str(best), "alignment_validation_loss": aligned, "train_clips": len(sets[0]),
                 "validation_clips": len(sets[1]), "seconds": round(time.time() - started, 1)})

@@ -50,7 +50,7 @@ class Trainer:
             self.peak, self.peak_source = train.peak_flops, "train.peak_flops"
         else:
             self.peak, self.peak_source = peak_operations(world.device, engine.model.dtype_of_llm)
-        self.total_clips = train.epochs * len(self.train_set)
+        self.total_clips = train.epochs * self.train_set.epoch_clips
         self.meter = Meter()
 
     # ------------------------------------------------------------------ the run
@@ -72,11 +72,14 @@ class Trainer:
                     break
                 self._maybe_validate(epoch_ends=False)
             else:
+                self._log_drawn()
                 state.epoch, state.steps_in_epoch, state.clips_in_epoch = state.epoch + 1, 0, 0
+                state.drawn = {}
                 if not self._over():
                     self._maybe_validate(epoch_ends=True)
         if bar is not None:
             bar.close()
+        self._log_drawn()
         if self.checkpoints.path(state.step) not in self.checkpoints.whole():
             self._validate_and_save(save=True)
         if state.step <= self.settings.projector_warmup_steps:
@@ -94,14 +97,14 @@ class Trainer:
         state = self.state
         if self.settings.max_steps > 0:
             return state.step / self.settings.max_steps
-        return min(1.0, (state.epoch + state.clips_in_epoch / len(self.train_set)) / self.settings.epochs)
+        return min(1.0, (state.epoch + state.clips_in_epoch / self.train_set.epoch_clips) / self.settings.epochs)
 
     def steps(self):
         """Steps of this epoch that are still to do, made ahead by another thread."""
         state, dataset = self.state, self.train_set
         sizes = SharedSizes(dataset, self.world)
-        rows = rows_of_epoch(sizes.lengths, len(dataset), self.batching, self.settings.seed, state.epoch,
-                             done=state.clips_in_epoch)
+        rows = rows_of_epoch(sizes.lengths, dataset.epoch_clips, self.batching, self.settings.seed, state.epoch,
+                             done=state.clips_in_epoch, drawn=dataset.drawn())
         maker = BatchMaker(dataset, self.processor, self.world, self.batching.mode, self.recipe.data.workers, sizes)
         return prefetch(maker.steps(steps_of_epoch(rows, state.rows_per_step)))
 
@@ -112,7 +115,7 @@ class Trainer:
             progress = (state.step + 0.5) / settings.max_steps
         else:
             # A step may reach beyond the end of the run: what counts is the part of it that lies before.
-            size, done = len(self.train_set), self._progress()
+            size, done = self.train_set.epoch_clips, self._progress()
             after = (state.epoch + (state.clips_in_epoch + clips) / size) / settings.epochs
             progress = (done + min(1.0, after)) / 2
         return [rate_of(settings, name, state.step, progress) for name in self.group_names]
@@ -151,6 +154,8 @@ class Trainer:
         state.clips_in_epoch += int(clips)
         state.clips += int(clips)
         state.tokens += int(tokens)
+        if self.world.is_main:
+            self._count_drawn(step.indices)
         operations = self.cost.operations(tokens, labelled, squares, clips)
         self.meter.add(loss * labelled, labelled, tokens, clips, operations, step.waited,
                        time.perf_counter() - started)
@@ -165,7 +170,7 @@ class Trainer:
         else:
             eta = max(0.0, self.total_clips * (1 - self._progress())) / clips_per_second
         row = {
-            "epoch": round(state.epoch + state.clips_in_epoch / len(self.train_set), 4),
+            "epoch": self._epoch(),
             "loss": meter.loss / max(1, meter.labelled), "learning_rate": max(rates),
             "gradient_norm": norm, "tokens_per_second": meter.tokens / meter.seconds,
             "clips_per_second": clips_per_second, "labelled_share": meter.labelled / max(1, meter.tokens),
@@ -178,6 +183,27 @@ class Trainer:
         self.log.write(state.step, row)
         self.log.line(step_line(state.step, row))
         self.meter = Meter()
+
+    def _count_drawn(self, indices: list[int]) -> None:
+        """Count what was asked of the clips of a step, of all ranks."""
+        items = self.train_set.items
+        for index in indices:
+            corpus = self.state.drawn.setdefault(items[index % len(items)][0].corpus, {})
+            for kind in self.train_set.asked(index)[0]:
+                corpus[kind] = corpus.get(kind, 0) + 1
+
+    def _log_drawn(self) -> None:
+        """Say what this epoch drew of each corpus and kind of question so far."""
+        if not self.state.drawn:
+            return
+        drawn = {corpus: dict(sorted(kinds.items())) for corpus, kinds in sorted(self.state.drawn.items())}
+        self.log.write(self.state.step, {"epoch": self._epoch(), "drawn": drawn})
+        parts = [f"{corpus or '(none)'} {sum(kinds.values())} ({', '.join(f'{k} {n}' for k, n in kinds.items())})"
+                 for corpus, kinds in drawn.items()]
+        self.log.line(f"step {self.state.step} | epoch {self._epoch():.2f} | drawn in it: {'; '.join(parts)}")
+
+    def _epoch(self) -> float:
+        return round(self.state.epoch + self.state.clips_in_epoch / self.train_set.epoch_clips, 4)
 
     def _stop_not_finite(self, what: str, value: float, outputs_of: list) -> None:
         """Stop all ranks, saying which step, which clips and which gradients."""
@@ -213,7 +239,7 @@ class Trainer:
         if state.best_loss is None or loss < state.best_loss:
             # The best one must be there to be kept: a better validation between two saves is saved as well.
             state.best_step, state.best_loss, save = state.step, loss, True
-        row = {"validation_loss": loss, "epoch": round(state.epoch + state.clips_in_epoch / len(self.train_set), 4)}
+        row = {"validation_loss": loss, "epoch": self._epoch()}
         self.log.write(state.step, row)
         self.log.line(f"step {state.step} | validation loss {loss:.4f} | best {state.best_loss:.4f} "
                       f"at step {state.best_step}")

@@ -38,6 +38,9 @@ def load_recipe(path_or_name: str | os.PathLike[str], overrides: list[str] | tup
     """
     path = _find_recipe(path_or_name)
     values = recipe_to_dict(typed.build(Recipe, _read_with_base(path, ()), str(path)))
+    named = (word.partition("=") for word in overrides)
+    _one_source(values["data"], {".".join(key.strip().split(".")[:2]) for key, _, value in named
+                                 if value.strip() not in ("", "[]")})
     for word in overrides:
         typed.override(values, word, Recipe)
     recipe = typed.build(Recipe, values, str(path))
@@ -88,6 +91,14 @@ def _unfilled(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "model": kept}
 
 
+def _one_source(data: dict[str, Any], said: set[str]) -> None:
+    """Where clips come from, as it was said last: manifests that are named now replace corpora, and the reverse."""
+    if "data.manifests" in said and "data.corpora" not in said:
+        data["corpora"] = []
+    elif "data.corpora" in said and "data.manifests" not in said:
+        data["manifests"], data["root"] = [], None
+
+
 def _read_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """The mapping of a recipe file over that of its base."""
     above = (*above, path.resolve())
@@ -101,4 +112,6 @@ def _read_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     base_path = _find_recipe(base, path.parent)
     if base_path.resolve() in above:
         raise ValueError(f"{path}: base {base} leads back to a recipe that is based on it")
-    return typed.merge(_read_with_base(base_path, above), values, Recipe)
+    inherited, own = _read_with_base(base_path, above), values.get("data") or {}
+    _one_source(inherited.setdefault("data", {}), {f"data.{key}" for key in ("manifests", "corpora") if own.get(key)})
+    return typed.merge(inherited, values, Recipe)

@@ -46,6 +46,7 @@ def contradictions(recipe: Recipe) -> list[str]:
          "model.projector=qformer tells 64 positions apart; lower model.audio_positions or model.frames"),
         (model.audio_window_seconds > 30 and "whisper" in str(model.audio_encoder),
          "model.audio_window_seconds is above the 30 s that Whisper hears at once"),
+        *_corpora_rules(data),
         (sum(weights) <= 0, "data.questions asks nothing: one weight must be above 0"),
         (len(set(splits)) < 3, "data.train_split, data.validation_split and data.test_split must differ"),
         (data.transcribe and "text" not in streams,
@@ -57,6 +58,31 @@ def contradictions(recipe: Recipe) -> list[str]:
         (not train.output.strip(), "train.output is empty: name a folder"),
     )
     return [message for broken, message in rules if broken]
+
+
+def _corpora_rules(data) -> list[tuple[bool, str]]:
+    """Rules about where clips come from."""
+    short = data.manifests and "{reader: manifest, root: " + data.manifests[0] + "}"
+    rules = [
+        (bool(data.manifests and data.corpora),
+         "data.manifests and data.corpora both name clips: write data.corpora=[] to take the manifests alone, or "
+         f"data.manifests=[] and {short} among data.corpora"),
+        (bool(data.corpora) and data.root is not None,
+         f"data.root={data.root} belongs to data.manifests: write the folder of each corpus as data.corpora.0.root, "
+         "and of a manifest's media as data.corpora.0.options.root"),
+        (bool(data.corpora) and not any(corpus.weight for corpus in data.corpora),
+         "data.corpora: all weights are 0, so nothing is trained on: one weight must be above 0"),
+    ]
+    for number, corpus in enumerate(data.corpora):
+        key, limits = f"data.corpora.{number}", corpus.valence_range
+        rules += [
+            (corpus.questions is not None and sum(corpus.questions.values()) <= 0,
+             f"{key}.questions asks nothing: one weight must be above 0, or null for data.questions"),
+            (limits is not None and not (len(limits) == 2 and limits[0] < limits[1]),
+             f"{key}.valence_range={limits} must be two numbers, the lower one first"),
+            (not corpus.reader.strip(), f"{key}.reader is empty: name a reader, as affectgpt data list shows them"),
+        ]
+    return rules
 
 
 def _scale_rules(model, data, train) -> tuple[tuple[bool, str], ...]:

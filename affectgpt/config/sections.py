@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from affectgpt.config import rules, typed
 from affectgpt.models.settings import COUNT, SHARE, Above, AtLeast, Between, ModelSettings
@@ -37,13 +37,44 @@ class ModelSection(ModelSettings):
 
 
 @dataclass
+class CorpusSection:
+    """One corpus of a mixture."""
+
+    reader: str = "manifest"
+    """Name of the reader of its files, as `affectgpt data list` shows it."""
+    root: str | None = None
+    """Its folder, of "manifest" the manifest; ${NAME} stands for a variable of the environment."""
+    protocol: str = "official"
+    """Which clips are trained, validated and tested on: "official", "hold-out", "fold:K", "video-disjoint",
+    "speaker-disjoint", "leave-session:K" (`data.protocols`)."""
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    """How often an epoch takes each of its training clips: 0.1 takes a tenth of them, another tenth in the next epoch;
+    2 takes each twice, 0 none."""
+    questions: dict[str, Annotated[float, AtLeast(0)]] | None = None
+    """Kind of question -> how often it is asked, relative to the others; null asks `data.questions`."""
+    labels: list[str] = field(default_factory=list)
+    """The closed set of emotions to choose from; empty takes that of the corpus's record."""
+    valence_range: list[float] | None = None
+    """Lowest and highest valence; null takes those of the corpus's record, else -1 and 1."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the reader, as `affectgpt data info NAME` shows them."""
+
+
+@dataclass
 class DataSection:
     """Which clips are used, and what training does to them. Relative paths start where the job is run."""
 
+    corpora: list[CorpusSection] = field(default_factory=list)
+    """The corpora of a mixture."""
     manifests: list[str] = field(default_factory=list)
-    """JSONL manifests, one clip a row."""
+    """Manifests, one clip a row: short for `corpora` of the reader "manifest" with weight 1 and official splits."""
     root: str | None = None
-    """Folder that the media paths in manifests start from; null is the folder of each manifest."""
+    """Folder that the media paths in `manifests` start from; null is the folder of each manifest."""
+    missing_media: Literal["refuse", "leave_out"] = "refuse"
+    """What is done where files of clips are absent: stop with their number and names, or train on what is there."""
+    shared_clips: Literal["refuse", "leave_out", "allow"] = "refuse"
+    """What is done with training clips that a validation or test split holds too, or that MER-UniBench tests on: stop
+    with their names, leave them out of training, or train on them; with their number."""
     train_split: str = "train"
     """Name of the split that weights are fitted on."""
     validation_split: str = "validation"

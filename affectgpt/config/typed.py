@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -64,14 +64,16 @@ def dotted_keys(cls: type, prefix: str = "") -> Iterator[str]:
     for field in fields(cls):
         if is_dataclass(hints[field.name]):
             yield from dotted_keys(hints[field.name], f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
+            continue
+        yield prefix + field.name
+        if (entry := _entry(hints[field.name])) is not None:
+            yield from dotted_keys(entry, f"{prefix}{field.name}.0.")
 
 
 def unknown_key(key: str, cls: type, where: str) -> ValueError:
     """The error for a key that nobody knows, with the nearest one that somebody does."""
     known = list(dotted_keys(cls))
-    groups = sorted({name.rpartition(".")[0] for name in known} - {""})
+    groups = sorted({name.rpartition(".")[0] for name in known if ".0." not in name} - {""})
     same_name = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
     by_leaf = {name.rpartition(".")[2]: name for name in known}
     near_leaf = difflib.get_close_matches(key.rpartition(".")[2], list(by_leaf), n=1, cutoff=0.6)
@@ -117,7 +119,8 @@ def merge(base: dict[str, Any], values: dict[str, Any], cls: type) -> dict[str, 
 def override(values: dict[str, Any], word: str, cls: type) -> None:
     """Put one `group.name=value` into `values`, a complete mapping of `cls`.
 
-    One more level reaches into a field that is a mapping itself: `data.questions.labels=0.5`.
+    One more level reaches into a field that is a mapping itself: `data.questions.labels=0.5`; and a number into one
+    that is a list of groups, the next one included: `data.corpora.0.root=/data/meld`.
     """
     key, equals, text = word.partition("=")
     key = key.strip()
@@ -126,23 +129,58 @@ def override(values: dict[str, Any], word: str, cls: type) -> None:
     place, hint, parts = values, cls, key.split(".")
     for part in parts[:-1]:
         inside = _field_hint(hint, part)
-        if inside is None or not isinstance(place.get(part), dict):
+        if inside is None:
+            raise unknown_key(key, cls, f"override {word!r}")
+        inside = _without_null(inside)
+        if isinstance(place, list):
+            place, hint = _entry_of(place, part, word), inside
+            continue
+        if place.get(part) is None and get_origin(inside) in (dict, list):
+            place[part] = {} if get_origin(inside) is dict else []
+        if not isinstance(place.get(part), dict | list):
             raise unknown_key(key, cls, f"override {word!r}")
         place, hint = place[part], inside
     last = _field_hint(hint, parts[-1])
-    if last is None:
+    if last is None or isinstance(place, list) and not is_dataclass(last):
         raise unknown_key(key, cls, f"override {word!r}")
     if is_dataclass(last):
         raise ValueError(f"override {word!r}: {key} is a group of settings; name one of them, "
                          f"for example {next(dotted_keys(last, key + '.'))}")
-    place[parts[-1]] = coerce(Word(text.strip()), last, f"override {word!r}")
+    value = coerce(Word(text.strip()), last, f"override {word!r}")
+    place[parts[-1]] = [asdict(entry) for entry in value] if _entry(last) else value
+
+
+def _entry(hint: Any) -> type | None:
+    """The dataclass that a list is made of; None for any other type."""
+    inside = get_args(hint)[0] if get_origin(hint) is list else None
+    return inside if is_dataclass(inside) else None
+
+
+def _entry_of(entries: list[dict[str, Any]], part: str, word: str) -> dict[str, Any]:
+    """The group that a number names; the number after the last one makes another."""
+    number = int(part)
+    if number > len(entries):
+        raise ValueError(f"override {word!r}: there are {len(entries)} entries, counted from 0; the next one is "
+                         f"{len(entries)}")
+    if number == len(entries):
+        entries.append({})
+    return entries[number]
 
 
 def _field_hint(hint: Any, name: str) -> Any:
     """Type of the setting `name` inside `hint`, or None where there is none."""
     if is_dataclass(hint):
         return typing.get_type_hints(hint).get(name)
+    if _entry(hint) is not None:
+        return _entry(hint) if name.isascii() and name.isdecimal() and len(name) < 6 else None
     return get_args(hint)[1] if get_origin(hint) is dict and name else None
+
+
+def _without_null(hint: Any) -> Any:
+    """`dict[...] | None` as the mapping that it may be, so that one of its keys can be set; any other type as it is."""
+    options = [option for option in get_args(hint) if option is not type(None)]
+    optional = get_origin(hint) in (Union, types.UnionType) and len(options) == 1
+    return options[0] if optional and get_origin(options[0]) is dict else hint
 
 
 def range_problems(instance: Any, prefix: str = "") -> list[str]:
@@ -150,8 +188,13 @@ def range_problems(instance: Any, prefix: str = "") -> list[str]:
     problems = []
     for name, hint in typing.get_type_hints(type(instance), include_extras=True).items():
         value = getattr(instance, name)
-        problems += range_problems(value, f"{prefix}{name}.") if is_dataclass(value) \
-            else settings.range_problems(value, hint, f"{prefix}{name}")
+        if is_dataclass(value):
+            problems += range_problems(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(map(is_dataclass, value)):
+            for number, entry in enumerate(value):
+                problems += range_problems(entry, f"{prefix}{name}.{number}.")
+        else:
+            problems += settings.range_problems(value, hint, f"{prefix}{name}")
     return problems
 
 
@@ -162,7 +205,14 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     YAML takes for text) for a float, "none" for an optional value, "a,b" on the command line for a list.
     """
     origin, options = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
+    if is_dataclass(hint):
+        if isinstance(value, dict):
+            return build(hint, value, where)
+    elif hint is Any:  # what it means is decided by whoever reads it
+        values = value if isinstance(value, list) else [value]
+        if all(item is None or isinstance(item, str | int | float | bool) for item in values):
+            return str(value) if isinstance(value, str) else value
+    elif origin in (Union, types.UnionType):
         for option in options:  # a choice may be called "none"
             if get_origin(option) is Literal and isinstance(value, str) and value in get_args(option):
                 return str(value)
@@ -201,7 +251,8 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
     elif origin is list:
         items = _flow(value, "[") if isinstance(value, Word) else value
         if isinstance(items, list):
-            return [coerce(item, options[0], f"{where}[{index}]") for index, item in enumerate(items)]
+            mark = "{}.{}" if is_dataclass(options[0]) else "{}[{}]"
+            return [coerce(item, options[0], mark.format(where, index)) for index, item in enumerate(items)]
     elif origin is dict:
         items = _flow(value, "{") if isinstance(value, Word) else value
         if isinstance(items, dict):
@@ -247,7 +298,10 @@ def _name(hint: Any) -> str:
         return f"a list of {_name(options[0]).removeprefix('a ')} items"
     if origin is dict:
         return f"a mapping of {_name(options[0]).removeprefix('a ')} to {_name(options[1])}"
-    plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+    if is_dataclass(hint):
+        return "a mapping"
+    plain = {Any: "text, a number, true, false or a list of them", str: "text", int: "a whole number",
+             float: "a number", bool: "true or false", type(None): "null"}
     return plain[hint]
 
 

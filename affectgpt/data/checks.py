@@ -3,48 +3,63 @@ or that no table knows; and in the end a count of the clips that are not learned
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, groupby
 
 from affectgpt.data import prompts
-from affectgpt.data.clip import Clip
-from affectgpt.data.dataset import LEFT_OUT, InstructionDataset, clip_labels
+from affectgpt.data.clip import Clip, clip_labels
+from affectgpt.data.corpora import Corpus
+from affectgpt.data.dataset import LEFT_OUT, InstructionDataset
+from affectgpt.data.kinds import KINDS
+from affectgpt.data.mixture import Mixture
+from affectgpt.data.readers import record_of
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
 
 _ALL = [*MEDIA_STREAMS, "text"]
 
 
-def check_targets(splits: Mapping[str, list[Clip]], questions: dict[str, float], style: str) -> list[str]:
+def check_targets(splits: Mapping[str, list[Clip]], questions: dict[str, float], style: str,
+                  mixture: Mixture | None = None) -> list[str]:
     """Look at the targets of every corpus, before any media is opened.
 
     Args:
         splits: split -> its clips.
         questions: question kind -> weight, as the recipe's `data.questions`.
         style: of the answers, "chat" or "published".
+        mixture: says what the clips of a corpus are asked instead, and the records of corpora.
     Returns:
         Warnings and notes, a line each.
     Raises:
         ValueError: a split of which no clip has a target that a question asks for; says what its clips have.
     """
-    asked = [kind for kind, weight in questions.items() if weight > 0]
-    notes = []
+    def asked_of(clip: Clip) -> list[str]:
+        weights = mixture.questions_of(clip) if mixture else questions
+        return [kind for kind, weight in weights.items() if weight > 0]
+
+    record, notes = mixture.record_of if mixture else _record, []
+    for kind in chain(questions, *(part.section.questions or () for part in (mixture.parts if mixture else ()))):
+        prompts.kind_of(kind)
     for split, clips in splits.items():
-        silent = {corpus: part for corpus, part in _by_corpus(clips) if not _answerable(part, asked, style)}
+        silent = {corpus: part for corpus, part in _by_corpus(clips)
+                  if not any(_answerable(clip, asked_of(clip), style, record) for clip in part)}
         for corpus, part in silent.items():
+            asked = asked_of(part[0])
             message = (f"split {split}: no clip of corpus {corpus or '(none)'} has a target that data.questions="
                        f"{_shown(asked)} asks for (the first is {part[0].provenance or part[0].key}); "
-                       f"{_remedy(part, style)}")
+                       f"{_remedy(part, style, record)}")
             if sum(map(len, silent.values())) == len(clips):
                 raise ValueError(message)
             notes.append(f"warning: {message}")
     everything = [clip for clips in splits.values() for clip in clips]
     for corpus, part in _by_corpus(everything):
-        found = [(clip, words) for clip in part if (words := contradiction(clip))]
+        found = [(clip, words) for clip in part if (words := contradiction(clip, record(clip)))]
         if found:
             clip, words = found[0]
             notes.append(f"warning: targets of {len(found)} of {len(part)} clips of corpus {corpus or '(none)'} "
                          f"contradict each other; the first is {clip.provenance or clip.key}: {words}")
+        if {"valence", "vad"} & set(asked_of(part[0])):
+            notes += _outside_range(corpus, part, record)
         notes += _unknown_labels(corpus, part)
     return notes
 
@@ -54,30 +69,35 @@ def _by_corpus(clips: list[Clip]) -> Iterator[tuple[str, list[Clip]]]:
         yield corpus, list(part)
 
 
-def _answerable(clips: list[Clip], kinds: list[str], style: str) -> bool:
-    return any(prompts.answer(clip.targets, kind, _ALL, style) for clip in clips for kind in kinds)
+def _record(clip: Clip) -> Corpus | None:
+    return record_of(clip.corpus)
+
+
+def _answerable(clip: Clip, kinds: Iterable[str], style: str, record: Callable[[Clip], Corpus | None]) -> bool:
+    return any(prompts.answerable(clip.targets, kind, _ALL, style, record(clip)) for kind in kinds)
 
 
 def _shown(kinds: list[str]) -> str:
     return "{" + ", ".join(f"{kind}: 1" for kind in kinds) + "}"
 
 
-def _remedy(clips: list[Clip], style: str) -> str:
-    kinds = [kind for kind in prompts.QUESTIONS if _answerable(clips, [kind], style)]
+def _remedy(clips: list[Clip], style: str, record: Callable[[Clip], Corpus | None]) -> str:
+    kinds = [kind for kind in KINDS if any(_answerable(clip, [kind], style, record) for clip in clips)]
     if kinds:
         return f"these clips have {' and '.join(kinds)}; set data.questions={_shown(kinds)}"
     return "these clips have no description, labels, emotion, sentiment or valence: give their rows one"
 
 
-def contradiction(clip: Clip) -> str | None:
+def contradiction(clip: Clip, corpus: Corpus | None = None) -> str | None:
     """What of a clip's targets is positive and what negative, or which emotion is none of its labels; None where
     they agree or nothing is known."""
     targets, words = clip.targets, lexicon.load()
     signs: dict[str, list[str]] = {"positive": [], "negative": []}
     if targets.sentiment in signs:
         signs[targets.sentiment].append(f"sentiment {targets.sentiment}")
-    if targets.valence:
-        signs["positive" if targets.valence > 0 else "negative"].append(f"valence {targets.valence:g}")
+    middle = sum(corpus.valence_range) / 2 if corpus and corpus.valence_range else 0.0
+    if targets.valence is not None and targets.valence != middle:
+        signs["positive" if targets.valence > middle else "negative"].append(f"valence {targets.valence:g}")
     if targets.labels:
         polarities = {words.polarity(label) for label in targets.labels} - {None}
         if len(polarities) == 1 and polarities <= signs.keys():  # of mixed labels no sign follows
@@ -91,6 +111,22 @@ def contradiction(clip: Clip) -> str | None:
     if emotion and basics and None not in basics and emotion not in basics:
         return f"emotion {targets.emotion} and labels {', '.join(targets.labels)}"
     return None
+
+
+def _outside_range(corpus: str, clips: list[Clip], record: Callable[[Clip], Corpus | None]) -> list[str]:
+    """A warning of valences that the question of valence does not allow."""
+    found = []
+    for clip in clips:
+        known = record(clip)
+        low, high = known.valence_range if known and known.valence_range else (-1.0, 1.0)
+        if clip.targets.valence is not None and not low <= clip.targets.valence <= high:
+            found.append((clip, low, high))
+    if not found:
+        return []
+    clip, low, high = found[0]
+    return [f"warning: the valence of {len(found)} of {len(clips)} clips of corpus {corpus or '(none)'} is outside of "
+            f"{low:g} to {high:g}, which a question of valence names; the first is {clip.provenance or clip.key}: "
+            f"{clip.targets.valence:g}. Set valence_range of this corpus in data.corpora, for example [-3, 3]"]
 
 
 def _unknown_labels(corpus: str, clips: list[Clip]) -> list[str]:

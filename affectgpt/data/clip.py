@@ -80,7 +80,8 @@ class Clip:
     `face` is the face of the one who is meant: crops as `openface_face` holds them (.npy, uint8
     [T, height, width, 3], BGR), or a face track (.json). `words` are the spoken words in `language`;
     `dialogue` and `turn` say where they stand in a conversation. `group` is what no split may cut:
-    a video, a session. `provenance` is "file:row".
+    a video, a session. `content` is a hash of the media, of a prepared corpus: equal where two files are one.
+    `provenance` is "file:row".
     """
 
     id: str
@@ -97,6 +98,7 @@ class Clip:
     dialogue: str | None = None
     turn: int | None = None
     group: str | None = None
+    content: str | None = None
     targets: Targets = field(default_factory=Targets)
     provenance: str = ""
 
@@ -104,3 +106,13 @@ class Clip:
     def key(self) -> str:
         """Name of the clip among all corpora."""
         return f"{self.corpus}/{self.id}"
+
+
+def clip_labels(clip: Clip) -> tuple[str, ...]:
+    """Labels of a clip; its single emotion where it has no list."""
+    return clip.targets.labels or ((clip.targets.emotion,) if clip.targets.emotion else ())
+
+
+def absent_files(clip: Clip) -> list[Path]:
+    """Files of picture and sound that a clip should have and that are not there."""
+    return [path for path in (clip.media, clip.audio) if path is not None and not path.is_file()]

@@ -7,7 +7,7 @@ an epoch follows from (seed, epoch) alone and not from the number of ranks, so t
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,16 +47,20 @@ def best_fit(lengths: list[int], capacity: int) -> list[list[int]]:
 
 
 def rows_of_epoch(lengths: Callable[[list[int]], list[int]], count: int, batching: Batching, seed: int = 0,
-                  epoch: int = 0, shuffle: bool = True, done: int = 0) -> Iterator[list[int]]:
-    """Rows of one epoch; every index below `count` is in exactly one.
+                  epoch: int = 0, shuffle: bool = True, done: int = 0,
+                  drawn: Sequence[int] | None = None) -> Iterator[list[int]]:
+    """Rows of one epoch; every index below `count`, or each of `drawn`, is in exactly one.
 
     Args:
         lengths: indices -> their tokens in this epoch; asked for one window at a time.
         shuffle: False keeps the order of the windows, as for validation.
         done: clips of the epoch's first rows, which are left out; lengths of windows that are done are not asked for.
+        drawn: `count` indices that the epoch takes (`InstructionDataset.drawn`); by default all below `count`.
     """
     generator = torch.Generator().manual_seed(seed * 1000003 + epoch)
     order = torch.randperm(count, generator=generator).tolist() if shuffle else list(range(count))
+    if drawn is not None:
+        order = [drawn[place] for place in order]
     size = batching.batch_size
     if batching.mode == "random":
         yield from (order[start : start + size] for start in range(done, count, size))

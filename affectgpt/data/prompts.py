@@ -1,6 +1,7 @@
 """The one owner of every question and answer: what is asked, what is taught, and how a model's text is read.
 
-The sentences around them lie in `models.prompting`.
+The table of questions and answers is `data.kinds`, what may be told of the streams that are shown `data.evidence`, and
+the sentences around them lie in `models.prompting`.
 """
 
 from __future__ import annotations
@@ -9,141 +10,69 @@ import re
 from dataclasses import dataclass
 
 from affectgpt.data.clip import Targets
+from affectgpt.data.corpora import Corpus
+from affectgpt.data.evidence import (  # noqa: F401  known by this name too
+    STREAM_NAMES,
+    conflict_sentence,
+    description,
+    polarity,
+    visible_emotions,
+    visible_labels,
+)
+from affectgpt.data.kinds import KINDS, OF_ANY_CLIP, Kind
 from affectgpt.models.prompting import PUBLISHED_STOP
 from affectgpt.words import lexicon
 from affectgpt.words.basic import POLARITIES
 
-QUESTIONS = {
-    "description": "Describe the person's emotion with its evidence.",
-    "labels": "List the person's emotions.",
-    "sentiment": "Name the polarity of the person's emotion: positive, neutral or negative.",
-    "valence": "Rate the valence of the person's emotion from {low} to {high}, where 0 is neutral.",
-}
-"""Question kind -> question of the default (chat) style."""
+QUESTIONS = {kind: KINDS[kind].questions["chat"] for kind in OF_ANY_CLIP}
+"""Question kind -> question of the default (chat) style, of those kinds that can be asked of any clip."""
 
-PUBLISHED_QUESTIONS = {
-    "description": "Please infer the person's emotional state and provide your reasoning process.",
-    "labels": "Please recognize all possible emotional states of the character.",
-    "sentiment": "Please select the most likely sentiment label that can best describe the person's emotional state: "
-                 "positive, negative, neutral.",
-    "valence": "Please rate the overall polarity of the main character's emotional state with one floating-point "
-               "number from {low} to {high}: below 0 is negative, 0 is neutral, above 0 is positive.",
-}
-"""Question kind -> question of the published system (MERTools / AffectGPT, Lian et al. 2025); that of valence means the
-same in other words."""
-
-STREAM_NAMES = {"audio": "voice", "face": "face", "frame": "scene", "text": "words"}
-"""Stream -> what an answer calls it."""
+PUBLISHED_QUESTIONS = {kind: KINDS[kind].questions["published"] for kind in OF_ANY_CLIP}
+"""The same of the published system (MERTools / AffectGPT, Lian et al. 2025)."""
 
 
-def question_of(kind: str, style: str, valence_range: tuple[float, float] = (-1.0, 1.0)) -> str:
-    """The question of a kind; a kind that no table knows is an error naming those that exist.
+def kind_of(name: str) -> Kind:
+    """A kind of question.
 
-    valence_range: the lowest and the highest number that the question of valence allows.
+    Raises:
+        ValueError: there is none of this name; the message names those that exist.
     """
-    table = PUBLISHED_QUESTIONS if style == "published" else QUESTIONS
-    if kind not in table:
-        raise ValueError(f"unknown question kind {kind!r}: use one of {', '.join(table)}")
-    low, high = valence_range
-    return table[kind].format(low=f"{low:g}", high=f"{high:g}")
+    if name not in KINDS:
+        raise ValueError(f"unknown question kind {name!r}: use one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def question_of(kind: str, style: str, valence_range: tuple[float, float] = (-1.0, 1.0), corpus: Corpus | None = None,
+                targets: Targets = Targets()) -> str:
+    """The question of a kind.
+
+    Args:
+        valence_range: the lowest and the highest number that the question of valence allows, where no corpus says it.
+        corpus: the record of the clip's corpus, which has candidates and the range of valence.
+        targets: of the clip: two descriptions to choose from, or a question of its own.
+    Raises:
+        ValueError: an unknown kind, or one that cannot be asked of this clip.
+    """
+    text = kind_of(kind).question(style, corpus, targets, valence_range)
+    if text is None:
+        raise ValueError(f"question kind {kind!r} needs {kind_of(kind).needs}")
+    return text
+
+
+def answer(targets: Targets, kind: str, visible: list[str], style: str = "chat") -> str | None:
+    """The answer to learn for a clip of which only `visible` streams are shown; None where nothing is known."""
+    return kind_of(kind).answer(style, targets, visible)
+
+
+def answerable(targets: Targets, kind: str, visible: list[str], style: str, corpus: Corpus | None) -> bool:
+    """Whether a clip can be asked this question, and has an answer to it in these streams."""
+    return answer(targets, kind, visible, style) is not None \
+        and kind_of(kind).question(style, corpus, targets) is not None
 
 
 def rival_text(words: str | None, question: str) -> str:
     """What any other chat model is asked beside the pictures and the sound: the words of a clip, then the question."""
     return question if words is None else f'The person in this clip says: "{words}"\n{question}'
-
-
-def visible_emotions(targets: Targets, visible: list[str]) -> list[str]:
-    """Basic emotions that the visible streams carry, in the order of the streams; empty where they are neutral."""
-    shown = [targets.cues[stream] for stream in ("audio", "face", "text")
-             if stream in visible and stream in targets.cues]
-    return list(dict.fromkeys(emotion for emotion in shown if emotion != "neutral"))
-
-
-def visible_labels(targets: Targets, visible: list[str]) -> list[str]:
-    """Labels that can be told from the visible streams: all labels of a clip without cues per stream, and none where
-    no visible stream has a cue."""
-    if not targets.cues:
-        return list(targets.labels) or ([targets.emotion] if targets.emotion else [])
-    if not set(targets.cues) & set(visible):  # nothing is known of these streams
-        return []
-    emotions = visible_emotions(targets, visible)
-    if not emotions:
-        return ["neutral"]
-    meaning = lexicon.load().meaning
-    carried = {meaning(emotion) for emotion in emotions}
-    known = [label for label in targets.labels if meaning(label) in carried]
-    if {meaning(label) for label in known} != carried:
-        return emotions
-    return list(targets.labels) if set(targets.cues) <= set(visible) else known
-
-
-def polarity(targets: Targets, visible: list[str]) -> str | None:
-    """Polarity of what can be told from the visible streams; None where nothing is known, never a guess.
-
-    The clip's own sentiment goes first, unless a stream that carries an emotion is hidden. Then what the visible
-    cues say, else the labels; of several, the polarity that more of them have, and a tie is neutral
-    (`Lexicon.polarity_of`).
-    """
-    if targets.sentiment and set(targets.cues) <= set(visible):
-        return targets.sentiment
-    shown = visible_emotions(targets, visible) if targets.cues else []
-    return lexicon.load().polarity_of(shown or visible_labels(targets, visible))
-
-
-def conflict_sentence(targets: Targets, visible: list[str]) -> str | None:
-    """The sentence that names two disagreeing streams, or None where the visible ones agree."""
-    if len(visible_emotions(targets, visible)) < 2:
-        return None
-    first, second = [(stream, targets.cues[stream]) for stream in ("audio", "face", "text")
-                     if stream in visible and targets.cues.get(stream, "neutral") != "neutral"][:2]
-    return (f"They conflict: the {STREAM_NAMES[first[0]]} {_verb(first[0])} {first[1]}, "
-            f"the {STREAM_NAMES[second[0]]} {_verb(second[0])} {second[1]}.")
-
-
-def _verb(stream: str) -> str:
-    return "are" if stream == "text" else "is"
-
-
-def answer(targets: Targets, kind: str, visible: list[str], style: str = "chat") -> str | None:
-    """The answer to learn for a clip of which only `visible` streams are shown; None where nothing is known."""
-    labels, reading = visible_labels(targets, visible), polarity(targets, visible)
-    if style == "published":
-        if kind == "labels" and labels:
-            return f"The character's emotional state is {', '.join(labels)}."
-        if kind == "sentiment" and reading:
-            return f"The character's sentiment state is {reading}."
-        if kind == "valence" and targets.valence is not None:
-            return f"The valence score is {targets.valence:.2f}."
-        return description(targets, visible) if kind == "description" else None
-    if kind == "valence":  # known of the whole clip alone, whatever is visible
-        return None if targets.valence is None else f"Valence: {targets.valence:.2f}."
-    ending = [f"Polarity: {reading}."] if reading else []
-    if kind == "sentiment":
-        return " ".join(ending) or None
-    if labels:
-        ending = [f"Emotions: {', '.join(labels)}.", *ending]
-    if kind == "labels":
-        return " ".join(ending) if labels else None
-    text = description(targets, visible)
-    return " ".join([text, *ending]) if text else None
-
-
-def description(targets: Targets, visible: list[str]) -> str | None:
-    """What each visible stream shows and how that reads, and their conflict; else the clip's own description.
-
-    The reading follows its evidence ("The voice is loud and fast: angry."), so that labels and conflict, which come
-    later, can be drawn from the text so far.
-    """
-    if not targets.evidence:
-        return targets.description
-    sentences = []
-    for stream in ("audio", "face", "frame", "text"):
-        if stream in visible and stream in targets.evidence:
-            reading = f": {targets.cues[stream]}." if stream in targets.cues else "."
-            sentences.append(targets.evidence[stream].rstrip(".!? ") + reading)
-    conflict = conflict_sentence(targets, visible)
-    return " ".join(sentences + ([conflict] if conflict else [])) or None
 
 
 @dataclass(frozen=True)
@@ -160,7 +89,7 @@ class Answer:
         return re.search(r"\b(conflict|disagree|contradict)", self.description, re.IGNORECASE) is not None
 
 
-_LABELS = re.compile(r"(?:Emotions:|emotional state is)\s*([^.\n]*)", re.IGNORECASE)
+_LABELS = re.compile(r"(?:Emotions?:|emotional state is|most likely label is)\s*([^.\n]*)", re.IGNORECASE)
 _POLARITY = re.compile(r"(?:Polarity:|sentiment state is)\s*(\w+)", re.IGNORECASE)
 
 
@@ -193,12 +122,12 @@ def parse_answer(text: str, cut_off: bool = False) -> Answer:
     return _answer(text, labels, reading)
 
 
-def _answer(text: str, labels: list[str], polarity: str | None) -> Answer:
+def _answer(text: str, labels: list[str], reading: str | None) -> Answer:
     """The parts of a text, its description up to where its summary begins."""
     labels = tuple(dict.fromkeys(label for label in labels if label))
     start = min((match.start() for match in (_LABELS.search(text), _POLARITY.search(text))
                  if match and match.group(0)[0].isupper()), default=len(text))
-    return Answer(text[:start].strip() or text, labels, polarity)
+    return Answer(text[:start].strip() or text, labels, reading)
 
 
 def first_basic(labels: tuple[str, ...] | list[str]) -> str | None:

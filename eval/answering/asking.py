@@ -71,7 +71,8 @@ def clips_fingerprint(clips: list[Clip]) -> str:
     digest = hashlib.sha256()
     for clip in clips:
         names = [path.name if path else None for path in (clip.media, clip.audio)]
-        digest.update(json.dumps([clip.key, clip.words, clip.language, names, vars(clip.targets)]).encode())
+        digest.update(json.dumps([clip.key, clip.words, clip.language, names, vars(clip.targets)],
+                                 default=vars).encode())
     return f"{len(clips)} clips {digest.hexdigest()[:16]}"
 
 

@@ -1,16 +1,78 @@
 """Corpora: one small module each, that turns a corpus's own files into clips.
 
-Adding a corpus means adding a module with `read(path) -> list[Clip]` and its name to `READERS`.
+Adding a corpus means adding a module with its record and `read(root, **options) -> list[Clip]`, and a line to
+`READERS`.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from affectgpt.config import typed
 from affectgpt.data.clip import Clip
+from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import manifest, ravdess
 
-READERS = {"manifest": manifest.read, "ravdess": ravdess.read}
+
+@dataclass(frozen=True)
+class Reader:
+    """How the files of a corpus become clips.
+
+    `read(root, **options)` gives its clips, where `root` is the corpus's folder (of "manifest": the manifest) and
+    options are keywords with defaults. `corpus` is what holds for all of it.
+    """
+
+    read: Callable[..., list[Clip]]
+    corpus: Corpus
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """Option -> its parameter, with annotation and default."""
+        return dict(list(inspect.signature(self.read, eval_str=True).parameters.items())[1:])
+
+    def typed_options(self, values: Mapping[str, object], where: str) -> dict[str, object]:
+        """Options from a recipe or the command line as the types that the reader wants.
+
+        Raises:
+            ValueError: an option that the reader does not have, or a value of another type.
+        """
+        unknown = [name for name in values if name not in self.options]
+        if unknown:
+            known = ", ".join(self.options) or "none"
+            raise ValueError(f"{where}: reader {self.corpus.name} has no option {unknown[0]!r}; it has {known}")
+        typed_values = {}
+        for name, value in values.items():
+            hint = self.options[name].annotation
+            if hint is str and type(value) in (int, float):
+                value = str(value)
+            typed_values[name] = value if hint is inspect.Parameter.empty else typed.coerce(
+                typed.Word(value) if isinstance(value, str) else value, hint, f"{where}: option {name}")
+        return typed_values
+
+
+READERS: dict[str, Reader] = {
+    "manifest": Reader(manifest.read, manifest.CORPUS),
+    "ravdess": Reader(ravdess.read, ravdess.CORPUS),
+}
+
+
+def reader_of(name: str, where: str) -> Reader:
+    """The reader of that name.
+
+    Raises:
+        ValueError: there is none; the message starts with `where`.
+    """
+    if name not in READERS:
+        raise ValueError(f"{where}: unknown corpus reader {name!r}: use one of {', '.join(READERS)}")
+    return READERS[name]
+
+
+def record_of(corpus: str) -> Corpus | None:
+    """The record of the corpus that a clip names; None for a corpus of the user's own."""
+    return next((reader.corpus for reader in READERS.values() if reader.corpus.name == corpus), None)
 
 
 def read_corpus(source: str, root: str | None = None) -> list[Clip]:
@@ -22,12 +84,10 @@ def read_corpus(source: str, root: str | None = None) -> list[Clip]:
     Raises:
         ValueError: an unknown reader, a missing path, or a bad row (file:row, key, what to do).
     """
-    reader, colon, path = source.partition(":")
-    if not colon or len(reader) == 1:  # one letter is a drive
+    name, colon, path = source.partition(":")
+    if not colon or len(name) == 1:  # one letter is a drive
         return manifest.read(Path(source), root)
-    if reader not in READERS:
-        raise ValueError(f"{source}: unknown corpus reader {reader!r}: use one of {', '.join(READERS)}")
-    return READERS[reader](Path(path))
+    return reader_of(name, source).read(Path(path))
 
 
 def read_corpora(sources: list[str], root: str | None = None) -> list[Clip]:
@@ -36,8 +96,16 @@ def read_corpora(sources: list[str], root: str | None = None) -> list[Clip]:
     Raises:
         ValueError: as `read_corpus`, and where two clips have the same corpus and id.
     """
-    clips = [clip for source in sources for clip in read_corpus(source, root)]
-    seen: dict[str, str] = {}
+    return check_unique([clip for source in sources for clip in read_corpus(source, root)])
+
+
+def check_unique(clips: Iterable[Clip]) -> list[Clip]:
+    """The clips as they are.
+
+    Raises:
+        ValueError: two of them have the same corpus and id; says where both stand.
+    """
+    clips, seen = list(clips), {}
     for clip in clips:
         if clip.key in seen:
             raise ValueError(f"{clip.provenance}: id {clip.id!r} was used before in {seen[clip.key]}: "

@@ -7,13 +7,20 @@ import os
 from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets, spoken
+from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.tables import read_rows
 from affectgpt.files import safe_join
 from affectgpt.models.streams import STREAMS
 from affectgpt.words.basic import POLARITIES, SYNONYMS
 
+CORPUS = Corpus(
+    name="manifest", title="A manifest of your own, or one that `affectgpt prepare` made",
+    licence="that of its media", access="write one: one clip a row, docs/extending.md lists the keys",
+    layout="a file of JSON Lines (.jsonl), a JSON array (.json) or a table (.csv, .tsv)",
+    kinds=("description", "labels", "emotion", "sentiment", "valence"))
+
 TARGET_KEYS = ("description", "labels", "emotion", "valence", "sentiment", "evidence", "cues")
-CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker")
+CLIP_KEYS = ("id", "corpus", "split", "media", "audio", "words", "language", "speaker", "content")
 NAMES = ("id", "corpus", "split", "speaker")
 """Keys whose value may be a number, which is taken as its text."""
 ROOT_HINT = ("name the folder that paths start from with data.root=DIR (train, extract) or --root DIR (generate, "
@@ -66,7 +73,7 @@ def _clip(row: dict, root: Path, corpus: str, where: str) -> Clip:
     )
     return Clip(id=row["id"], corpus=row.get("corpus") or corpus, split=row.get("split") or "", media=media["media"],
                 audio=media["audio"], words=spoken(row.get("words")), language=row.get("language") or "en",
-                speaker=row.get("speaker"), targets=targets, provenance=where)
+                speaker=row.get("speaker"), content=row.get("content"), targets=targets, provenance=where)
 
 
 def _below(root: Path, path: str) -> str:

@@ -12,8 +12,19 @@ import re
 from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets
+from affectgpt.data.corpora import Corpus
 from affectgpt.files import safe_join
 from affectgpt.words.basic import POLARITY, RAVDESS_EMOTIONS, basic_emotion
+
+CORPUS = Corpus(
+    name="ravdess",
+    title="RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song (Livingstone & Russo, 2018)",
+    licence="CC BY-NC-SA 4.0", access="open: doi 10.5281/zenodo.1188976",
+    layout="**/03-01-05-01-02-01-12.wav or .mp4   takes by their official names\n"
+           "or labels.csv   file, actor, emotion, ...",
+    kinds=("labels", "emotion", "emotion_candidates", "sentiment"),
+    labels=tuple("disgusted" if word == "disgust" else word for word in RAVDESS_EMOTIONS),
+    spellings={"disgust": "disgusted"})
 
 TRAIN_ACTORS = range(1, 17)
 VALIDATION_ACTORS = range(17, 19)
