@@ -92,7 +92,7 @@ def test_ids_are_unique(tmp_path):
 
 
 def test_unknown_reader():
-    with pytest.raises(ValueError, match="unknown corpus reader 'melt': use one of manifest, ravdess"):
+    with pytest.raises(ValueError, match="unknown corpus reader 'melt': use one of manifest, mercaptionplus.* ravdess"):
         read_corpus("melt:/data")
 
 

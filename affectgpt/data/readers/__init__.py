@@ -14,7 +14,20 @@ from pathlib import Path
 from affectgpt.config import typed
 from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers import manifest, ravdess
+from affectgpt.data.readers import (
+    acted,
+    cexpr,
+    emer,
+    films,
+    iemocap,
+    manifest,
+    meld,
+    mer2025,
+    mer_challenge,
+    merr,
+    ravdess,
+    sentiment,
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,23 @@ class Reader:
         return typed_values
 
 
-READERS: dict[str, Reader] = {
-    "manifest": Reader(manifest.read, manifest.CORPUS),
-    "ravdess": Reader(ravdess.read, ravdess.CORPUS),
-}
+_ALL = (
+    (manifest.read, manifest.CORPUS),
+    (mer2025.read_mercaptionplus, mer2025.MER_CAPTION_PLUS), (mer2025.read_mercaption, mer2025.MER_CAPTION),
+    (emer.read_emer, emer.EMER), (emer.read_emer_v1, emer.EMER_V1),
+    (mer2025.read_ovmerd, mer2025.OV_MERD), (emer.read_ovmerdplus, emer.OV_MERD_PLUS),
+    (mer2025.read_humanov, mer2025.HUMAN_OV), (mer2025.read_track1, mer2025.TRACK1),
+    (mer2025.read_emoprefer, mer2025.EMOPREFER), (mer2025.read_emopreferv2, mer2025.EMOPREFER_V2),
+    (mer2025.read_emoprefer_candidates, mer2025.EMOPREFER_CANDIDATES),
+    (merr.read_merr_coarse, merr.MERR_COARSE), (merr.read_merr_fine, merr.MERR_FINE),
+    (mer_challenge.read_mer2023, mer_challenge.MER2023), (mer_challenge.read_mer2024, mer_challenge.MER2024),
+    (meld.read, meld.CORPUS), (iemocap.read_iemocap, iemocap.IEMOCAP), (iemocap.read_iemocap6, iemocap.IEMOCAP_6),
+    (sentiment.read_cmumosi, sentiment.CMU_MOSI), (sentiment.read_cmumosei, sentiment.CMU_MOSEI),
+    (sentiment.read_sims, sentiment.CH_SIMS), (sentiment.read_simsv2, sentiment.CH_SIMS_V2),
+    (cexpr.read, cexpr.CORPUS), (ravdess.read, ravdess.CORPUS), (acted.read_cremad, acted.CREMA_D),
+    (acted.read_emodb, acted.EMO_DB), (films.read_dfew, films.DFEW), (films.read_mafw, films.MAFW),
+)
+READERS: dict[str, Reader] = {corpus.name: Reader(read, corpus) for read, corpus in _ALL}
 
 
 def reader_of(name: str, where: str) -> Reader:

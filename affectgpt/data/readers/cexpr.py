@@ -17,7 +17,7 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers.layout import MediaFolder, read_csv
+from affectgpt.data.readers.layout import MediaFolder, layout_of, read_csv
 from affectgpt.data.readers.tables import read_text
 from affectgpt.files import safe_join
 
@@ -34,7 +34,7 @@ CORPUS = Corpus(
     name="cexpr", title="C-EXPR-DB (Kollias 2023)", licence="academic research, by agreement (EULA)",
     access="request of D. Kollias, as for the ABAW challenges; segments and folds from "
            "nicolas-richet/feature-vs-text-compound-emotion",
-    layout=(__doc__ or "").split("\n\n")[1], kinds=("compound", "labels"),
+    layout=layout_of(__doc__), kinds=("compound", "labels"),
     labels=tuple(name.lower() for name in CLASSES),
     spellings={spelling: name.lower() for name in CLASSES
                for spelling in (name, name.replace(" ", ""), name.replace(" ", "-"))},

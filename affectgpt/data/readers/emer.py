@@ -16,9 +16,9 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import literal_list, read_csv
+from affectgpt.data.readers.layout import layout_of, literal_list, read_csv
 
-_LAYOUT = (__doc__ or "").split("\n\n")[1]
+_LAYOUT = layout_of(__doc__)
 _COMMON = dict(licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=_LAYOUT)
 
 EMER_V1 = Corpus(name="emer-v1", title="EMER, version 1 (Lian et al. 2023)", kinds=("description", "labels"),

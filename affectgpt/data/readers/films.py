@@ -14,19 +14,19 @@ from typing import Literal
 
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers.layout import MediaFolder, read_csv
+from affectgpt.data.readers.layout import MediaFolder, layout_of, read_csv
 from affectgpt.data.readers.tables import read_text
 
 _SUFFIXES = (".mp4", ".avi", ".mkv")
 DFEW = Corpus(
     name="dfew", title="DFEW (Jiang et al. 2020)", licence="academic research, by agreement",
-    access="dfew-dataset.github.io", layout=(__doc__ or "").split("\n\n")[1], kinds=("emotion", "emotion_candidates"),
+    access="dfew-dataset.github.io", layout=layout_of(__doc__), kinds=("emotion", "emotion_candidates"),
     labels=("happy", "sad", "neutral", "angry", "surprised", "disgusted", "fearful"),
     spellings={"1": "happy", "2": "sad", "3": "neutral", "4": "angry", "5": "surprised", "6": "disgusted",
                "7": "fearful"}, folds=5)
 MAFW = Corpus(
     name="mafw", title="MAFW (Liu et al. 2022)", licence="academic research, by agreement",
-    access="mafw-database.github.io", layout=(__doc__ or "").split("\n\n")[1],
+    access="mafw-database.github.io", layout=layout_of(__doc__),
     kinds=("emotion", "emotion_candidates", "labels", "description"),
     labels=("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised", "contemptuous", "anxious",
             "helpless", "disappointed"),

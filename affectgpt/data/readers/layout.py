@@ -6,6 +6,7 @@ import ast
 import csv
 import io
 import os
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,11 @@ def literal_list(cell: str, where: str) -> tuple[str, ...]:
         if not all(isinstance(word, str) for word in words):
             raise ValueError(f"{where}: {cell[:60]!r} is no list of words")
     return tuple(dict.fromkeys(filter(None, (word.strip() for word in words))))
+
+
+def layout_of(doc: str | None) -> str:
+    """The files of a corpus from its module's docstring: what is indented there."""
+    return textwrap.dedent("\n".join(line for line in (doc or "").splitlines() if line.startswith("    "))).strip()
 
 
 class MediaFolder:

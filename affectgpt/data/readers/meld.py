@@ -18,7 +18,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import MediaFolder, read_csv
+from affectgpt.data.readers.layout import MediaFolder, layout_of, read_csv
 from affectgpt.words.basic import POLARITIES
 
 CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
@@ -26,7 +26,7 @@ CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 
 CORPUS = Corpus(
     name="meld", title="MELD (Poria et al. 2019)", licence="GPL-3.0 for texts and labels; the series is its owners'",
-    access="the authors' repository declare-lab/MELD", layout=(__doc__ or "").split("\n\n", 2)[2].strip(),
+    access="the authors' repository declare-lab/MELD", layout=layout_of(__doc__),
     kinds=("emotion", "emotion_candidates", "sentiment"),
     labels=("angry", "happy", "sad", "neutral", "disgusted", "fearful", "surprised"),
     spellings={"anger": "angry", "joy": "happy", "sadness": "sad", "neutral": "neutral", "disgust": "disgusted",

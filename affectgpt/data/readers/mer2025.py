@@ -18,11 +18,11 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Preference, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import MediaFolder, literal_list, read_csv
+from affectgpt.data.readers.layout import MediaFolder, layout_of, literal_list, read_csv
 
 SUBTITLES = "subtitle_chieng.csv"
 _EULA = dict(
-    licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=(__doc__ or "").split("\n\n")[1],
+    licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=layout_of(__doc__),
     access="gated on the Hugging Face hub: MERChallenge/MER2025 and MERChallenge/MER2026; sign the EULA there")
 
 MER_CAPTION = Corpus(name="mercaption", title="MER-Caption (Lian et al. 2025)", kinds=("description", "labels"),

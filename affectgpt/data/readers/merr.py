@@ -14,13 +14,14 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
+from affectgpt.data.readers.layout import layout_of
 from affectgpt.data.readers.tables import read_text
 from affectgpt.files import parse_object
 
 _COMMON = dict(
     licence="research; the clips are MER2023's, by agreement (EULA)", languages=("zh",),
     access="the authors' repository ZebangCheng/Emotion-LLaMA; clips with MER2023",
-    layout=(__doc__ or "").split("\n\n")[1], kinds=("description", "emotion", "emotion_candidates"),
+    layout=layout_of(__doc__), kinds=("description", "emotion", "emotion_candidates"),
     labels=("neutral", "angry", "happy", "sad", "worried", "surprised", "fearful", "contemptuous", "doubtful"),
     spellings={"neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": "worried",
                "surprise": "surprised", "surprised": "surprised", "fear": "fearful", "fearful": "fearful",
