@@ -271,7 +271,7 @@ def absent_clips(parts: Sequence[Part], splits: Iterable[Sequence[Clip]], missin
         message = (f"{part.title}: the files of {len(found):,} of {every:,} clips are absent, the first are {first}"
                    f"{', ...' if len(found) > 3 else ''}")
         if missing_media == "refuse" or not there[number]:
-            rest = f", or set data.missing_media=leave_out to train on the {there[number]:,} others" * bool(there[number])
-            raise ValueError(f"{message}: bring them, or name another folder as root{rest}")
+            rest = f", or set data.missing_media=leave_out to train on the {there[number]:,} others"
+            raise ValueError(f"{message}: bring them, or name another folder as root{rest if there[number] else ''}")
         notes.append(f"note: {message}; they are left out")
     return {clip.key for found in absent.values() for clip, _ in found}, notes
