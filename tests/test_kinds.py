@@ -88,8 +88,8 @@ def test_nothing_is_answered_where_nothing_is_known(kind, style):
 @pytest.mark.parametrize("kind, targets, corpus", [
     ("emotion_candidates", {"emotion": "happy"}, None), ("emotion_candidates", {"emotion": "angry"}, MOSI),
     ("compound", {"emotion": "happy"}, MOSI), ("vad", {"valence": 1, "arousal": 1}, MOSI),
-    ("preference", {"preference": Preference("a", "b", "")}, MOSI), ("emotion", {"labels": ("happy", "sad")}, MOSI),
-    ("question", {"turns": ()}, MOSI),
+    ("preference", {"preference": Preference("a", "b", "")}, MOSI),  # nobody judged them
+    ("emotion", {"labels": ("happy", "sad")}, MOSI), ("question", {"turns": ()}, MOSI),
 ])
 def test_kinds_that_do_not_fit_are_not_asked(kind, targets, corpus):
     assert not prompts.answerable(Targets(**targets), kind, ALL, "chat", corpus)

@@ -42,7 +42,7 @@ def human_ov_inside(corpora, split: str = "validation") -> DataSection:
                    + [clip("humanov", "samplenew_00000007", "validation")])
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("split", ["validation", "test", "test-semi"])
 def test_a_wrong_mix_is_refused_with_the_list(corpora, split):
     with pytest.raises(ValueError) as caught:
         read_mixture(human_ov_inside(corpora, split))

@@ -108,8 +108,8 @@ def counted(record: Corpus, clips: list[Clip]) -> dict[str, Any]:
 
 
 def _record(reader: Reader) -> dict[str, Any]:
-    options = {name: None if parameter.default is parameter.empty else parameter.default
-               for name, parameter in reader.options.items()}
+    options = {name: parameter.default if isinstance(parameter.default, str | int | float | None)
+               else _default(parameter) for name, parameter in reader.options.items()}
     return vars(reader.corpus) | {"options": options}
 
 

@@ -32,6 +32,8 @@ class Part:
     clips: list[Clip]
     official_test: set[str] = field(default_factory=set)
     """Keys of clips that are officially tested on, of corpora that MER-UniBench scores."""
+    notes: list[str] = field(default_factory=list)
+    """Where its clips are not as many as officially."""
 
     @property
     def name(self) -> str:
@@ -180,8 +182,9 @@ def read_parts(data: DataSection) -> list[Part]:
         clips = reader.read(_expanded(section.root, f"{where}.root"), **options)
         tested = {clip.key for clip in clips if clip.split.startswith("test")
                   and (record := record_of(clip.corpus)) and record.evaluation}
+        notes = [] if section.reader == "manifest" else count_notes(reader.corpus, clips)
         clips = protocols.apply(section.protocol, clips, reader.corpus, names, f"{where}.protocol")
-        parts.append(Part(section, where, clips, tested))
+        parts.append(Part(section, where, clips, tested, [f"note: {note}" for note in notes]))
     check_unique(clip for part in parts for clip in part.clips)
     return parts
 
@@ -207,10 +210,11 @@ def read_mixture(data: DataSection, check_media: bool = True) -> Mixture:
             where `data.shared_clips` or `data.missing_media` refuse them.
     """
     mixture = Mixture(read_parts(data), data.questions)
-    training, validation, test = (
+    training, validation = (
         [clip for part in mixture.parts if part.section.weight or name != data.train_split
-         for clip in part.clips if clip.split == name]
-        for name in (data.train_split, data.validation_split, data.test_split))
+         for clip in part.clips if clip.split == name] for name in (data.train_split, data.validation_split))
+    # Some corpora have several, such as "test-noise".
+    test = [clip for part in mixture.parts for clip in part.clips if clip.split.startswith(data.test_split)]
     for key, clips in (("train_split", training), ("validation_split", validation)):
         if not clips:
             known = ", ".join(sorted({clip.split or "(none)" for part in mixture.parts for clip in part.clips}))
@@ -218,10 +222,7 @@ def read_mixture(data: DataSection, check_media: bool = True) -> Mixture:
                 if key == "validation_split" and data.corpora else ""
             raise ValueError(f"data.{key}={getattr(data, key)}: no clip has this split; the "
                              f"{'corpora' if data.corpora else 'manifests'} have {known}{hint}")
-    for part in mixture.parts:
-        if part.section.reader != "manifest" and part.section.protocol == "official":
-            mixture.notes += [f"note: {note}" for note in count_notes(reader_of(part.section.reader, "").corpus,
-                                                                      part.clips)]
+    mixture.notes += [note for part in mixture.parts for note in part.notes]
     tested = {key for part in mixture.parts for key in part.official_test}
     left, notes = check_shared(training, [*validation, *test], tested, data.shared_clips)
     mixture.notes += notes
@@ -270,8 +271,7 @@ def absent_clips(parts: Sequence[Part], splits: Iterable[Sequence[Clip]], missin
         message = (f"{part.title}: the files of {len(found):,} of {every:,} clips are absent, the first are {first}"
                    f"{', ...' if len(found) > 3 else ''}")
         if missing_media == "refuse" or not there[number]:
-            remedy = f"to train on the {there[number]:,} others" if there[number] else "where at least one is there"
-            raise ValueError(f"{message}: bring them, name another folder as root, or set data.missing_media=leave_out "
-                             f"{remedy}")
+            rest = f", or set data.missing_media=leave_out to train on the {there[number]:,} others"
+            raise ValueError(f"{message}: bring them, or name another folder as root{rest if there[number] else ''}")
         notes.append(f"note: {message}; they are left out")
     return {clip.key for found in absent.values() for clip, _ in found}, notes
