@@ -207,3 +207,18 @@ def test_users_mistakes_are_told(tmp_path, capsys):
     (tmp_path / "media" / "x.wav").write_bytes(b"RIFF")
     assert prepare("folder", tmp_path / "media", tmp_path / "out") == 2
     assert "none of 1 clips can be used" in capsys.readouterr().err
+
+
+def test_the_face_of_the_one_who_speaks_is_kept(shared_data, tmp_path):
+    from affectgpt.media.tracks import read_track
+
+    clips = sorted((shared_data / "clips" / "ravdess_av").rglob("*.mp4"))[:1]
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.mp4").write_bytes(clips[0].read_bytes())
+    assert prepare("folder", tmp_path / "media", tmp_path / "out") == 0
+    clip, = read_corpus(str(tmp_path / "out" / "manifest.jsonl"))
+    track = read_track(clip.face)
+    assert track.rule and track.confidence == 1 and len(track.times) > 3
+    assert "the face was chosen by" in (tmp_path / "out" / "report.html").read_text()
+    assert prepare("folder", tmp_path / "media", tmp_path / "no", "--no-faces") == 0
+    assert "face" not in rows_of(tmp_path / "no" / "manifest.jsonl")[0]

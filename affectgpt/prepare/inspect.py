@@ -15,34 +15,32 @@ import numpy as np
 from affectgpt.data.checks import contradiction
 from affectgpt.data.clip import Clip, clip_labels
 from affectgpt.data.readers import record_of
-from affectgpt.media import SAMPLE_RATE, MediaError, probe, read_frames, read_sound, shows_face, transcribe
+from affectgpt.media import SAMPLE_RATE, MediaError, probe, read_sound, transcribe
 from affectgpt.media.finding import why_unusable
+from affectgpt.media.speaking import choose_speaker
+from affectgpt.media.tracks import find_tracks, read_track, write_track
 from affectgpt.prepare.language import language_of
 from affectgpt.words import lexicon
 
 FACE_FOLDER = "openface_face"
 """Of face crops in the layout of the MER challenges: openface_face/NAME/NAME.npy, or openface_face/NAME.npy."""
-FACE_FRAMES = 8
-"""Frames in which a face is looked for."""
-FACE_SIDE = 480
-"""Pixels of their longer side; the finder looks at no more."""
 END_SLACK = 0.5
 """Seconds by which a span may begin before the end that the file tells, whose last frame may be long."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done for each clip: whether faces are looked for, sound is written to `audio`, and missing words are
-    recognised; `root` is the corpus's folder."""
+    """What is to be done for each clip: face tracks are written below `faces` and sound below `audio`, where these are
+    not None, and missing words are recognised; `root` is the corpus's folder."""
 
     root: Path
     audio: Path | None = None
     transcribe: bool = False
-    faces: bool = True
+    faces: Path | None = None
 
     def facts(self) -> dict[str, Any]:
         """What of it changes the result for a clip."""
-        return {"audio": self.audio is not None, "transcribe": self.transcribe, "faces": self.faces}
+        return {"audio": self.audio is not None, "transcribe": self.transcribe, "faces": self.faces is not None}
 
 
 def inspect(task: tuple[str, Clip, Work]) -> dict[str, Any]:
@@ -135,24 +133,38 @@ def _content(clip: Clip) -> str:
 
 
 def _look_for_face(clip: Clip, work: Work, found: dict[str, Any]) -> None:
-    """Note the official crops of the face, or whether a face is seen."""
+    """Note the official crops of the face, or find the one who speaks and keep the track of that face."""
     path = clip.face or _official_face(clip, work.root)
     if path is not None:
         try:
-            found["face_frames"] = crops_length(path) if path.suffix == ".npy" else None
+            if path.suffix == ".npy":
+                found["face_frames"] = crops_length(path)
+            else:
+                read_track(path)
             found["face"] = str(path)
             found["streams"].append("face")
             return
         except MediaError as error:  # the clip itself can still be used
             found["notes"].append(str(error))
-    if work.faces:
-        try:
-            frames = read_frames(clip.media, FACE_FRAMES, max_side=FACE_SIDE)
-        except MediaError as error:
-            found["notes"].append(f"no frames: {error}")
-        else:
-            note = shows_face(frames.images)
-            found["notes" if note else "streams"].append(note or "face")
+    if work.faces is None:
+        return
+    span = (clip.start, clip.end) if clip.start is not None or clip.end is not None else None
+    try:
+        tracks = find_tracks(clip.media, span)
+        choice = choose_speaker(tracks, clip.media, span, clip.audio)
+    except MediaError as error:
+        found["notes"].append(f"no face is looked for: {error}")
+        return
+    if choice.track is None:
+        found["notes"].append(tracks.note or choice.rule)
+        return
+    name = found["content"] + "".join("-" if end is None else f"-{end:g}" for end in span or ())
+    path = work.faces / name[:2] / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_track(path, choice.track)
+    found |= {"face": str(path), "faces": len(tracks.tracks), "rule": choice.rule,
+              "confidence": round(choice.confidence, 4)}
+    found["streams"].append("face")
 
 
 def _official_face(clip: Clip, root: Path) -> Path | None:
@@ -184,7 +196,7 @@ def crops_length(path: Path) -> int:
 
 
 def _write_sound(clip: Clip, folder: Path, content: str) -> str | None:
-    """Name of a 16-bit file with the clip's sound as the project hears it; None where it is silent."""
+    """Path of a 16-bit file with the clip's sound as the project hears it; None where it is silent."""
     waveform = read_sound(clip.media).waveform
     if waveform is None:
         return None
@@ -200,7 +212,7 @@ def _write_sound(clip: Clip, folder: Path, content: str) -> str | None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return f"{folder.name}/{content[:2]}/{path.name}"
+    return str(path)
 
 
 def _look_at_labels(clip: Clip, found: dict[str, Any]) -> None:
@@ -211,6 +223,6 @@ def _look_at_labels(clip: Clip, found: dict[str, Any]) -> None:
 
 
 def prepared(clip: Clip, row: dict[str, Any]) -> Clip:
-    """The clip with what was found: its words, their language, its content."""
+    """The clip with what was found: its words, their language, its content, and files of its sound and face."""
     changes = {key: row[key] for key in ("words", "language", "content") if row.get(key)}
-    return replace(clip, **changes)
+    return replace(clip, **changes, **{key: Path(row[key]) for key in ("audio", "face") if row.get(key)})

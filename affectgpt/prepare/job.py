@@ -15,13 +15,14 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from affectgpt.files import atomic_write_text, only_writer, write_jsonl
 from affectgpt.terminal import parse_intermixed, printable
 
-MANIFEST, SKIPPED, SHARED, REPORT, AUDIO = "manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html", "audio"
+MANIFEST, SKIPPED, SHARED, REPORT, AUDIO, FACES = "manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html", "audio", "faces"
 LEAKS = 3
 """Exit code where clips are shared."""
 FILE_SECONDS = 300.0
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
                         help="that read files (default: one a CPU)")
     parser.add_argument("--limit", type=float, default=FILE_SECONDS, metavar="SECONDS",
                         help=f"the longest time for one file (default: {FILE_SECONDS:g})")
-    parser.add_argument("--no-faces", action="store_true", help="look for no face where there are no official crops")
+    parser.add_argument("--no-faces", action="store_true", help="find no faces where there are no official crops")
     parser.add_argument("--extract-audio", action="store_true", help="write the sound of videos to files of their own")
     parser.add_argument("--transcribe", action="store_true", help="recognise English words where a clip has none")
     parser.add_argument("--again", action="store_true", help="try the files again that were skipped before")
@@ -69,7 +70,7 @@ def prepare(options: argparse.Namespace) -> int:
         recogniser_folder()  # converted once, before the processes start
     root = options.root if options.root.is_dir() else options.root.parent
     work = Work(root.resolve(), (options.output / AUDIO).resolve() if options.extract_audio else None,
-                options.transcribe, not options.no_faces)
+                options.transcribe, None if options.no_faces else (options.output / FACES).resolve())
     with only_writer(options.output):
         links = Links(root, options.output)
         links.make()
@@ -134,12 +135,12 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
 
     bar = tqdm(total=clips, initial=clips - todo, unit="clip", file=sys.stderr, disable=None, desc="prepare")
     with bar:
-        for row in run_all(inspect, tasks, min(options.processes, max(1, todo)), options.limit, failed, ready):
+        for row in run_all(inspect, tasks, min(options.processes, max(1, todo)), options.limit, failed, prepare_process):
             yield row
             bar.update()
 
 
-def ready() -> None:
+def prepare_process() -> None:
     """What a process needs before its first file."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as CPUs
     from affectgpt.words import lexicon
@@ -151,32 +152,32 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
     """Manifest, lists and report from the journal, in the reader's order; the exit code."""
     from affectgpt.data.corpora import count_notes
     from affectgpt.data.readers import record_of
+    from affectgpt.data.readers.manifest import clip_to_row
     from affectgpt.prepare import leaks
     from affectgpt.prepare.inspect import prepared
     from affectgpt.prepare.report import Summary, page_of
-    from affectgpt.prepare.rows import clip_to_row
-
+    
     sizes = {entry[0] for row in journal.rows(iter(digests)) for entry in row["files"][:1] if entry}
     search, summary, lost = leaks.Search(leaks.hashed(against, sizes)), Summary(), []
 
     def rows() -> Iterator[dict[str, Any]]:
         for clip, row in zip(clips, journal.rows(iter(digests)), strict=True):
-            if "skipped" not in row:
-                values, outside = clip_to_row(prepared(clip, row)), None
-                values |= {key: row[key] for key in ("audio", "face") if row.get(key)}
-                for key in ("media", "audio", "face"):
-                    if key in values and not (key == "audio" and "audio" in row):
-                        path = values[key]
-                        values[key] = links.relative(Path(path))
-                        outside = path if values[key] is None else outside
-                if outside is None:
-                    search.add(prepared(clip, row))
+            reason = row.get("skipped")
+            if reason is None:
+                ready = prepared(clip, row)
+                try:
+                    paths = {key: links.through(path) for key in ("media", "audio", "face")
+                             if (path := getattr(ready, key)) is not None}
+                    values = clip_to_row(replace(ready, **paths), options.output)
+                except ValueError as error:
+                    reason = str(error)
+                else:
+                    search.add(ready)
                     summary.add(clip, row)
                     yield values
                     continue
-                row = {"skipped": f"{outside}: lies outside of {options.root}; link its folder into that one"}
-            lost.append({"clip": clip.key, "file": str(clip.media or clip.audio or ""), "reason": row["skipped"]})
-            summary.lose(clip, row["skipped"])
+            lost.append({"clip": clip.key, "file": str(clip.media or clip.audio or ""), "reason": reason})
+            summary.lose(clip, reason)
 
     count = write_jsonl(options.output / MANIFEST, rows())
     write_jsonl(options.output / SKIPPED, lost)

@@ -11,15 +11,13 @@ from typing import Any
 from affectgpt.data.clip import Clip
 from affectgpt.files import parse_object
 from affectgpt.prepare.inspect import Work, stamp
-from affectgpt.prepare.rows import clip_to_row
 
 NAME = "journal.jsonl"
 
 
 def digest_of(clip: Clip, work: Work) -> str:
     """What names the result for a clip: a row that changes, or another thing to be done, is another name."""
-    facts = [clip_to_row(clip), work.facts()]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{clip!r} {work.facts()}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Journal:

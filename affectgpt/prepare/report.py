@@ -30,6 +30,7 @@ class Summary:
         self.splits, self.streams, self.lengths = Counter(), Counter(), Counter()
         self.labels, self.unknown, self.languages = Counter(), Counter(), Counter()
         self.notes, self.reasons, self.lost_splits = Counter(), Counter(), Counter()
+        self.rules: Counter[str] = Counter()
         self.contradictions: list[tuple[str, str]] = []
         self.lost: list[tuple[str, str]] = []
 
@@ -41,6 +42,8 @@ class Summary:
         if "seconds" in row:
             self.seconds += row["seconds"]
             self.lengths[bisect_right(EDGES, row["seconds"])] += 1
+        if "face" in row:
+            self.rules[row.get("rule", "crops or a track of the corpus")] += 1
         self.labels.update(row.get("labels", []))
         self.unknown.update(row.get("unknown", []))
         if "words" in row.get("streams", []):
@@ -120,6 +123,10 @@ def _streams(summary: Summary) -> list[dict]:
               page.table(["duration", "clips", "share"], [
                   [name, f"{summary.lengths[place]:,}", _share(summary.lengths[place], summary.clips)]
                   for place, name in enumerate(names) if summary.lengths[place]])]
+    if summary.rules:
+        blocks.append(page.table(["the face was chosen by", "clips", "share"], [
+            [page.clean(rule), f"{count:,}", _share(count, summary.clips)] for rule, count in
+            _most(summary.rules, SHOWN_LABELS)]))
     if summary.notes:
         blocks += [page.heading(3, "What was noticed"), page.table(["note", "clips"], [
             [page.clean(note), f"{count:,}"] for note, count in _most(summary.notes, SHOWN_LABELS)])]

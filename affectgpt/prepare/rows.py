@@ -1,30 +1,12 @@
-"""Clips as rows of a manifest, with paths that the manifest's reader finds again from the manifest's own folder."""
+"""Paths that the reader of manifests finds again from a manifest's own folder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
-
-from affectgpt.data.clip import Clip
 
 LINK = "media"
 """Name of the link to the corpus that lies beside a manifest."""
-
-
-def clip_to_row(clip: Clip) -> dict[str, Any]:
-    """The clip as a row of a manifest, without what it does not have; paths as they are."""
-    values = {name: getattr(clip, name) for name in ("id", "corpus", "split", "media", "audio", "words", "language",
-                                                     "speaker", "start", "end", "face", "dialogue", "turn", "group",
-                                                     "content")}
-    targets = clip.targets
-    values |= {name: getattr(targets, name) for name in ("description", "labels", "emotion", "valence", "sentiment",
-                                                         "arousal", "dominance", "votes", "preference", "turns",
-                                                         "evidence", "cues")}
-    if targets.preference is not None:
-        values["preference"] = vars(targets.preference)
-    return {key: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-            for key, value in values.items() if value is not None and value != () and value != {} and value != ""}
 
 
 class Links:
@@ -35,20 +17,22 @@ class Links:
     """
 
     def __init__(self, root: Path, output: Path):
-        self.output = output
+        self.root, self.output, self._own = root, output, output.resolve()
         self._targets: dict[Path, str] = {root.resolve(): LINK}
         with os.scandir(root) as entries:
             linked = sorted(entry.name for entry in entries if entry.is_symlink() and entry.is_dir())
         for name in linked:
             self._targets.setdefault((root / name).resolve(), f"{LINK}-{name}")
 
-    def relative(self, path: Path) -> str | None:
-        """The path from the manifest's folder on; None for one that lies in none of the linked folders."""
+    def through(self, path: Path) -> Path:
+        """The path by way of the manifest's folder. Raises ValueError for one that lies in no linked folder."""
         resolved = path.resolve()
+        if resolved.is_relative_to(self._own):
+            return self.output / resolved.relative_to(self._own)
         for target, name in self._targets.items():
             if resolved.is_relative_to(target):
-                return f"{name}/{resolved.relative_to(target).as_posix()}"
-        return None
+                return self.output / name / resolved.relative_to(target)
+        raise ValueError(f"{path}: lies outside of {self.root}; put a link to its folder into that one")
 
     def make(self) -> None:
         """Make the links. Raises ValueError where something else has the name."""
