@@ -222,3 +222,15 @@ def test_the_face_of_the_one_who_speaks_is_kept(shared_data, tmp_path):
     assert "the face was chosen by" in (tmp_path / "out" / "report.html").read_text()
     assert prepare("folder", tmp_path / "media", tmp_path / "no", "--no-faces") == 0
     assert "face" not in rows_of(tmp_path / "no" / "manifest.jsonl")[0]
+
+
+def test_spans_are_kept_and_checked_against_their_file(tmp_path):
+    write_sound(tmp_path / "a.wav", 1, seconds=2.0)
+    manifest = write_manifest(tmp_path / "m.jsonl", [
+        {"id": "one", "media": "a.wav", "start": 0.0, "end": 1.0}, {"id": "two", "media": "a.wav", "start": 1.0},
+        {"id": "late", "media": "a.wav", "start": 9.0, "end": 10.0}])
+    assert prepare("manifest", manifest, tmp_path / "out") == 0
+    assert [(row["id"], row.get("start"), row.get("end")) for row in rows_of(tmp_path / "out" / "manifest.jsonl")] == \
+        [("one", 0.0, 1.0), ("two", 1.0, None)]
+    assert "begins at 9 s, and the file has 2 s" in rows_of(tmp_path / "out" / "skipped.jsonl")[0]["reason"]
+    assert rows_of(tmp_path / "out" / "shared.jsonl") == []  # two parts of one file are two clips

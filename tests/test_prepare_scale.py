@@ -55,7 +55,8 @@ def hostile(tmp_path: Path, step: int, limit: float) -> tuple[int, int]:
         name = file.name if Path(file.name).suffix.lower() in MEDIA_SUFFIXES else f"{file.name}.mp4"
         (tmp_path / "media" / name).write_bytes(file.data)
         names.add(name)
-    job = start("folder", "--root", tmp_path / "media", "--output", tmp_path / "out", "--processes", 2, "--limit", limit)
+    job = start("folder", "--root", tmp_path / "media", "--output", tmp_path / "out", "--processes", 2,
+                "--limit", limit)
     said, _, _ = follow(job, tmp_path / "none", COUNT)
     assert job.returncode in (0, 3), said
     assert "Traceback" not in said and "bug" not in said, said

@@ -30,8 +30,8 @@ END_SLACK = 0.5
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done for each clip: face tracks are written below `faces` and sound below `audio`, where these are
-    not None, and missing words are recognised; `root` is the corpus's folder."""
+    """What is done for each clip: face tracks are written below `faces` and sound below `audio`, where these are not
+    None, and missing words are recognised; `root` is the corpus's folder."""
 
     root: Path
     audio: Path | None = None

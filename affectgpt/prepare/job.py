@@ -22,7 +22,8 @@ from typing import Any
 from affectgpt.files import atomic_write_text, only_writer, write_jsonl
 from affectgpt.terminal import parse_intermixed, printable
 
-MANIFEST, SKIPPED, SHARED, REPORT, AUDIO, FACES = "manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html", "audio", "faces"
+MANIFEST, SKIPPED, SHARED, REPORT = "manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html"
+AUDIO, FACES = "audio", "faces"
 LEAKS = 3
 """Exit code where clips are shared."""
 FILE_SECONDS = 300.0
@@ -135,7 +136,8 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
 
     bar = tqdm(total=clips, initial=clips - todo, unit="clip", file=sys.stderr, disable=None, desc="prepare")
     with bar:
-        for row in run_all(inspect, tasks, min(options.processes, max(1, todo)), options.limit, failed, prepare_process):
+        processes = min(options.processes, max(1, todo))
+        for row in run_all(inspect, tasks, processes, options.limit, failed, prepare_process):
             yield row
             bar.update()
 

@@ -38,8 +38,8 @@ class Journal:
                     break
                 row = parse_object(line.decode("utf-8", "replace"), f"{self.path}:{number}")
                 if not isinstance(row.get("digest"), str) or not isinstance(row.get("files"), list):
-                    raise ValueError(f"{self.path}:{number}: is no row of a journal; remove the file, or choose another "
-                                     "--output")
+                    raise ValueError(f"{self.path}:{number}: is no row of a journal; remove the file, or choose "
+                                     "another --output")
                 self._places[_key(row["digest"])] = place
                 place += len(line)
 

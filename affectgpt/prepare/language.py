@@ -8,8 +8,8 @@ SURE = 0.95
 """Probability from which on an answer counts; short words of Latin letters are often anything."""
 LETTERS = 12
 """Letters that words must have, where their script does not tell: "ok" is of any language."""
-SCRIPTS = (("\u3040", "\u30ff", "ja"), ("\uac00", "\ud7af", "ko"), ("\u4e00", "\u9fff", "zh"), ("\u0370", "\u03ff", "el"),
-           ("\u0590", "\u05ff", "he"), ("\u0e00", "\u0e7f", "th"))
+SCRIPTS = (("\u3040", "\u30ff", "ja"), ("\uac00", "\ud7af", "ko"), ("\u4e00", "\u9fff", "zh"),
+           ("\u0370", "\u03ff", "el"), ("\u0590", "\u05ff", "he"), ("\u0e00", "\u0e7f", "th"))
 """Scripts of one language among those of corpora: first and last letter, language. Kana comes before Han."""
 
 
