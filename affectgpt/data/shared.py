@@ -33,7 +33,7 @@ def check_shared(training: Sequence[Clip], held: Sequence[Clip], tested: Collect
 
     Args:
         held: clips of the validation and the test split.
-        tested: keys of clips that MER-UniBench tests on, wherever a protocol has put them.
+        tested: keys of clips that MER-UniBench tests on, and that are not to be trained on.
         shared_clips: "refuse", "leave_out" or "allow", as the recipe's `data.shared_clips`.
     Raises:
         ValueError: there are some, and they are refused; names them all.
