@@ -94,6 +94,7 @@ def test_a_manifest_of_any_name_knows_clips_of_the_challenges(corpora):
                                     "emoprefer"])
 def test_corpora_of_the_challenges_share_names(corpus):
     assert identities(clip(corpus, "odd name")) == [("name", "odd name", None, None)]
+    assert identities(clip(corpus, "train/odd name#2")) == [("name", "odd name", None, None)]
     for other in ("meld", "merely_mine", "iemocap", "cmumosei"):
         assert identities(clip(other, "odd name")) == []
 

@@ -19,7 +19,7 @@ NAMED = 1000
 def identities(clip: Clip) -> list[tuple]:
     """What tells that two clips are one: their name in the MER family, and the content of their files."""
     found: list[tuple] = []
-    name = clip.id.rpartition("/")[2]
+    name = clip.id.rpartition("/")[2].partition("#")[0]  # one clip may have several pairs of descriptions
     if _FAMILY.match(clip.corpus) or _NAME.fullmatch(name):
         found.append(("name", name, clip.start, clip.end))
     if clip.content:
