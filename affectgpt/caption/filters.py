@@ -41,12 +41,13 @@ class Caption:
 class Verdict:
     """What the filters did: captions kept, and key -> (level, reason, detail) of the others.
 
-    notes: what was not applied, and to how many.
+    voted: whether the high-level filter was applied. notes: what was not applied, and to how many.
     """
 
     low: list[Caption] = field(default_factory=list)
     kept: list[Caption] = field(default_factory=list)
     rejected: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    voted: bool = False
     notes: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter:
@@ -70,6 +71,7 @@ def run_filters(captions: Sequence[Caption], low: LowSection, high: HighSection,
         verdict.notes.append(f"high-level filter: not applied, {reason}")
         verdict.kept = list(verdict.low)
         return verdict
+    verdict.voted = True
     verdict.kept = [caption for caption in verdict.low if _passes_high(caption, high, verdict)]
     return verdict
 
@@ -84,9 +86,7 @@ def length_bounds(captions: Sequence[Caption], low: LowSection) -> tuple[float, 
     lengths = [length_of(caption.description, low.length_unit) for caption in captions]
     if not lengths:
         return 0.0, float("inf")
-    # Lengths that occur, so that 0 and 1 cut nothing.
-    shortest = np.quantile(lengths, low.length_low, method="lower")
-    return float(shortest), float(np.quantile(lengths, low.length_high, method="higher"))
+    return tuple(np.quantile(lengths, (low.length_low, low.length_high)).tolist())
 
 
 def _passes_low(caption: Caption, low: LowSection, bounds: tuple[float, float], verdict: Verdict) -> bool:

@@ -157,7 +157,9 @@ def write_results(recipe: CaptionRecipe, clips: list[Clip], captions: list[filte
                   failed: dict[str, tuple[str, str]], verdict: filters.Verdict, media: Path | None) -> None:
     """Write manifest.jsonl (kept), unfiltered.jsonl (all descriptions) and rejected.jsonl (the others, with reasons)."""
     output, by_key = Path(recipe.output), {clip.key: clip for clip in clips}
-    rows = {caption.key: manifest_row(by_key[caption.key], caption, recipe.name, media) for caption in captions}
+    names = {key: name for name, key in reversed(_names(clips).items())}  # the id, or the key where ids clash
+    rows = {caption.key: manifest_row(by_key[caption.key], caption, names[caption.key], recipe.name, media)
+            for caption in captions}
     kept = {caption.key for caption in verdict.kept}
     write_jsonl(output / "unfiltered.jsonl", rows.values())
     rejected = []
@@ -173,9 +175,9 @@ def write_results(recipe: CaptionRecipe, clips: list[Clip], captions: list[filte
     write_jsonl(output / "manifest.jsonl", (row for key, row in rows.items() if key in kept))
 
 
-def manifest_row(clip: Clip, caption: filters.Caption, corpus: str, media: Path | None) -> dict:
+def manifest_row(clip: Clip, caption: filters.Caption, name: str, corpus: str, media: Path | None) -> dict:
     """A row of the project's manifest; media paths go through the link beside it."""
-    row = {"id": clip.id, "corpus": corpus, "split": clip.split or "train"}
+    row = {"id": name, "corpus": corpus, "split": clip.split or "train"}
     for key in ("media", "audio"):
         path = getattr(clip, key)
         if path is not None:
@@ -198,5 +200,8 @@ def report(clips: list[Clip], captions: list[filters.Caption], failed: dict[str,
     lines += [f"rejected: {count:>6}  {level}: {reason}" for (level, reason), count in sorted(counts.items())]
     lines += [f"note:     {note}" for note in verdict.notes]
     references = {clip.key: targets_of(clip) for clip in clips}
-    table = agreement.table([("unfiltered", captions), ("low", verdict.low), ("low + high", verdict.kept)], references)
+    stages = [("unfiltered", captions), ("low", verdict.low)]
+    if verdict.voted:
+        stages.append(("low + high", verdict.kept))
+    table = agreement.table(stages, references)
     return lines + ([] if not table else ["", *table])
