@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from affectgpt.caption.settings import HighSection
 from affectgpt.words.basic import POLARITIES
 
-BATCH = 32
+BATCH = 128
 WEIGHT_DECAY = 1e-2
 STREAM_DROPOUT = 0.25
 """Probability that a stream of a training clip is hidden where another one stays: some clips have one stream alone."""

@@ -41,9 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parse_intermixed(parser, arguments)
     recipe = load(options.recipe, options.overrides)
-    output = Path(recipe.output)
-    with only_writer(output, "writes captions into"):
-        kept = run(recipe)
+    output, kept = Path(recipe.output), run(recipe)
     print(f"output:   {printable(str(output / 'manifest.jsonl'))} (kept), unfiltered.jsonl, rejected.jsonl")
     if kept:
         manifest = shlex.quote(str(output / "manifest.jsonl"))
@@ -63,8 +61,13 @@ def run(recipe: CaptionRecipe) -> int:
     from affectgpt.errors import quiet_libraries
 
     quiet_libraries()
-    output, clips = Path(recipe.output), read_clips(recipe)
-    names = _names(clips)
+    clips = read_clips(recipe)
+    with only_writer(recipe.output, "writes captions into"):
+        return _run(recipe, clips)
+
+
+def _run(recipe: CaptionRecipe, clips: list[Clip]) -> int:
+    output, names = Path(recipe.output), _names(clips)
     media = link_media(output, clips)
     predictions = [read_predictions(path, names) for path in recipe.high.predictions]
     speakers = filters.read_scores(recipe.low.speaker_file, names) if recipe.low.speaker_file else track_scores(clips)

@@ -26,7 +26,8 @@ class Journal:
         self.path = Path(path)
         self._held: dict[tuple[str, str, str], Any] = {}
         if self.path.exists():
-            for number, row in read_jsonl(self.path, torn_tail=True):
+            write_jsonl(self.path, [], append=True)  # a line that a kill cut off is mended or removed
+            for number, row in read_jsonl(self.path):
                 if set(row) != set(KEYS):
                     raise ValueError(f"{self.path}:{number}: is no row of a caption journal; choose another output "
                                      "folder with output=DIR")

@@ -123,7 +123,7 @@ class HighSection:
     """Width of a classifier."""
     epochs: Annotated[int, COUNT] = 60
     """Passes over the labelled clips."""
-    learning_rate: Annotated[float, Above(0)] = 1e-3
+    learning_rate: Annotated[float, Above(0)] = 3e-3
     """Of AdamW."""
     dropout: Annotated[float, SHARE] = 0.4
     """Probability that a unit of a classifier is off in training."""
