@@ -34,7 +34,7 @@ def test_the_tails_of_lengths_are_cut_and_the_ends_0_and_1_cut_nothing():
 
 
 def test_characters_count_where_there_are_no_blanks():
-    captions = [caption("a", "她很难过"), caption("b", "她很难过而且很生气"), caption("c", "她很难过的")]
+    captions = [caption(key, text) for key, text in (("a", "她很难过"), ("b", "她很难过而且很生气"), ("c", "她很难过的"))]
     low = LowSection(speaker=0.0, length_low=0.0, length_high=0.5, length_unit="characters")
     assert reasons(captions, low, voters=0) == {"b": ("low", "long")}
 
@@ -46,7 +46,8 @@ def test_a_face_that_is_not_the_speaker_is_left_out_and_absent_confidences_are_c
     assert verdict.notes[0].startswith("active speaker: not applied to 1 of 3")
     assert "high-level filter: not applied" in verdict.notes[1] and not verdict.voted
     quiet = filters.run_filters(captions, OFF, HighSection(emotion=False, sentiment=False), 3)
-    assert len(quiet.kept) == 3 and quiet.notes == ["high-level filter: not applied, it is off in the recipe"]
+    assert len(quiet.kept) == 3 and quiet.votes == []
+    assert quiet.notes == ["high-level filter: not applied, it is off in the recipe"]
 
 
 def test_no_labels_is_a_reason():
@@ -109,3 +110,10 @@ def test_agreement_is_beside_chance_and_majority():
     sentiment = agreement.sentiment_agreement(captions, references)
     assert (sentiment.share, sentiment.majority) == (0.5, 0.75)
     assert agreement.table([("all", captions)], dict.fromkeys("1234", (None, None))) == []
+
+
+def test_majorities_are_told_beside_what_they_filter():
+    captions = [caption("a", votes=(("angry", "negative"), ("angry", None), ("sad", "neutral"))), caption("b")]
+    verdict = filters.run_filters(captions, OFF, HighSection(), 3)
+    (told,) = verdict.votes
+    assert (told.key, told.labels, told.sentiment, verdict.voted) == ("a", ("angry",), None, True)

@@ -23,8 +23,9 @@ def test_captions_of_ravdess_beat_chance_and_the_filters_reject_with_reasons(sha
                                     "speaker": clip.speaker, "emotion": clip.targets.emotion,
                                     "sentiment": clip.targets.sentiment} for clip in heard))
     recipe = settings.load("caption-starter", [
-        f"source.manifests=ravdess:{shared_data / 'clips' / 'ravdess_av'}", "high.labelled=labelled.jsonl", "high.votes=2",
-        f"high.labelled_root={shared_data / 'clips' / 'ravdess_audio'}", "high.epochs=20", "high.folds=2", "output=out"])
+        f"source.manifests=ravdess:{shared_data / 'clips' / 'ravdess_av'}", "output=out",
+        "high.labelled=labelled.jsonl", f"high.labelled_root={shared_data / 'clips' / 'ravdess_audio'}",
+        "high.votes=2", "high.epochs=20", "high.folds=2"])
     kept = job.run(recipe)
     references = {clip.id: votes.targets_of(clip) for clip in clips}
     shares = []

@@ -1,7 +1,7 @@
 """Who finds the cue of a stream: measured facts, a Hugging Face chat model, or a server; and who merges them.
 
-A cue is a JSON value for the journal: {"facts": ...} of a measurement, {"text": ...} of a model, {} where the clip has no
-such stream, {"error": reason} where its media cannot be read or a server refuses it.
+A cue is a JSON value for the journal: {"facts": ...} of a measurement, {"text": ...} of a model, {} where the clip has
+no such stream, {"error": reason} where its media cannot be read or a server refuses it.
 """
 
 from __future__ import annotations

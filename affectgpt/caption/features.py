@@ -1,4 +1,5 @@
-"""Mean features of clips, from a store of a training recipe's frozen encoders; the store is made where it lacks clips."""
+"""Mean features of clips, from a store of a training recipe's frozen encoders, which is completed where it lacks
+clips."""
 
 from __future__ import annotations
 

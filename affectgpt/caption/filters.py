@@ -41,13 +41,15 @@ class Caption:
 class Verdict:
     """What the filters did: captions kept, and key -> (level, reason, detail) of the others.
 
-    voted: whether the high-level filter was applied. notes: what was not applied, and to how many.
+    voted: whether the high-level filter was applied. votes: the majorities themselves, as captions. notes: what was not
+    applied, and to how many.
     """
 
     low: list[Caption] = field(default_factory=list)
     kept: list[Caption] = field(default_factory=list)
     rejected: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     voted: bool = False
+    votes: list[Caption] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter:
@@ -71,7 +73,7 @@ def run_filters(captions: Sequence[Caption], low: LowSection, high: HighSection,
         verdict.notes.append(f"high-level filter: not applied, {reason}")
         verdict.kept = list(verdict.low)
         return verdict
-    verdict.voted = True
+    verdict.voted, verdict.votes = True, [_majorities(caption, high.share) for caption in captions if caption.votes]
     verdict.kept = [caption for caption in verdict.low if _passes_high(caption, high, verdict)]
     return verdict
 
@@ -127,6 +129,12 @@ def _passes_high(caption: Caption, high: HighSection, verdict: Verdict) -> bool:
             verdict.rejected[caption.key] = ("high", *reason)
             return False
     return True
+
+
+def _majorities(caption: Caption, share: float) -> Caption:
+    """What the majorities say of a clip, in place of its labels."""
+    emotion, sentiment = (majority(filter(None, votes), share) for votes in zip(*caption.votes, strict=True))
+    return Caption(caption.key, "", (emotion,) if emotion else (), sentiment)
 
 
 def majority(votes: Iterable[str], share: float) -> str | None:

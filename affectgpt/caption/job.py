@@ -1,13 +1,13 @@
 """New captions for clips: cues of each stream -> one description -> labels -> a two-level filter -> a manifest.
 
 Cue models, merge model and label extractor are chosen in the recipe: any Hugging Face chat model, any server with the
-OpenAI protocol, or the project's own measured cues, which need no network. What is found is kept in OUTPUT/journal.jsonl
-at once, so that a stopped job goes on where it was; filters are run anew each time, so their settings may be changed
-afterwards at no cost.
+OpenAI protocol, or the project's own measured cues, which need no network. What is found is kept at once in
+OUTPUT/journal.jsonl, so that a stopped job goes on where it was; filters are run anew each time, so that their settings
+may be changed afterwards.
 
 examples:
   affectgpt caption caption-starter source.manifests=clips/manifest.jsonl
-  affectgpt caption my.yaml models.audio=endpoint:http://localhost:8000/v1#SALMONN models.merge=hf:Qwen/Qwen2.5-7B-Instruct
+  affectgpt caption my.yaml models.audio=endpoint:http://localhost:8000/v1#SALMONN models.merge=hf:Qwen/Qwen3-8B
   affectgpt caption caption-starter source.manifests=ravdess:DIR high.labelled=ravdess:DIR low.length_high=0.9
 """
 
@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> int:
     print(f"output:   {printable(str(output / 'manifest.jsonl'))} (kept), unfiltered.jsonl, rejected.jsonl")
     if kept:
         manifest = shlex.quote(str(output / "manifest.jsonl"))
-        print(f"next:     affectgpt train starter data.manifests={manifest} train.output={shlex.quote(str(output))}-model")
+        folder = shlex.quote(f"{output}-model")
+        print(f"next:     affectgpt train starter data.manifests={manifest} train.output={folder}")
     else:
         print("next:     nothing was kept: rejected.jsonl says why; change the filters and run the same command again")
     return 0
@@ -158,7 +159,8 @@ def link_media(output: Path, clips: list[Clip]) -> Path | None:
 
 def write_results(recipe: CaptionRecipe, clips: list[Clip], captions: list[filters.Caption],
                   failed: dict[str, tuple[str, str]], verdict: filters.Verdict, media: Path | None) -> None:
-    """Write manifest.jsonl (kept), unfiltered.jsonl (all descriptions) and rejected.jsonl (the others, with reasons)."""
+    """Write unfiltered.jsonl (all descriptions), rejected.jsonl (what is not kept, with reasons), manifest.jsonl (what
+    is)."""
     output, by_key = Path(recipe.output), {clip.key: clip for clip in clips}
     names = {key: name for name, key in reversed(_names(clips).items())}  # the id, or the key where ids clash
     rows = {caption.key: manifest_row(by_key[caption.key], caption, names[caption.key], recipe.name, media)
@@ -205,6 +207,6 @@ def report(clips: list[Clip], captions: list[filters.Caption], failed: dict[str,
     references = {clip.key: targets_of(clip) for clip in clips}
     stages = [("unfiltered", captions), ("low", verdict.low)]
     if verdict.voted:
-        stages.append(("low + high", verdict.kept))
+        stages += [("low + high", verdict.kept), ("votes alone", verdict.votes)]
     table = agreement.table(stages, references)
     return lines + ([] if not table else ["", *table])

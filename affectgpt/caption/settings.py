@@ -84,7 +84,8 @@ class LowSection:
     """The least confidence that the face is the speaker's; clips without a confidence pass and are counted. 0 is
     off."""
     speaker_file: str | None = None
-    """JSON Lines of `name` and `confidence`, as an active-speaker detector gives them; null takes a clip's face track."""
+    """JSON Lines of `name` and `confidence`, as an active-speaker detector gives them; null takes a clip's face
+    track."""
     length_unit: Literal["words", "characters"] = "words"
     """What lengths are counted in; characters for languages without blanks."""
     length_low: Annotated[float, Between(0, 1)] = 0.05

@@ -1,8 +1,8 @@
 """Offline cues: measured facts -> what a stream shows, and how that reads; all of them -> a description.
 
 How a voice reads follows the directions that the review of Juslin & Laukka (2003) found for anger, happiness, fear and
-sadness; it does not tell disgust and surprise, for which there are none. The face's reading is the expression network's,
-the words' that of the lexicon. Nothing here was fitted to a corpus.
+sadness; it does not tell disgust and surprise, for which there are none. The face's reading is the expression
+network's, the words' that of the lexicon. Nothing here was fitted to a corpus.
 """
 
 from __future__ import annotations

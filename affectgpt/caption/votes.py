@@ -50,7 +50,8 @@ def read_predictions(path: str, keys: Mapping[str, str]) -> dict[str, Vote]:
     return votes
 
 
-def trained_votes(recipe: CaptionRecipe, clips: list[Clip], labelled: list[Clip], folder: Path) -> dict[str, list[Vote]]:
+def trained_votes(recipe: CaptionRecipe, clips: list[Clip], labelled: list[Clip],
+                  folder: Path) -> dict[str, list[Vote]]:
     """Clip key -> votes of the classifiers that were trained without its group.
 
     Args:
