@@ -145,10 +145,15 @@ class CaptionRecipe:
     seed: int = 0
     """Of classifiers and folds."""
     source: SourceSection = field(default_factory=SourceSection)
+    """The clips to describe."""
     models: ModelsSection = field(default_factory=ModelsSection)
+    """Who describes them."""
     textual: TextualSection = field(default_factory=TextualSection)
+    """How measured facts are read."""
     low: LowSection = field(default_factory=LowSection)
+    """The low-level filter."""
     high: HighSection = field(default_factory=HighSection)
+    """The high-level filter."""
 
     def validate(self) -> None:
         """Raise ValueError naming every setting that cannot be."""
