@@ -41,6 +41,11 @@ def test_level_range_and_rate():
         assert voice_facts(voice(150, syllables=syllables))["rate"] == pytest.approx(syllables, abs=0.6)
 
 
+def test_silence_around_the_speech_is_no_slow_speech():
+    padded = np.concatenate([np.zeros(2 * RATE, np.float32), voice(150), np.zeros(RATE, np.float32)])
+    assert voice_facts(padded)["rate"] == pytest.approx(4, abs=0.6)
+
+
 def test_very_quiet_voices_are_measured_alike():
     loud, quiet = (voice_facts(voice(150, amplitude=amplitude)) for amplitude in (0.1, 0.002))
     assert quiet["pitch"] == loud["pitch"] and quiet["rate"] == loud["rate"]

@@ -47,13 +47,19 @@ def test_a_classifier_learns_and_the_same_seed_gives_the_same_weights():
 
 
 def test_an_absent_stream_has_no_weight_and_a_clip_without_any_no_vote():
-    model = classifiers.train(*made(90), CLASSES, SMALL, 0)
-    shown, _, _ = made(10)
+    streams = ("audio", "frame", "face")
+    model = classifiers.train(*made(90, streams=streams), CLASSES, SMALL, 0)
+    shown, _, _ = made(10, streams=streams)
     changed = Features({name: value.clone() for name, value in shown.values.items()}, shown.there)
     changed.values["face"][::5] = 99.0
     with torch.inference_mode():
-        for one, other in zip(model(shown), model(changed), strict=True):
+        before = model(shown)
+        for one, other in zip(before, model(changed), strict=True):
             assert torch.equal(one, other)
+    with torch.no_grad():
+        model.attention[-1].bias[2] += 5  # the face counts for more, where there is one
+        same = (model(shown)[0] == before[0]).all(1)
+    assert same.tolist() == [number % 5 == 0 for number in range(10)]
     nothing = Features(shown.values, {name: torch.zeros(10, dtype=torch.bool) for name in shown.there})
     assert classifiers.predict(model, nothing, CLASSES) == [(None, None)] * 10
 
