@@ -191,3 +191,16 @@ def journal_of_another(folder):
     from affectgpt.files import only_writer
 
     return only_writer(folder)
+
+
+def test_a_part_of_a_longer_file_is_not_described_as_the_whole_of_it(manifest):
+    from dataclasses import replace
+
+    from affectgpt.caption.describe import Describer
+    from affectgpt.caption.journal import Journal
+
+    clips = reader.read(manifest)[:2]
+    recipe = settings.load("caption-starter", ["source.manifests=x", *KEEPS])
+    given = [clips[0], replace(clips[1], start=0.5)]
+    captions, failed = Describer(recipe, Journal("out/journal.jsonl")).captions(given)
+    assert [one.key for one in captions] == [clips[0].key] and failed[clips[1].key][0] == "part of a file"

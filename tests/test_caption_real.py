@@ -19,7 +19,7 @@ def test_captions_of_ravdess_beat_chance_and_the_filters_reject_with_reasons(sha
     clips = ravdess.read(shared_data / "clips" / "ravdess_av")
     heard = [clip for clip in ravdess.read(shared_data / "clips" / "ravdess_audio")
              if clip.speaker in ("actor02", "actor03", "actor04", "actor05", "actor07")]
-    write_jsonl("labelled.jsonl", ({"id": clip.id, "corpus": clip.corpus, "media": str(clip.media),
+    write_jsonl("labelled.jsonl", ({"id": clip.id, "corpus": clip.corpus, "media": clip.media.name,
                                     "speaker": clip.speaker, "emotion": clip.targets.emotion,
                                     "sentiment": clip.targets.sentiment} for clip in heard))
     recipe = settings.load("caption-starter", [

@@ -40,6 +40,10 @@ class Describer:
         failed: Failures = {}
         cues: dict[str, dict[str, Any]] = {clip.key: {} for clip in clips}
         by_key = {clip.key: clip for clip in clips}
+        for clip in clips:
+            if (clip.start, clip.end) != (None, None):
+                failed[clip.key] = ("part of a file", "cues are found in whole files: cut the clip out first")
+        clips = [clip for clip in clips if clip.key not in failed]
         for stream, model in self.models.items():
             def find(keys: list[str], model=model) -> Iterator[dict]:
                 return model.cues([by_key[key] for key in keys])

@@ -115,7 +115,8 @@ def _passes_high(caption: Caption, high: HighSection, verdict: Verdict) -> bool:
     if high.emotion:
         checks.append((EMOTION, emotions, lambda word: agrees(word, caption.labels, high.agree_by), labels))
     if high.sentiment:
-        checks.append((SENTIMENT, sentiments, lambda word: word == caption.sentiment, str(caption.sentiment)))
+        checks.append((SENTIMENT, sentiments, lambda word: word == caption.sentiment,
+                       caption.sentiment or "nothing clear"))
     for name, votes, accepts, said in checks:
         chosen = majority(votes, high.share)
         reason = None

@@ -187,8 +187,8 @@ def manifest_row(clip: Clip, caption: filters.Caption, name: str, corpus: str, m
         path = getattr(clip, key)
         if path is not None:
             row[key] = (Path(MEDIA_LINK) / path.absolute().relative_to(media)).as_posix()
-    optional = {"words": clip.words, "language": clip.language, "speaker": clip.speaker, "start": clip.start,
-                "end": clip.end, "sentiment": caption.sentiment}
+    optional = {"words": clip.words, "language": clip.language, "speaker": clip.speaker,
+                "sentiment": caption.sentiment}
     return row | {key: value for key, value in optional.items() if value is not None} | {
         "description": caption.description, "labels": list(caption.labels)}
 
