@@ -23,6 +23,7 @@ from affectgpt.caption.describe import Describer
 from affectgpt.caption.journal import Journal
 from affectgpt.caption.settings import CaptionRecipe, load
 from affectgpt.caption.votes import Vote, read_predictions, targets_of, trained_votes
+from affectgpt.config import load_recipe
 from affectgpt.data.clip import Clip
 from affectgpt.files import only_writer, write_jsonl
 from affectgpt.terminal import parse_intermixed, printable
@@ -73,6 +74,8 @@ def _run(recipe: CaptionRecipe, clips: list[Clip]) -> int:
     predictions = [read_predictions(path, names) for path in recipe.high.predictions]
     speakers = filters.read_scores(recipe.low.speaker_file, names) if recipe.low.speaker_file else track_scores(clips)
     labelled = read_labelled(recipe)
+    for name in recipe.high.features if labelled else ():
+        load_recipe(name)  # a mistake in it is told before anything slow begins
     describer = Describer(recipe, Journal(output / "journal.jsonl"))
     captions, failed = describer.captions(clips)
     votes: dict[str, list[Vote]] = {clip.key: [] for clip in clips}
@@ -132,8 +135,11 @@ def track_scores(clips: list[Clip]) -> dict[str, float]:
         if clip.face is None or clip.face.suffix.lower() != ".json" or not clip.face.is_file():
             continue
         value = parse_object(clip.face.read_text(encoding="utf-8"), str(clip.face)).get("confidence")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            scores[clip.key] = float(value)
+        if value is None:
+            continue
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise ValueError(f"{clip.face}: confidence must be a number from 0 to 1, not {value!r:.40}")
+        scores[clip.key] = float(value)
     return scores
 
 
