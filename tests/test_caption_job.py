@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from test_endpoint import reply, serve
 from tiny import parts
 
 from affectgpt.caption import cue_models, job, settings
+from affectgpt.config import load_recipe
 from affectgpt.data.readers import manifest as reader
 from affectgpt.files import read_jsonl, write_jsonl
 
@@ -28,7 +30,7 @@ def cache(inside, tmp_path_factory, monkeypatch):
 
 def caption(corpus: Path, *overrides: str, output="out") -> int:
     recipe = settings.load("caption-starter", [f"source.manifests={corpus}", f"output={output}", *overrides])
-    return job.run(recipe)
+    return job.run(recipe).total()
 
 
 def rows(name: str, output="out") -> list[dict]:
@@ -174,7 +176,16 @@ def test_the_command_ends_with_the_next_one_and_one_process_writes(manifest, cap
     from affectgpt.cli import main
 
     assert main(arguments) == 0
-    assert "next:     affectgpt train starter data.manifests=out/manifest.jsonl" in capsys.readouterr().out
+    assert "next:     the kept captions are of test, and none is trained on" in capsys.readouterr().out
+    splits = Counter(train=3)
+    words = ("affectgpt train starter data.corpora.0.root=o/manifest.jsonl data.corpora.0.protocol={} "
+             "train.output=o-model")
+    assert job.next_command(Path("o"), splits) == words.format("hold-out")
+    assert job.next_command(Path("o"), splits + Counter(validation=1)) == words.format("official")
+    recipe = load_recipe("starter", words.format("hold-out").split()[3:])  # the command means what it says
+    assert [(one.reader, one.root, one.protocol) for one in recipe.data.corpora] == [
+        ("manifest", "o/manifest.jsonl", "hold-out")]
+    assert "nothing was kept" in job.next_command(Path("o"), Counter())
     with journal_of_another("out"):
         assert main(arguments) == 2 and "another process writes captions into" in capsys.readouterr().err
     Path("other").mkdir()

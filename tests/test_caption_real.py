@@ -26,7 +26,7 @@ def test_captions_of_ravdess_beat_chance_and_the_filters_reject_with_reasons(sha
         f"source.manifests=ravdess:{shared_data / 'clips' / 'ravdess_av'}", "output=out",
         "high.labelled=labelled.jsonl", f"high.labelled_root={shared_data / 'clips' / 'ravdess_audio'}",
         "high.votes=2", "high.epochs=20", "high.folds=2"])
-    kept = job.run(recipe)
+    kept = job.run(recipe).total()
     references = {clip.id: votes.targets_of(clip) for clip in clips}
     shares = []
     for name in ("unfiltered", "manifest"):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections import Counter
 from pathlib import Path
 
 from affectgpt.caption import agreement, filters
@@ -42,19 +43,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parse_intermixed(parser, arguments)
     recipe = load(options.recipe, options.overrides)
-    output, kept = Path(recipe.output), run(recipe)
+    output, splits = Path(recipe.output), run(recipe)
     print(f"output:   {printable(str(output / 'manifest.jsonl'))} (kept), unfiltered.jsonl, rejected.jsonl")
-    if kept:
-        manifest = shlex.quote(str(output / "manifest.jsonl"))
-        folder = shlex.quote(f"{output}-model")
-        print(f"next:     affectgpt train starter data.manifests={manifest} train.output={folder}")
-    else:
-        print("next:     nothing was kept: rejected.jsonl says why; change the filters and run the same command again")
+    print(f"next:     {next_command(output, splits)}")
     return 0
 
 
-def run(recipe: CaptionRecipe) -> int:
-    """Do the job in `recipe.output`, print what came of it, and return how many captions were kept.
+def next_command(output: Path, splits: Counter) -> str:
+    """What to do with the kept captions, of which each split has so many."""
+    if not splits:
+        return "nothing was kept: rejected.jsonl says why; change the filters and run the same command again"
+    if not splits["train"]:
+        return (f"the kept captions are of {', '.join(splits)}, and none is trained on: describe the training split "
+                "with source.splits=train")
+    # Without a validation split one is cut off.
+    protocol = "official" if splits["validation"] else "hold-out"
+    return shlex.join(["affectgpt", "train", "starter", f"data.corpora.0.root={output / 'manifest.jsonl'}",
+                       f"data.corpora.0.protocol={protocol}", f"train.output={output}-model"])
+
+
+def run(recipe: CaptionRecipe) -> Counter:
+    """Do the job in `recipe.output`, print what came of it, and return how many captions each split keeps.
 
     Raises:
         ValueError: whatever of the recipe's files or models cannot be used; told before anything slow begins, where
@@ -68,7 +77,7 @@ def run(recipe: CaptionRecipe) -> int:
         return _run(recipe, clips)
 
 
-def _run(recipe: CaptionRecipe, clips: list[Clip]) -> int:
+def _run(recipe: CaptionRecipe, clips: list[Clip]) -> Counter:
     output, names = Path(recipe.output), _names(clips)
     media = link_media(output, clips)
     predictions = [read_predictions(path, names) for path in recipe.high.predictions]
@@ -92,7 +101,8 @@ def _run(recipe: CaptionRecipe, clips: list[Clip]) -> int:
     verdict = filters.run_filters(captions, recipe.low, high, voters)
     write_results(recipe, clips, captions, failed, verdict, media)
     print("\n".join(report(clips, captions, failed, verdict)), flush=True)
-    return len(verdict.kept)
+    splits = {clip.key: clip.split or "train" for clip in clips}
+    return Counter(splits[caption.key] for caption in verdict.kept)
 
 
 def read_clips(recipe: CaptionRecipe) -> list[Clip]:
