@@ -59,8 +59,8 @@ def test_what_is_not_known_is_left_out(tmp_path):
 
 
 VALUES = ["", "x", "happy", "positive", "first", 0, 1, -1, 1.5, 3.0, 10**400, 1e99, True, None, [], ["x"], [1],
-          [["q", "a"]], [["q"]], [["q", "a", "b"]], [[1, "a"]], {}, {"face": "happy"}, {"face": "x"}, {"face": 1}, {"happy": 2},
-          {"happy": -1}, {"happy": True}, {"smell": "x"}, {"first": "x", "second": "y", "better": "first"},
+          [["q", "a"]], [["q"]], [["q", "a", "b"]], [[1, "a"]], {}, {"face": "happy"}, {"face": "x"}, {"face": 1},
+          {"happy": 2}, {"happy": -1}, {"happy": True}, {"smell": "x"}, {"first": "x", "second": "y", "better": "first"},
           {"first": "x", "second": "y", "better": "third"}, {"first": "x", "second": "y"},
           {"first": "x", "second": "y", "better": "", "more": 1}]
 
