@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from affectgpt.data.readers.manifest_keys import number, of_type
 from affectgpt.files import parse_object, read_jsonl, unique_json
 
-LISTS, OBJECTS, NUMBERS = ("labels",), ("evidence", "cues"), ("valence",)
+LISTS, PAIRS, OBJECTS, NUMBERS = ("labels",), ("turns",), of_type("object"), of_type("number", "integer")
 """Columns of a CSV table whose cells are more than text."""
 
 
@@ -19,9 +20,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (row number from 1, row) of a manifest.
 
     A file named .csv or .tsv is a table: a header, then cells between commas, semicolons or tabs, quoted as Excel does;
-    empty cells are not there, labels are separated by commas, semicolons or bars, or a list in brackets, `evidence` and
-    `cues` are JSON objects. Any other file is one JSON array of objects where it begins with a bracket, else JSON
-    Lines.
+    empty cells are not there, labels are separated by commas, semicolons or bars, or a list in brackets; `evidence`,
+    `cues`, `votes` and `preference` are JSON objects, `turns` is a JSON array. Any other file is one JSON array of
+    objects where it begins with a bracket, else JSON Lines.
     The number is that of the line, in an array that of the object.
 
     Raises:
@@ -98,9 +99,11 @@ def _header(cells: list[str], where: str) -> list[str]:
 def _value(name: str, cell: str, delimiter: str, where: str) -> Any:
     if name in NUMBERS:
         try:
-            return float(cell.replace(",", ".") if delimiter == ";" else cell)
+            return number(cell.replace(",", ".") if delimiter == ";" else cell)
         except ValueError:
             return cell  # the manifest says what it must be
+    if name in PAIRS:
+        return unique_json(cell, f"{where}: {name}", "write a JSON array of [question, answer]")
     if name in OBJECTS:
         return parse_object(cell, f"{where}: {name}")
     if name in LISTS:
