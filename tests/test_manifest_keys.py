@@ -58,11 +58,12 @@ def test_what_is_not_known_is_left_out(tmp_path):
     assert read(tmp_path, row | dict.fromkeys(set(KEYS) - set(row))).targets == Targets()  # null is not there
 
 
-VALUES = ["", "x", "happy", "positive", "first", 0, 1, -1, 1.5, 3.0, 10**400, 1e99, True, None, [], ["x"], [1],
-          [["q", "a"]], [["q"]], [["q", "a", "b"]], [[1, "a"]], {}, {"face": "happy"}, {"face": "x"}, {"face": 1}, {"happy": 2},
-          {"happy": -1}, {"happy": True}, {"smell": "x"}, {"first": "x", "second": "y", "better": "first"},
-          {"first": "x", "second": "y", "better": "third"}, {"first": "x", "second": "y"},
-          {"first": "x", "second": "y", "better": "", "more": 1}]
+VALUES = [
+    "", "x", "happy", "positive", "first", 0, 1, -1, 1.5, 3.0, 10**400, 1e99, True, None, [], ["x"], [1], [["q", "a"]],
+    [["q"]], [["q", "a", "b"]], [[1, "a"]], {}, {"face": "happy"}, {"face": "x"}, {"face": 1}, {"happy": 2},
+    {"happy": -1}, {"happy": True}, {"smell": "x"}, {"first": "x", "second": "y", "better": "first"},
+    {"first": "x", "second": "y"}, {"first": "x", "second": "y", "better": "third"},
+    {"first": "x", "second": "y", "better": "", "more": 1}]
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key != "id"])

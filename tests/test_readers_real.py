@@ -107,3 +107,19 @@ def test_acted_speech(shared_data):
     assert Counter(clip.targets.emotion for clip in clips) == {
         "angry": 127, "bored": 81, "neutral": 79, "happy": 71, "fearful": 69, "sad": 62, "disgusted": 46}
     assert len(ravdess.read(shared_data / "clips" / "ravdess_audio")) == 1184
+
+
+def test_cexpr_as_its_repository_has_it(shared_data):
+    data = shared_data / "cexpr"
+    clips = {clip.id: clip for clip in cexpr.read(data, fold=0)}
+    assert Counter(clip.split for clip in clips.values()) == {"train": 98, "test": 27}
+    assert clips["48_Sadly-Fearful_0"].words == "I am just a little girl"
+    assert sum(clip.words is None for clip in clips.values()) == 8  # "nobody is speaking"
+    assert {clip.id for clip in cexpr.read(data / "C-EXPR-DB")} == set(clips)
+
+
+def test_pieces_of_a_clip_belong_to_its_video(shared_data):
+    clips = {clip.id: clip for clip in sentiment.read_simsv2(shared_data / "merbench" / "simsv2-process")}
+    train, test = clips["aqgy4_0005_00011_0"], clips["aqgy4_0005_00011_1"]
+    assert (train.split, test.split) == ("train", "test") and train.group == test.group == "aqgy4_0005"
+    assert len({clip.group for clip in clips.values()}) == 145

@@ -94,6 +94,7 @@ def test_a_manifest_of_any_name_knows_clips_of_the_challenges(corpora):
                                     "emoprefer"])
 def test_corpora_of_the_challenges_share_names(corpus):
     assert identities(clip(corpus, "odd name")) == [("name", "odd name", None, None)]
+    assert identities(clip(corpus, "train/odd name#2")) == [("name", "odd name", None, None)]
     for other in ("meld", "merely_mine", "iemocap", "cmumosei"):
         assert identities(clip(other, "odd name")) == []
 
@@ -108,18 +109,31 @@ def test_equal_content_is_one_clip_and_another_span_is_not(corpora):
         read_mixture(data)
 
 
-def test_official_test_clips_of_a_benchmark_are_told_wherever_a_protocol_puts_them(corpora):
+def test_training_on_the_official_test_split_of_a_benchmark_has_to_be_said(corpora):
+    clips = [clip("meld", f"{split}{number}", split, group=f"{split}{number}")
+             for split in ("train", "validation", "test") for number in range(20)]
+    data = corpora(meld=clips)
+    assert read_mixture(data).notes == []
+    data.train_split, data.test_split = "test", "train"
+    with pytest.raises(ValueError, match=r"20 of 20 training clips .*meld/test\d+ of the official test split"):
+        read_mixture(data)
+    data.shared_clips = "allow"
+    assert "20 of 20 training clips" in read_mixture(data).notes[0]
+    other = corpora(toy=[replace(one, corpus="toy") for one in clips])  # no benchmark tests on it
+    other.train_split, other.test_split = "test", "train"
+    assert read_mixture(other).notes == []
+
+
+def test_a_protocol_that_trains_on_official_test_clips_says_how_many(corpora):
     clips = [clip("meld", f"{split}{number}", split, group=f"{split}{number}")
              for split in ("train", "test") for number in range(20)]
     data = corpora(meld=clips)
     data.corpora[0].protocol = "fold:0"
-    with pytest.raises(ValueError, match=r"training clips .*meld/test\d+ of the official test split"):
-        read_mixture(data)
-    data.shared_clips = "leave_out"
-    assert all(one.id.startswith("train") for one in read_mixture(data).splits["train"])
-    other = corpora(toy=[replace(one, corpus="toy") for one in clips])  # no benchmark tests on it
-    other.corpora[0].protocol = "fold:0"
-    assert any(one.id.startswith("test") for one in read_mixture(other).splits["train"])
+    mixture = read_mixture(data)
+    moved = sum(one.id.startswith("test") for one in mixture.splits["train"])
+    assert moved and mixture.notes == [
+        f"warning: data.corpora.0.protocol=fold:0 trains on {moved} clips of the official test split of meld: "
+        "MER-UniBench's score on it will say little"]
 
 
 def test_a_training_split_that_would_be_empty_is_refused(corpora):

@@ -223,7 +223,13 @@ def read_mixture(data: DataSection, check_media: bool = True) -> Mixture:
             raise ValueError(f"data.{key}={getattr(data, key)}: no clip has this split; the "
                              f"{'corpora' if data.corpora else 'manifests'} have {known}{hint}")
     mixture.notes += [note for part in mixture.parts for note in part.notes]
-    tested = {key for part in mixture.parts for key in part.official_test}
+    official = ("official", "hold-out")  # any other protocol says by itself that official splits do not count
+    tested = {key for part in mixture.parts if part.section.protocol in official for key in part.official_test}
+    for part in mixture.parts:
+        moved = sum(clip.key in part.official_test for clip in part.clips if clip.split == data.train_split)
+        if moved and part.section.protocol not in official and part.section.weight:
+            mixture.notes.append(f"warning: {part.where}.protocol={part.section.protocol} trains on {moved:,} clips of "
+                                 f"the official test split of {part.name}: MER-UniBench's score on it will say little")
     left, notes = check_shared(training, [*validation, *test], tested, data.shared_clips)
     mixture.notes += notes
     mixture.splits = {data.train_split: left, data.validation_split: validation}

@@ -19,7 +19,7 @@ NAMED = 1000
 def identities(clip: Clip) -> list[tuple]:
     """What tells that two clips are one: their name in the MER family, and the content of their files."""
     found: list[tuple] = []
-    name = clip.id.rpartition("/")[2]
+    name = clip.id.rpartition("/")[2].partition("#")[0]  # one clip may have several pairs of descriptions
     if _FAMILY.match(clip.corpus) or _NAME.fullmatch(name):
         found.append(("name", name, clip.start, clip.end))
     if clip.content:
@@ -33,7 +33,7 @@ def check_shared(training: Sequence[Clip], held: Sequence[Clip], tested: Collect
 
     Args:
         held: clips of the validation and the test split.
-        tested: keys of clips that MER-UniBench tests on, wherever a protocol has put them.
+        tested: keys of clips that MER-UniBench tests on, and that are not to be trained on.
         shared_clips: "refuse", "leave_out" or "allow", as the recipe's `data.shared_clips`.
     Raises:
         ValueError: there are some, and they are refused; names them all.

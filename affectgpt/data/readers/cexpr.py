@@ -2,11 +2,12 @@
 
     annotation/01.csv                            begin, end, a column a class, "1" where it is that class
     folds/split-0/{train,val,test}.txt           Class-Name/VV_Class-Name_k,label (and a transcript)
+    folds-with-transcripts/split-0/...           the same folds with a transcript, where they are there
     trimmed_videos/Class-Name/VV_Class-Name_k.mp4, or the whole videos: videos/VV.mp4
 
-The k-th segment of a class in video VV, from 0 in the order of its table, is VV_Class-Name_k. In the official folds
-`val.txt` is `test.txt`, so that scores which they select on are chosen on the test; and clips are split, not videos.
-The protocol `video-disjoint` cuts no video.
+The first two may lie in `C-EXPR-DB/`, as their repository has them. The k-th segment of a class in video VV, from 0 in
+the order of its table, is VV_Class-Name_k. In the official folds `val.txt` is `test.txt`, so that scores which they
+select on are chosen on the test; and clips are split, not videos. The protocol `video-disjoint` cuts no video.
 """
 
 from __future__ import annotations
@@ -53,21 +54,27 @@ def read(root: Path, fold: int = -1, other: bool = True) -> list[Clip]:
             fit the annotation.
     """
     root = Path(root)
-    tables = sorted((root / "annotation").glob("*.csv"))
+    official = _official(root)
+    tables = sorted((official / "annotation").glob("*.csv"))
     if not tables:
-        raise ValueError(f"{root / 'annotation'}: has no tables; C-EXPR-DB holds 01.csv to 56.csv there")
+        raise ValueError(f"{official / 'annotation'}: has no tables; C-EXPR-DB holds 01.csv to 56.csv there")
     splits, words = _fold(root, fold) if fold >= 0 else ({}, _transcripts(root))
-    whole = MediaFolder(root, ("videos", "video"), (".mp4", ".avi", ".mkv", ".mov", ".webm"))
+    whole = MediaFolder(root, ("videos", "video", "C-EXPR-DB/videos"), (".mp4", ".avi", ".mkv", ".mov", ".webm"))
     clips = [clip for table in tables for clip in _segments(root, table, whole)]
     if fold >= 0:
         known = {clip.id for clip in clips}
         unknown = [name for name in splits if name not in known]
         if unknown:
-            raise ValueError(f"{root / 'folds'}: fold {fold} names {unknown[0]} ({len(unknown)} such), which no "
+            raise ValueError(f"{official / 'folds'}: fold {fold} names {unknown[0]} ({len(unknown)} such), which no "
                              "annotation has")
     placed = [clip for clip in clips if fold < 0 or clip.id in splits]
     return [replace(clip, split=splits.get(clip.id, ""), words=words.get(clip.id)) for clip in placed
             if other or clip.targets.emotion != "other"]
+
+
+def _official(root: Path) -> Path:
+    """The folder of annotation and folds."""
+    return root / "C-EXPR-DB" if (root / "C-EXPR-DB").is_dir() else root
 
 
 def _segments(root: Path, table: Path, whole: MediaFolder) -> list[Clip]:
@@ -103,8 +110,9 @@ def _seconds(text: str, where: str) -> float:
 
 def _fold(root: Path, fold: int) -> tuple[dict[str, str], dict[str, str | None]]:
     """Name -> split, and name -> words, of an official fold."""
-    folder = next((root / place / f"split-{fold}" for place in ("folds-with-transcripts", "folds")
-                   if (root / place / f"split-{fold}").is_dir()), root / "folds" / f"split-{fold}")
+    places = root / "folds-with-transcripts", _official(root) / "folds"
+    folder = next((place / f"split-{fold}" for place in places if (place / f"split-{fold}").is_dir()),
+                  places[-1] / f"split-{fold}")
     splits: dict[str, str] = {}
     words: dict[str, str | None] = _transcripts(root)
     for file, split in (("train.txt", "train"), ("val.txt", "validation"), ("test.txt", "test")):
@@ -120,8 +128,8 @@ def _fold(root: Path, fold: int) -> tuple[dict[str, str], dict[str, str | None]]
 def _transcripts(root: Path) -> dict[str, str | None]:
     """Name -> words of all folds that have transcripts."""
     found: dict[str, str | None] = {}
-    for place in ("folds-with-transcripts", "folds"):
-        for file in sorted((root / place).glob("split-*/*.txt")):
+    for place in (root / "folds-with-transcripts", _official(root) / "folds"):
+        for file in sorted(place.glob("split-*/*.txt")):
             for name, said in _lines(file):
                 if said is not None:
                     found[name] = said or None

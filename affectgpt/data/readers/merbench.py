@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import MediaFolder, read_csv
@@ -131,7 +133,9 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
         if classes or corpus.labels:
             spelling = row.get("emo")
             if classes:
-                if not isinstance(spelling, int) or not 0 <= spelling < len(classes):
+                if isinstance(spelling, np.integer):
+                    spelling = int(spelling)
+                if type(spelling) is not int or not 0 <= spelling < len(classes):
                     raise ValueError(f"{where}: emo is {spelling!r}: it must be 0 to {len(classes) - 1}")
                 spelling = classes[spelling]
             emotion = corpus.label(str(spelling), where)

@@ -5,6 +5,7 @@ The clips of a video ("OQvJTdtJ2H4_3", "video_0018_0004") are a `group`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from affectgpt.data.clip import Clip
@@ -56,4 +57,9 @@ def read_simsv2(root: Path, language: merbench.Language = "zh") -> list[Clip]:
 
 def _read(root: Path, corpus: Corpus, language: merbench.Language) -> list[Clip]:
     return merbench.read_set(root, corpus, "label.npz", language=language,
-                             further=lambda name, split: {"group": name.rpartition("_")[0] or name})
+                             further=lambda name, split: {"group": _video(name)})
+
+
+def _video(name: str) -> str:
+    """The video of a clip; CH-SIMS v2 has pieces of clips too ("aqgy3_0001_00012_1")."""
+    return re.sub(r"(_\d{5})_\d$", r"\1", name, flags=re.ASCII).rpartition("_")[0] or name

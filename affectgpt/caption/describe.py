@@ -1,0 +1,135 @@
+"""Clips -> descriptions with labels, by the recipe's models; whatever is found goes through the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from affectgpt.caption import prompts, textual
+from affectgpt.caption.cue_models import Merger, open_cue_model
+from affectgpt.caption.filters import Caption
+from affectgpt.caption.journal import Journal
+from affectgpt.caption.settings import RULES, TEXTUAL, CaptionRecipe
+from affectgpt.data.clip import Clip, spoken
+from affectgpt.extractors import llm
+from affectgpt.words import lexicon
+
+Failures = dict[str, tuple[str, str]]
+"""Clip key -> (reason, detail) of clips without a description."""
+
+
+class Describer:
+    """The models of a recipe and the journal of its output.
+
+    Raises:
+        ValueError: a model that does not exist or does not take its stream.
+    """
+
+    def __init__(self, recipe: CaptionRecipe, journal: Journal):
+        self.recipe, self.journal, models = recipe, journal, recipe.models
+        self.models = {stream: model for stream in ("audio", "visual")
+                       if (model := open_cue_model(stream, models)) is not None}
+        self.merger = None if models.merge == TEXTUAL else Merger(models)
+        self.asker = None if models.labels == RULES else llm.Asker(
+            llm.open_model(models.labels, models.batch_size, models.device))
+
+    def captions(self, clips: list[Clip]) -> tuple[list[Caption], Failures]:
+        """Captions of the clips that give one, in their order, and why the others give none."""
+        failed: Failures = {}
+        cues: dict[str, dict[str, Any]] = {clip.key: {} for clip in clips}
+        by_key = {clip.key: clip for clip in clips}
+        for clip in clips:
+            if (clip.start, clip.end) != (None, None):
+                failed[clip.key] = ("part of a file", "cues are found in whole files: cut the clip out first")
+        clips = [clip for clip in clips if clip.key not in failed]
+        for stream, model in self.models.items():
+            def find(keys: list[str], model=model) -> Iterator[dict]:
+                return model.cues([by_key[key] for key in keys])
+
+            for key, cue in self._fill(stream, {clip.key: model.identity for clip in clips}, find, model.chunk):
+                if "error" in cue:
+                    failed.setdefault(key, (f"{stream} cue", cue["error"]))
+                cues[key][stream] = cue
+        left = [clip for clip in clips if clip.key not in failed]
+        voices = textual.VoiceBaselines(clips, {key: one.get("audio", {}).get("facts") for key, one in cues.items()},
+                                        self.recipe.textual)
+        merge = self._merged if self.merger else self._textual
+        texts = merge(left, {clip.key: self._measured(clip, cues[clip.key], voices) for clip in left}, cues, failed)
+        return self._labelled(texts), failed
+
+    def _fill(self, stage: str, by: Mapping[str, str], find: Callable[[list[str]], Iterator[Any]],
+              chunk: int) -> Iterator[tuple[str, Any]]:
+        from tqdm import tqdm
+
+        return tqdm(self.journal.fill(by, stage, find, chunk), total=len(by), desc=stage, unit="clip", disable=None)
+
+    def _measured(self, clip: Clip, cues: dict, voices: textual.VoiceBaselines) -> dict[str, textual.Cue]:
+        """"audio", "face" and "text" -> cue, of the streams whose facts were measured and of the words."""
+        found = {}
+        if "facts" in cues.get("audio", {}):
+            found["audio"] = voices.cue(clip, cues["audio"]["facts"])
+        if "facts" in cues.get("visual", {}):
+            found["face"] = textual.face_cue(cues["visual"]["facts"], self.recipe.textual)
+        if (words := textual.words_cue(clip.words)) is not None:
+            found["text"] = words
+        return found
+
+    def _textual(self, clips: list[Clip], measured: dict, cues: dict, failed: Failures) -> dict[str, str]:
+        texts = {}
+        for clip in clips:
+            text = textual.describe(measured[clip.key], self.recipe.textual)
+            if text is None:
+                failed[clip.key] = ("no cue", "none of its streams says anything of emotion: "
+                                    + (", ".join(measured[clip.key]) or "there is none"))
+            else:
+                texts[clip.key] = text
+        return texts
+
+    def _merged(self, clips: list[Clip], measured: dict, cues: dict, failed: Failures) -> dict[str, str]:
+        talks: dict[str, list[dict[str, str]]] = {}
+        for clip in clips:
+            notes = {stream: cue["text"] for stream, cue in cues[clip.key].items() if cue.get("text")}
+            notes |= {stream: measured[clip.key][name].sentence for stream, name in (("audio", "audio"),
+                      ("visual", "face")) if name in measured[clip.key]}
+            if not notes and spoken(clip.words) is None:
+                failed[clip.key] = ("no cue", "none of its streams gives a cue")
+            else:
+                talks[clip.key] = prompts.merge_conversation(notes, spoken(clip.words))
+        # What is merged is part of the identity: other cues make another description.
+        by = {key: f"{self.merger.identity} {_digest(json.dumps(talk))}" for key, talk in talks.items()}
+        texts = {}
+        for key, value in self._fill("merge", by, lambda keys: self.merger.descriptions([talks[k] for k in keys]),
+                                     self.merger.chunk):
+            if value.get("text"):
+                texts[key] = value["text"]
+            else:
+                failed[key] = ("merge", value.get("error", "the model answers nothing"))
+        return texts
+
+    def _labelled(self, texts: dict[str, str]) -> list[Caption]:
+        polarity_of = lexicon.load().polarity_of
+        if self.asker is None:
+            from affectgpt.extractors.rules import RuleExtractor
+
+            extractor = RuleExtractor(lexicon.load())
+            labels = {key: list(extractor.extract(text).labels) for key, text in texts.items()}
+        else:
+            by = {key: f"{self.asker.model.identity} {llm.LABELS.version} {_digest(text)}"
+                  for key, text in texts.items()}
+            labels = {key: [] if isinstance(value, dict) else value
+                      for key, value in self._fill("labels", by, lambda keys: self._ask([texts[k] for k in keys]),
+                                                   4 * self.recipe.models.batch_size)}
+        return [Caption(key, text, tuple(dict.fromkeys(labels[key])), polarity_of(labels[key]))
+                for key, text in texts.items()]
+
+    def _ask(self, texts: list[str]) -> Iterator[list[str] | dict]:
+        """Labels of each text by the LLM; an error for those without any where a server refused some of them."""
+        refused = self.asker.refused
+        found = self.asker.labels(texts)
+        return iter([labels if labels or self.asker.refused == refused else {"error": "refused"} for labels in found])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

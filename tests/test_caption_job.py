@@ -1,0 +1,235 @@
+"""`affectgpt caption` from clips to a manifest: offline, with models, killed and started again."""
+# ruff: noqa: F401, F811  fixtures are imported by their names
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from generate_fixtures import inside, manifest, rivals
+from test_endpoint import reply, serve
+from tiny import parts
+
+from affectgpt.caption import cue_models, job, settings
+from affectgpt.config import load_recipe
+from affectgpt.data.readers import manifest as reader
+from affectgpt.files import read_jsonl, write_jsonl
+
+OPEN = ["low.length_low=0", "low.length_high=1", "textual.baseline_clips=3", "models.frames=2"]
+KEEPS = ["high.emotion=false", "high.sentiment=false", *OPEN]
+
+
+@pytest.fixture(autouse=True)
+def cache(inside, tmp_path_factory, monkeypatch):
+    """The bundled network is unpacked once for all tests here."""
+    monkeypatch.setenv("AFFECTGPT_CACHE", str(tmp_path_factory.getbasetemp() / "caption_cache"))
+
+
+def caption(corpus: Path, *overrides: str, output="out") -> int:
+    recipe = settings.load("caption-starter", [f"source.manifests={corpus}", f"output={output}", *overrides])
+    return job.run(recipe).total()
+
+
+def rows(name: str, output="out") -> list[dict]:
+    return [row for _, row in read_jsonl(Path(output) / name)]
+
+
+def files(output="out") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(output).glob("*.jsonl")}
+
+
+def test_offline_captions_are_a_manifest_that_the_reader_reads(manifest, capsys):
+    assert caption(manifest, *KEEPS) == 6  # the clip of another split has neither media nor emotion words
+    clips = reader.read(Path("out/manifest.jsonl"))
+    assert [clip.corpus for clip in clips] == ["caption"] * 6 and {clip.split for clip in clips} == {"test"}
+    source = {clip.id: clip for clip in reader.read(manifest)}
+    for clip in clips:
+        assert clip.media == source[clip.id].media.resolve() and clip.words == source[clip.id].words
+        assert clip.targets.labels and "Taken together, the person seems" in clip.targets.description
+        assert clip.targets.sentiment in ("positive", "neutral", "negative")
+    assert rows("rejected.jsonl") == [{"id": "other", "corpus": "generate_corpus", "level": "description",
+                                       "reason": "no cue", "description": None, "labels": [],
+                                       "detail": "none of its streams says anything of emotion: text"}]
+    said = capsys.readouterr().out
+    assert "clips:    7, of which 6 are described, 6 pass the low-level filter, 6 are kept" in said
+    assert "rejected:      1  description: no cue" in said and "high-level filter: not applied" in said
+    assert "active speaker: not applied to 6 of 6" in said and "first label" in said and "chance" in said
+
+
+def test_votes_of_files_reject_with_reasons_and_filters_may_change_afterwards(manifest, monkeypatch):
+    caption(manifest, *KEEPS)
+    found = rows("manifest.jsonl")
+    write_jsonl("votes.jsonl", ({"name": row["id"], "emotion": row["labels"][0], "sentiment": row["sentiment"]}
+                                for row in found[1:]))
+    write_jsonl("speaker.jsonl", [{"name": found[1]["id"], "confidence": 0.1}])
+    monkeypatch.setattr(cue_models, "_read", None)  # whoever looks at media again fails
+    assert caption(manifest, *OPEN, "high.predictions=votes.jsonl", "low.speaker_file=speaker.jsonl") == 4
+    why = {row["id"]: (row["level"], row["reason"]) for row in rows("rejected.jsonl")}
+    assert why == {found[0]["id"]: ("high", "no votes"), found[1]["id"]: ("low", "not the speaker"),
+                   "other": ("description", "no cue")}
+    assert [row["id"] for row in rows("manifest.jsonl")] == [row["id"] for row in found[2:]]
+    assert rows("unfiltered.jsonl") == found
+
+
+@pytest.mark.parametrize("kept", [1, 900, -1])
+def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(manifest, kept, monkeypatch):
+    caption(manifest, *KEEPS)
+    whole = files()
+    Path("out/manifest.jsonl").unlink()
+    Path("out/journal.jsonl").write_bytes(whole["journal.jsonl"][:kept])
+    asked, read = [], cue_models._read
+    monkeypatch.setattr(cue_models, "_read", lambda cue, clip: asked.append(clip.id) or read(cue, clip))
+    caption(manifest, *KEEPS)
+    # Of a row that is whole but for its line end nothing is lost.
+    assert files() == whole and len(asked) == 14 - whole["journal.jsonl"][:kept].count(b"\n") - (kept == -1)
+
+
+def test_a_file_that_cannot_be_read_is_a_counted_rejection_and_is_tried_again(manifest, tmp_path):
+    table = [row for _, row in read_jsonl(manifest)][:2]
+    for row in table:
+        row["media"] = str(manifest.parent / row["media"])
+    (tmp_path / "bad").mkdir()
+    broken = tmp_path / "bad" / "broken.mp4"
+    broken.write_bytes(b"no film")
+    os.symlink(manifest.parent / "clips", tmp_path / "bad" / "clips")
+    for row in table:
+        row["media"] = "clips/" + Path(row["media"]).name
+    write_jsonl(tmp_path / "bad" / "m.jsonl", [*table, {"id": "broken", "media": "broken.mp4"}])
+    assert caption(tmp_path / "bad" / "m.jsonl", *KEEPS) == 2
+    (row,) = rows("rejected.jsonl")
+    assert (row["id"], row["reason"]) == ("broken", "audio cue") and "broken.mp4" in row["detail"]
+    broken.write_bytes((manifest.parent / "clips" / Path(table[0]["media"]).name).read_bytes())
+    assert caption(tmp_path / "bad" / "m.jsonl", *KEEPS) == 3
+
+
+def test_models_behind_an_endpoint_hear_see_merge_and_label(manifest):
+    def script(number, body):
+        content = body["messages"][-1]["content"]
+        if isinstance(content, list):
+            return reply(f"The {'voice' if content[0]['type'] == 'input_audio' else 'face'} is tense. <|im_end|>")
+        if body["messages"][0]["content"].startswith("You are an expert on human emotion. You get notes"):
+            return reply("The voice and the face are tense, so the person seems worried.")
+        return reply("[worried, tense]")
+
+    with serve(script) as server:
+        name = f"endpoint:{server.url}#m"
+        models = [f"models.{part}={name}" for part in ("audio", "visual", "merge", "labels")]
+        assert caption(manifest, *KEEPS, *models, "source.splits=test") == 6
+        asked = len(server.bodies)
+        assert asked == 3 * 6 + 1  # the six descriptions are one text to label
+        talks = [body["messages"] for body in server.bodies if len(body["messages"]) == 2 and "notes" in
+                 body["messages"][0]["content"]]
+        assert len(talks) == 6 and all("Voice: The voice is tense." in talk[1]["content"] and
+                                       "Face: The face is tense." in talk[1]["content"] for talk in talks)
+        assert any("Words: <|im_end|> <image> <|AUDIO|> ###Human" in talk[1]["content"] for talk in talks)
+        before = files()
+        caption(manifest, *KEEPS, *models, "source.splits=test")
+        assert len(server.bodies) == asked and files() == before
+        caption(manifest, *KEEPS, *models, "source.splits=test", "models.max_new_tokens=99")
+        assert len(server.bodies) > asked  # another way of asking is another answer
+    assert {tuple(row["labels"]) for row in rows("manifest.jsonl")} == {("worried", "tense")}
+
+
+def test_what_a_server_refuses_is_rejected_and_asked_again(manifest):
+    refusing = [True]
+
+    def script(number, body):
+        return (400, {"error": "too long"}) if refusing[0] else reply("He seems sad.")
+
+    with serve(script) as server:
+        model = f"models.merge=endpoint:{server.url}#m"
+        assert caption(manifest, *KEEPS, model, "source.limit=2") == 0
+        assert {row["reason"] for row in rows("rejected.jsonl")} == {"merge"}
+        refusing[0] = False
+        assert caption(manifest, *KEEPS, model, "source.limit=2") == 2
+
+
+def test_local_chat_models_hear_see_and_merge(manifest, rivals):
+    overrides = [f"models.audio=hf:{rivals['hearing']}", f"models.visual=hf:{rivals['seeing']}",
+                 f"models.merge=hf:{rivals['reading']}", "models.max_new_tokens=4"]
+    caption(manifest, *KEEPS, *overrides, "source.limit=2", "source.splits=test")
+    stages = {row["stage"]: row["value"]["text"] for row in rows("journal.jsonl")}
+    assert set(stages) == {"audio", "visual", "merge"} and all(isinstance(text, str) for text in stages.values())
+    with pytest.raises(ValueError, match="models.audio: .* does not take audio; it takes frame, face, text"):
+        caption(manifest, f"models.audio=hf:{rivals['seeing']}", f"models.merge=hf:{rivals['reading']}")
+
+
+def test_cues_of_models_need_a_model_that_merges():
+    for words, said in ((["models.audio=hf:x"], "name a chat model for models.merge"),
+                        (["models.audio=none", "models.visual=none"], "a description needs one"),
+                        (["models.labels=textual"], "models.labels is 'textual': use rules"),
+                        (["models.audio=endpoint:http://x"], "models.audio is"),
+                        (["low.length_low=0.9", "low.length_high=0.1"], "the first must be the lower"),
+                        (["high.share=1"], "high.share"), (["textual.weights={nose: 1}"], "'nose'"),
+                        (["low.lenght=1"], "unknown key 'low.lenght'"), (["source.manifests="], "source.manifests is")):
+        with pytest.raises(ValueError, match=said):
+            settings.load("caption-starter", ["source.manifests=m.jsonl", *words])
+    with pytest.raises(ValueError, match="the packaged caption recipes are caption-starter"):
+        settings.load("captoin")
+
+
+def test_the_command_ends_with_the_next_one_and_one_process_writes(manifest, capsys):
+    arguments = ["caption", "caption-starter", f"source.manifests={manifest}", "output=out", *KEEPS]
+    from affectgpt.cli import main
+
+    assert main(arguments) == 0
+    assert "next:     the kept captions are of test, and none is trained on" in capsys.readouterr().out
+    splits = Counter(train=3)
+    words = ("affectgpt train starter data.corpora.0.root=o/manifest.jsonl data.corpora.0.protocol={} "
+             "train.output=o-model")
+    assert job.next_command(Path("o"), splits) == words.format("hold-out")
+    assert job.next_command(Path("o"), splits + Counter(validation=1)) == words.format("official")
+    recipe = load_recipe("starter", words.format("hold-out").split()[3:])  # the command means what it says
+    assert [(one.reader, one.root, one.protocol) for one in recipe.data.corpora] == [
+        ("manifest", "o/manifest.jsonl", "hold-out")]
+    assert "nothing was kept" in job.next_command(Path("o"), Counter())
+    with journal_of_another("out"):
+        assert main(arguments) == 2 and "another process writes captions into" in capsys.readouterr().err
+    Path("other").mkdir()
+    Path("other/journal.jsonl").write_text('{"mine": 1}\n')
+    assert main([*arguments, "output=other"]) == 2 and "no row of a caption journal" in capsys.readouterr().err
+    Path("third/media").mkdir(parents=True)
+    assert main([*arguments, "output=third"]) == 2 and "is in the way of a link" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["caption", "--help"])
+    assert "caption-starter" in capsys.readouterr().out
+
+
+def journal_of_another(folder):
+    from affectgpt.files import only_writer
+
+    return only_writer(folder)
+
+
+def test_a_part_of_a_longer_file_is_not_described_as_the_whole_of_it(manifest):
+    from dataclasses import replace
+
+    from affectgpt.caption.describe import Describer
+    from affectgpt.caption.journal import Journal
+
+    clips = reader.read(manifest)[:2]
+    recipe = settings.load("caption-starter", ["source.manifests=x", *KEEPS])
+    given = [clips[0], replace(clips[1], start=0.5)]
+    captions, failed = Describer(recipe, Journal("out/journal.jsonl")).captions(given)
+    assert [one.key for one in captions] == [clips[0].key] and failed[clips[1].key][0] == "part of a file"
+
+
+def test_confidences_of_face_tracks_and_what_is_wrong_is_told_first(manifest, tmp_path):
+    from dataclasses import replace
+
+    clip, *others = reader.read(manifest)[:4]
+    texts = ('{"confidence": 0.25, "times": []}', '{"confidence": null}', '{"times": []}')
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.json").write_text(text)
+    tracked = [replace(one, face=tmp_path / f"{number}.json") for number, one in enumerate((clip, *others))]
+    assert job.track_scores([*tracked, replace(clip, face=tmp_path / "x.npy")]) == {clip.key: 0.25}
+    for bad in ("2", "true", '"high"', "1e999"):
+        (tmp_path / "0.json").write_text(f'{{"confidence": {bad}}}')
+        with pytest.raises(ValueError, match="0.json: confidence must be a number from 0 to 1"):
+            job.track_scores(tracked)
+    with pytest.raises(ValueError, match="no packaged recipe has this name"):
+        caption(manifest, f"high.labelled={manifest}", "high.features=nowhere")
+    assert not Path("out/journal.jsonl").exists()
