@@ -159,7 +159,7 @@ def _read_track1(root: Path, corpus: Corpus, table: str, language: merbench.Lang
         if corpus.valence_range and row.get("valence"):
             valence = merbench.number(row["valence"], where, "valence")
         emotion = corpus.label(row["discrete"], where) if row["discrete"] else None
-        targets = Targets(emotion=emotion, valence=valence, sentiment=merbench.sentiment_of(valence))
+        targets = Targets(emotion=emotion, valence=valence, sentiment=merbench.sentiment_of(valence, emotion))
         clips.append(pool.clip(name, corpus, "train", targets, where))
     return clips
 

@@ -134,9 +134,15 @@ def number(value, where: str, key: str) -> float | None:
     return None if found == NO_VALENCE else found
 
 
-def sentiment_of(valence: float | None) -> str | None:
-    """Polarity of a valence whose zero is neutral."""
-    return None if valence is None else "positive" if valence > 0 else "negative" if valence < 0 else "neutral"
+def sentiment_of(valence: float | None, emotion: str | None = None) -> str | None:
+    """Polarity of a valence whose zero is neutral; None where the emotion's own says it.
+
+    Of MER2023's neutral clips three quarters have a valence a little off zero: their polarity is that of "neutral".
+    Surprise has none of its own, and takes the valence's.
+    """
+    if valence is None or emotion is not None and emotion != "surprised":
+        return None
+    return "positive" if valence > 0 else "negative" if valence < 0 else "neutral"
 
 
 def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] = (), language: Language = "en",
@@ -166,7 +172,7 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
                 spelling = classes[spelling]
             emotion = corpus.label(str(spelling), where)
         targets = Targets(emotion=emotion, valence=valence,
-                          sentiment=sentiment_of(valence) if corpus.valence_range else None)
+                          sentiment=sentiment_of(valence, emotion) if corpus.valence_range else None)
         values = {"split": split} | further(name, split)
         clips.append(folder.clip(name, corpus, values.pop("split"), targets, where, **values))
     return clips
