@@ -78,7 +78,7 @@ def test_single_emotion_and_preferences(tmp_path):
     with pytest.raises(ValueError, match="preference is 'a3': it must be one of a1, a2, same"):
         mer2025.read_emopreferv2(tmp_path)
     write(tmp_path, "track3_candidate.csv", "name,a1,a2\na,calm,tense\n")
-    assert mer2025.read_emoprefer_candidates(tmp_path)[0].targets.preference is None
+    assert mer2025.read_emoprefer_candidates(tmp_path)[0].targets.preference == Preference("calm", "tense", "")
 
 
 def test_ovmerdplus_and_emer(tmp_path):

@@ -171,7 +171,7 @@ def _read_preferences(root: Path, corpus: Corpus, table: str, split: str, langua
             raise ValueError(f"{where}: the row has no name")
         if not spoken(row["a1"]) or not spoken(row["a2"]):
             raise ValueError(f"{where}: the row needs two descriptions, a1 and a2")
-        preference = None
+        preference = Preference(row["a1"], row["a2"], "")
         if row.get("preference"):
             if row["preference"].lower() not in _BETTER:
                 raise ValueError(f"{where}: preference is {row['preference']!r}: it must be one of "
@@ -202,5 +202,8 @@ def read_emopreferv2(root: Path, language: merbench.Language = "en") -> list[Cli
 
 
 def read_emoprefer_candidates(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Pairs without a published preference: test clips without targets. Raises ValueError for missing columns."""
+    """Pairs without a published preference: test clips whose `Preference.better` is "".
+
+    Raises ValueError for missing columns.
+    """
     return _read_preferences(root, EMOPREFER_CANDIDATES, "track3_candidate.csv", "test", language)
