@@ -16,7 +16,8 @@ from affectgpt.synthetic.corpus import make_corpus
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["model.llm=starter:smollm2-135m-instruct", "model.audio_encoder=starter:whisper-tiny.en",
          "model.visual_encoder=starter:face-expression", "model.dtype=float32", "train.pack_tokens=1024",
-         "train.max_steps=2", "train.alignment_epochs=1", "train.device=cpu", "data.workers=1", "train.evaluate_every=2"]
+         "train.max_steps=2", "train.alignment_epochs=1", "train.device=cpu", "data.workers=1",
+         "train.evaluate_every=2"]
 
 
 def run(*command, **environment):

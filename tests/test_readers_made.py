@@ -164,9 +164,11 @@ def test_cremad_with_votes(tmp_path):
 def test_dfew_and_mafw(tmp_path):
     write(tmp_path, "EmoLabel_DataSplit/train(single-labeled)/set_2.csv", "video_name,label\n1,1\n2,7\n")
     write(tmp_path, "EmoLabel_DataSplit/test(single-labeled)/set_2.csv", "video_name,label\n3,4\n")
+    write(tmp_path, "Clip/original/00003.mp4", "x")
     clips = films.read_dfew(tmp_path, fold=1)
     assert [(clip.id, clip.split, clip.targets.emotion) for clip in clips] == [
         ("1", "train", "happy"), ("2", "train", "fearful"), ("3", "test", "angry")]
+    assert [clip.media.name for clip in clips] == ["1.mp4", "2.mp4", "00003.mp4"]
     write(tmp_path, "EmoLabel_DataSplit/test(single-labeled)/set_2.csv", "video_name,label\n2,4\n")
     with pytest.raises(ValueError, match="set_2.csv:2: 2 was there before"):
         films.read_dfew(tmp_path, fold=1)
