@@ -49,6 +49,7 @@ MAX_GAP_SECONDS = 1.5
 """A face that turns away so long is still the same."""
 MIN_SEEN = 0.15
 """Of the samples: what is seen in fewer is texture, or a face that passes by."""
+NO_FACE_IN_TRACK = "the face track holds no face"
 _SAME_FACE = 0.3
 _KEYS = {"format", "version", "width", "height", "times", "fps", "boxes", "scores", "rule", "confidence"}
 
@@ -79,8 +80,8 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class Tracks:
-    """All faces of a span: `tracks`, the one with the largest sum of sides first; `times` float64 [T] of the frames that
-    were looked at; `note` says why there is no face."""
+    """All faces of a span: `tracks`, the one with the largest sum of sides first; `times` float64 [T] of the frames
+    that were looked at; `note` says why there is no face."""
 
     width: int
     height: int
@@ -171,7 +172,7 @@ def track_crops(frames: np.ndarray, times: np.ndarray, track: FaceTrack, size: i
         times: float64 [T] of the frames.
     """
     if not len(track.times):
-        return FaceCrops(None, None, np.zeros(len(frames), dtype=bool), "the face track holds no face")
+        return FaceCrops(None, None, np.zeros(len(frames), dtype=bool), NO_FACE_IN_TRACK)
     height, width = frames.shape[1:3]
     boxes = track.at(times) * ([width / track.width, height / track.height] * 2)
     images = np.stack([crop(frame, box, size, margin) for frame, box in zip(frames, boxes, strict=True)])
