@@ -90,6 +90,13 @@ def test_one_face_and_none(two_faces, tmp_path):
     assert choose_speaker(found, tmp_path / "grey.mp4").rule == speaking.NO_FACE
 
 
+def test_a_real_person_is_one_face(shared_data):
+    path = sorted((shared_data / "clips" / "ravdess_av").glob("*.mp4"))[0]
+    found = find_tracks(path)
+    choice = choose_speaker(found, path)
+    assert choice.rule == speaking.ONLY and len(choice.track.times) > 0.8 * len(found.times)
+
+
 def test_motion_without_relation_to_the_sound_decides_nothing():
     times, dice = np.arange(200) / 25, np.random.default_rng(0)
     loud = np.abs(np.sin(times * 5))
