@@ -64,13 +64,13 @@ class Told:
 def test_a_face_is_followed_at_about_its_size(monkeypatch):
     """Small windows are most of the work: after the first frame they are looked at where no face of its size is left,
     and one that appears late, or is far smaller than another that left, is still found."""
-    looks, search = [], faces._search
+    looks, search = [], faces.search
 
     def recorded(image, side, neighbours, smallest):
         looks.append(round(smallest, 2))
         return search(image, side, neighbours, smallest)
 
-    monkeypatch.setattr(faces, "_search", recorded)
+    monkeypatch.setattr(faces, "search", recorded)
     empty, large, small = scene(), scene((200, 100, 50)), scene((90, 200, 100))
     crops = face_crops(np.stack([empty, large, large, small, small]))
     assert crops.detected.tolist() == [False, True, True, True, True]

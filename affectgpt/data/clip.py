@@ -104,6 +104,11 @@ class Clip:
     provenance: str = ""
 
     @property
+    def span(self) -> tuple[float | None, float | None] | None:
+        """(start, end) in seconds; None where the clip is all of its media."""
+        return None if self.start is None and self.end is None else (self.start, self.end)
+
+    @property
     def key(self) -> str:
         """Name of the clip among all corpora."""
         return f"{self.corpus}/{self.id}"

@@ -20,6 +20,10 @@ from affectgpt.models.streams import VISUAL_STREAMS
 MIN_SOUND_SECONDS = 0.1
 """A sound that is shorter counts as none: a syllable takes longer, and an encoder would see its own padding."""
 
+CROPS, TRACK = ".npy", ".json"
+"""Endings of `Clip.face`: crops of the clip itself, already cut to it; a face track, on the clock of its media."""
+NO_CROPS = "the file of face crops holds no face"
+
 
 def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
               speed: float = 1.0, track: int | None = None) -> Inputs:
@@ -31,6 +35,9 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
     what is not asked for is not decoded. What was done to a stream that is read (damaged parts left out, frames of
     several sizes, one of several tracks) is noted too.
 
+    `Clip.start` and `end` cut the picture and the sound, a separate sound file too. The face comes from `Clip.face`
+    where there is one: crops as they are, or a face track, and is looked for in the frames else.
+
     Args:
         streams: what to read; None for all that the model looks at.
         transcribe: recognise the words of a clip that comes without.
@@ -39,7 +46,7 @@ def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: s
     Raises:
         media.MediaError: a file or a wanted stream that cannot be read.
     """
-    return _load(processor, clip, streams, reader, transcribe, speed, track, _load_pictures)
+    return _load(processor, clip, streams, reader, transcribe, speed, track, _load_pictures, _load_crops)
 
 
 def survey_clip(processor, clip: Clip, reader: str = "pyav", transcribe: bool = False) -> tuple[dict[str, int], Inputs]:
@@ -55,25 +62,32 @@ def survey_clip(processor, clip: Clip, reader: str = "pyav", transcribe: bool = 
     """
     pictures: dict[str, int] = {}
 
-    def count_pictures(config, path: Path, wanted: set[str], inputs: Inputs, reader: str) -> None:
-        frames = _read_frames(config, path, reader, inputs)
+    def count_pictures(config, clip: Clip, wanted: set[str], inputs: Inputs, reader: str) -> None:
+        frames = _read_frames(config, clip, reader, inputs).images
         if "frame" in wanted:
             pictures["frame"] = len(frames)
         if "face" in wanted:
-            note = media.shows_face(frames)
+            track = _face_track(clip)
+            note = media.shows_face(frames) if track is None else None if len(track.times) else media.NO_FACE_IN_TRACK
             if note is None:
                 pictures["face"] = len(frames)
             else:
                 inputs.notes.append(note)
 
-    inputs = _load(processor, clip, None, reader, transcribe, 1.0, None, count_pictures)
+    def count_crops(config, path: Path, inputs: Inputs) -> None:
+        if media.count_crops(path):
+            pictures["face"] = config.frames
+        else:
+            inputs.notes.append(NO_CROPS)
+
+    inputs = _load(processor, clip, None, reader, transcribe, 1.0, None, count_pictures, count_crops)
     sound = {} if inputs.audio is None else {"audio": len(inputs.audio)}
     inputs.audio = inputs.audio_lengths = None
     return sound | pictures, inputs
 
 
 def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcribe: bool, speed: float,
-          track: int | None, load_pictures) -> Inputs:
+          track: int | None, load_pictures, load_crops) -> Inputs:
     config = processor.config
     wanted = set(config.streams if streams is None else streams)
     wanted |= {"audio", config.fusion_visual} if "fusion" in wanted else set()
@@ -81,7 +95,7 @@ def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcr
     inputs = Inputs(words=clip.words if "text" in wanted else None)
     if "text" in wanted and clip.words is not None and inputs.words is None:
         inputs.notes.append("no words: what was given is blank")
-    info = media.probe(clip.media) if clip.media is not None else None
+    info = media.probe(clip.media, clip.span) if clip.media is not None else None
     started = time.perf_counter()
     recognise = transcribe and "text" in wanted and clip.words is None
     if recognise and clip.language != "en":
@@ -89,7 +103,8 @@ def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcr
         inputs.notes.append(f"words in {clip.language!r} are not recognised")
     if "audio" in wanted or recognise:
         source = clip.audio or clip.media
-        sound = media.read_sound(source, track) if clip.audio or (info and info.has_audio) else media.Sound(None)
+        there = clip.audio or info is not None and info.has_audio
+        sound = media.read_sound(source, track, clip.span) if there else media.Sound(None)
         waveform = sound.waveform
         inputs.notes += sound.notes
         if waveform is None:
@@ -106,36 +121,68 @@ def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcr
             inputs.words = spoken(media.transcribe(waveform))
             inputs.notes.append("words by speech recognition" if inputs.words else "no words heard")
             inputs.seconds["speech recognition"] = time.perf_counter() - started
-    if wanted & set(VISUAL_STREAMS):
+    pictures = wanted & set(VISUAL_STREAMS)
+    if "face" in pictures and clip.face is not None and clip.face.suffix == CROPS:
+        started = time.perf_counter()
+        load_crops(config, clip.face, inputs)
+        inputs.seconds["face crops"] = time.perf_counter() - started
+        pictures -= {"face"}
+    if pictures:
         if info is None or not info.shows_picture():
             inputs.notes.append("no picture in this clip")
         else:
             started = time.perf_counter()
-            load_pictures(config, clip.media, wanted, inputs, reader)
+            load_pictures(config, clip, pictures, inputs, reader)
             inputs.seconds["pictures"] = time.perf_counter() - started
     return inputs
 
 
-def _load_pictures(config, path: Path, wanted: set[str], inputs: Inputs, reader: str) -> None:
+def _load_pictures(config, clip: Clip, wanted: set[str], inputs: Inputs, reader: str) -> None:
     size = config.visual_size
     stretched = None if config.keep_aspect else (size, size)
-    frames = _read_frames(config, path, reader, inputs)
+    track = _face_track(clip) if "face" in wanted else None
+    frames = _read_frames(config, clip, reader, inputs)
     if "frame" in wanted:
-        inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames]))
+        inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames.images]))
     if "face" in wanted:
-        crops = media.face_crops(frames, size=size, margin=config.face_margin)
+        if track is None:
+            crops = media.face_crops(frames.images, size=size, margin=config.face_margin)
+        else:
+            crops = media.track_crops(frames.images, frames.times, track, size=size, margin=config.face_margin)
         if crops.images is None:
             inputs.notes.append(crops.note)
         else:
-            images = crops.images if config.face_channels == "rgb" else crops.images[..., ::-1]
-            inputs.face = _to_tensor(np.ascontiguousarray(images))
+            inputs.face = _face_tensor(config, crops.images)
 
 
-def _read_frames(config, path: Path, reader: str, inputs: Inputs) -> np.ndarray:
-    """uint8 [T, height, width, 3]; what is to be said of them becomes notes of `inputs`."""
-    frames = media.read_frames(path, config.frames, backend=reader, rule=config.frame_sampling)
+def _load_crops(config, path: Path, inputs: Inputs) -> None:
+    images = media.read_crops(path, config.frames, config.visual_size, config.frame_sampling)
+    if images is None:
+        inputs.notes.append(NO_CROPS)
+    else:
+        inputs.face = _face_tensor(config, images)
+
+
+def _face_track(clip: Clip) -> media.FaceTrack | None:
+    """The face track of a clip; None where it has none. Raises MediaError for a file of another kind."""
+    if clip.face is None:
+        return None
+    if clip.face.suffix != TRACK:
+        raise media.MediaError(f"{clip.face}: a face is a file of crops ({CROPS}) or a face track ({TRACK}); correct "
+                               "the path")
+    return media.read_track(clip.face)
+
+
+def _face_tensor(config, images: np.ndarray) -> Tensor:
+    """uint8 [T, size, size, 3] RGB -> the order of channels that the processor takes."""
+    return _to_tensor(np.ascontiguousarray(images if config.face_channels == "rgb" else images[..., ::-1]))
+
+
+def _read_frames(config, clip: Clip, reader: str, inputs: Inputs) -> media.Frames:
+    """The frames of a clip; what is to be said of them becomes notes of `inputs`."""
+    frames = media.read_frames(clip.media, config.frames, backend=reader, rule=config.frame_sampling, span=clip.span)
     inputs.notes += frames.notes
-    return frames.images
+    return frames
 
 
 def _to_tensor(images: np.ndarray) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +33,7 @@ SETTINGS = {
 }
 """Stream -> fields of the model's configuration that change its features."""
 
+_LOCKS = [threading.Lock() for _ in range(64)]
 _STORE_KEYS = {"format", "kind", "preprocessing", "reader", "recogniser", "dtype", "streams"}
 
 
@@ -186,31 +188,46 @@ def open_folder(folder: Path, settings: dict) -> dict:
 
 def media_files(clip: Clip) -> dict[str, Path]:
     """Role -> file of a clip."""
-    return {role: path for role, path in (("media", clip.media), ("audio", clip.audio)) if path is not None}
+    roles = (("media", clip.media), ("audio", clip.audio), ("face", clip.face))
+    return {role: path for role, path in roles if path is not None}
+
+
+def _span(clip: Clip, role: str) -> list | None:
+    """What of a file belongs to a clip, [start, end] in seconds; None for all of it. Face files have no span."""
+    return None if clip.span is None or role == "face" else [None if value is None else float(value)
+                                                             for value in clip.span]
 
 
 def media_facts(clip: Clip) -> dict[str, dict | None]:
-    """Role -> size, mtime_ns and sha256 of each file of a clip; None for one that is not there or not for us."""
+    """Role -> size, mtime_ns and sha256 of each file of a clip, and the span of it where the clip is a part; None for
+    one that is not there or not for us."""
     facts = {}
     for role, path in media_files(clip).items():
         facts[role] = None
         if _readable(path):
             status = path.stat()
-            facts[role] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path)}
+            facts[role] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256_once(path)}
+            if _span(clip, role) is not None:
+                facts[role]["span"] = _span(clip, role)
     return facts
 
 
-def changed_file(clip: Clip, recorded: dict[str, dict | None]) -> tuple[Path | None, int]:
-    """(the first file of a clip that is not the recorded one, number of files that are not on this machine).
+def changed_file(clip: Clip, recorded: dict[str, dict | None], look: bool = True) -> tuple[Path | None, int]:
+    """(the first file of a clip that is not the recorded one, or not the recorded span of it; number of files that are
+    not on this machine).
 
     A file of the recorded size and time is taken for the recorded one; where only the time differs, its SHA-256
-    decides, because copying a corpus changes times.
+    decides, because copying a corpus changes times. Without `look` no file is looked at, only roles and spans.
     """
     files, absent = media_files(clip), 0
     if files.keys() != recorded.keys():
         return next(iter(files.values()), Path(clip.provenance or clip.key)), 0
     for role, path in files.items():
-        there, before = _readable(path), recorded[role]
+        there, before = look and _readable(path), recorded[role]
+        if before is not None and before.get("span") != _span(clip, role):
+            return path, absent
+        if not look:
+            continue
         if not there:
             absent += before is not None
         elif before is None:
@@ -218,7 +235,7 @@ def changed_file(clip: Clip, recorded: dict[str, dict | None]) -> tuple[Path | N
         else:
             status = path.stat()
             if status.st_size != before["size"] \
-                    or status.st_mtime_ns != before["mtime_ns"] and _sha256(path) != before["sha256"]:
+                    or status.st_mtime_ns != before["mtime_ns"] and _sha256_once(path) != before["sha256"]:
                 return path, absent
     return None, absent
 
@@ -233,11 +250,13 @@ def _sha256(path: Path) -> str:
 
 
 def _sha256_once(path: Path) -> str:
+    """Once a file, however many segments of it are read, by however many threads at once."""
     status = path.stat()
-    return _sha256_cached(path, status.st_size, status.st_mtime_ns)
+    with _LOCKS[hash(path) % len(_LOCKS)]:
+        return _sha256_cached(path, status.st_size, status.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)
 def _sha256_cached(path: Path, size: int, mtime_ns: int) -> str:
     return _sha256(path)
 

@@ -32,7 +32,7 @@ _HEADER = {"format": "pt", "content": "affectgpt-features-1"}
 _ROW_KEYS = {"clip", "speed", "streams", "files", "words", "transcribed", "notes"}
 _SKIP_KEYS = {"id", "file", "row", "reason", "speed", "files"}
 _FILE_KEYS = {"size", "mtime_ns", "sha256"}
-_ROLES = {"media", "audio"}
+_ROLES = {"media", "audio", "face"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Row:
     """One clip at one speed of its sound, in one shard.
 
     `streams` is stream -> (first position, number of positions); `files` is role -> size, mtime_ns and sha256 of
-    what was read. `transcribed` is the clip's language where its words were left to recognition, `words` what was
-    recognised; words of a manifest are never kept here.
+    what was read, with the span where it was a part. `transcribed` is the clip's language where its words were left to
+    recognition, `words` what was recognised; words of a manifest are never kept here.
     """
 
     clip: str
@@ -209,13 +209,22 @@ def _is_speed(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
+def _is_span(value) -> bool:
+    return isinstance(value, list) and len(value) == 2 and value != [None, None] and all(
+        one is None or isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one)
+        for one in value)
+
+
 def _check_files(files, where: str) -> None:
     if not isinstance(files, dict) or not files.keys() <= _ROLES:
         raise ValueError(f"{where}: files must map {' and '.join(sorted(_ROLES))} to facts")
     for role, facts in files.items():
         if facts is None:
             continue
-        only_keys(facts, _FILE_KEYS, f"{where}: {role}")
+        known = _FILE_KEYS | ({"span"} if isinstance(facts, dict) and "span" in facts else set())  # a part of a file
+        only_keys(facts, known, f"{where}: {role}")
+        if "span" in facts and not _is_span(facts["span"]):
+            raise ValueError(f"{where}: {role}: span must be [start, end] in seconds, not {facts['span']!r:.60}")
         if not is_whole(facts["size"], 0) or not isinstance(facts["mtime_ns"], int) \
                 or not isinstance(facts["sha256"], str) or not re.fullmatch("[0-9a-f]{64}", facts["sha256"]):
             raise ValueError(f"{where}: {role}: size, mtime_ns and sha256 must be numbers and 64 hex digits")

@@ -81,8 +81,8 @@ class StoredClips(Mapping):
         if changed:
             clip, path = changed[0]
             raise ValueError(f"{path}: is not the file that {self.folder} holds of clip {clip.key} "
-                             f"({len(changed)} clips have changed): extract the features again, which computes only "
-                             "what has changed, or bring the file back")
+                             f"({len(changed)} clips have changed): extract the features again, which "
+                             "computes only what has changed, or bring the file back")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -230,9 +230,10 @@ def find_rows(index: Index, clip: Clip, speeds: tuple[float, ...], transcribe: b
     checked: dict[str, tuple[Path | None, int]] = {}
 
     def check(files: dict) -> tuple[Path | None, int]:
-        key = repr(sorted((role, fact and fact["sha256"], fact and fact["mtime_ns"]) for role, fact in files.items()))
+        key = repr(sorted((role, fact and fact["sha256"], fact and fact["mtime_ns"],
+                           fact and fact.get("span")) for role, fact in files.items()))
         if key not in checked:  # the speeds of a clip share their files
-            checked[key] = changed_file(clip, files) if check_media else (None, 0)
+            checked[key] = changed_file(clip, files, check_media)
         return checked[key]
 
     rows, changed, absent = [], None, 0

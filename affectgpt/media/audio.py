@@ -12,6 +12,7 @@ from affectgpt.media.container import Media, codec_name, is_image, open_media
 from affectgpt.media.errors import MediaError, reading
 from affectgpt.media.limits import MAX_SOUND_SECONDS
 from affectgpt.media.mixing import Mixer, UnknownSound
+from affectgpt.media.span import Span, check_inside, checked, named
 from affectgpt.media.waveform import is_silent
 from affectgpt.models.streams import SAMPLE_RATE
 
@@ -20,6 +21,10 @@ MAX_BAD_PACKETS = 0.01
 MAX_BAD_SAMPLES = 0.01
 """Of a sound of floating-point numbers: so many that are no finite ones become 0, and more make it unreadable."""
 SILENT = "the sound is silent"
+_MAX_LATE = 10.0
+"""Seconds; sound that begins further from its picture has a clock of its own."""
+_MORE = 1.0
+"""Seconds decoded after a span, so that its last samples are those of the whole."""
 _BLOCK = 60 * SAMPLE_RATE
 
 
@@ -37,8 +42,11 @@ def read_audio(path: str | Path, track: int | None = None) -> np.ndarray | None:
     return read_sound(path, track).waveform
 
 
-def read_sound(path: str | Path, track: int | None = None) -> Sound:
-    """The whole sound of a file, as a player would play it on one speaker.
+def read_sound(path: str | Path, track: int | None = None, span: Span | None = None) -> Sound:
+    """The sound of a file or of a span of it, as a player would play it on one speaker.
+
+    A span is cut to the sample out of the whole: sample n lies n / 16000 s after the first one, which lies as long
+    after the first frame of the picture as the file says.
 
     Of several tracks with packets, the one is heard that is marked as the default, else the first; `track` (0 is the
     first of the file) chooses another. Channels are mixed with the weights of ITU-R BS.775; where they cancel each
@@ -46,18 +54,20 @@ def read_sound(path: str | Path, track: int | None = None) -> Sound:
     counts as none, with a note.
 
     Raises:
-        MediaError: the file is missing, empty, cut off, asks for too much, or has no such track; more than 1 % of the
+        MediaError: the file is missing, empty, cut off, asks for too much, or has no such track; a span that is
+            reversed, empty, not finite or beyond the end of the file; more than 1 % of the
             packets of its sound cannot be decoded, or more than 1 % of its samples are no finite numbers.
     """
     path = Path(path)
+    span = checked(path, span)
     with reading(path):
         if is_image(path):
             return Sound(None)
-        waveform, notes, mixer = _hear(path, track, None)
+        waveform, notes, mixer = _hear(path, track, None, span)
         channel = mixer.best_channel()
         if channel is not None:
             del waveform  # hours of sound are held once
-            waveform, notes, mixer = _hear(path, track, channel)
+            waveform, notes, mixer = _hear(path, track, channel, span)
             notes.append(f"the sound's channels cancel each other, so channel {channel + 1} is heard alone")
     if not len(waveform):
         return Sound(None)
@@ -66,23 +76,47 @@ def read_sound(path: str | Path, track: int | None = None) -> Sound:
                          "again, or leave it out")
     if mixer.bad:
         notes.append(f"{mixer.bad} of {mixer.samples} sound samples are no finite numbers and became 0")
+    if span is not None:
+        waveform = _cut(path, waveform, span)
+        if not len(waveform):
+            return Sound(None, (*notes, f"no sound in the span {named(span)}"))
     if is_silent(waveform):
         return Sound(None, (*notes, SILENT))
     return Sound(waveform, tuple(notes))
 
 
-def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarray, list[str], Mixer]:
+def _cut(path: Path, waveform: np.ndarray, span: Span) -> np.ndarray:
+    """The samples of a span."""
+    with open_media(path) as media:
+        late, length = _sound_after_picture(media), (media.container.duration or 0) / av.time_base
+    check_inside(path, span, max(length, late + len(waveform) / SAMPLE_RATE))
+    start = 0 if span[0] is None else max(0, round((span[0] - late) * SAMPLE_RATE))
+    end = len(waveform) if span[1] is None else max(0, round((span[1] - late) * SAMPLE_RATE))
+    return waveform[start:end].copy()
+
+
+def _sound_after_picture(media: Media) -> float:
+    """Seconds by which the first sound comes after the first frame; 0 where that is not known, or not believable."""
+    places = [(stream.start_time or 0) * stream.time_base for stream in (media.picture, *media.sounds[:1])
+              if stream is not None and stream.time_base]
+    late = float(places[1] - places[0]) if len(places) == 2 else 0.0
+    return late if abs(late) < _MAX_LATE else 0.0
+
+
+def _hear(path: Path, track: int | None, channel: int | None,
+          span: Span | None) -> tuple[np.ndarray, list[str], Mixer]:
     """(waveform, notes, mixer) of one track; an empty waveform where the file has no sound."""
     mixer, sound = Mixer(channel), _Samples(path)
     with open_media(path) as media:
         _check_length(media)
+        until = None if span is None or span[1] is None else span[1] - _sound_after_picture(media)
         order = _order(media, track)
         for number, place in enumerate(order):
             if number:
                 media.rewind()
             stream = media.sounds[place]
             media.check_whole(stream)
-            notes = _decode(media, stream, mixer, sound)
+            notes = _decode(media, stream, mixer, sound, until)
             if sound.length:
                 if len(media.sounds) > 1 and track is None:
                     notes.append(f"{len(media.sounds)} sound tracks: track {place} is heard")
@@ -120,8 +154,8 @@ def _order(media: Media, track: int | None) -> list[int]:
     return sorted(range(len(tracks)), key=lambda place: not tracks[place].disposition & av.stream.Disposition.default)
 
 
-def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples) -> list[str]:
-    """Fill `sound`; what is to be said about it."""
+def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples, until: float | None) -> list[str]:
+    """Fill `sound`, up to `until` seconds and a little more; what is to be said about it."""
     known = codec_name(stream) is not None
     packets = bad = 0
     try:
@@ -137,6 +171,8 @@ def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples)
                 continue
             for frame in frames:
                 sound.add(mixer.add(frame))
+            if until is not None and sound.length > (until + _MORE) * SAMPLE_RATE:
+                break
         sound.add(mixer.flush())
     except UnknownSound as error:
         raise MediaError(f"{media.path}: {error}; re-encode the file, or leave its sound out") from error

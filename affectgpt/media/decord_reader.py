@@ -8,6 +8,7 @@ from affectgpt.media.container import Media
 from affectgpt.media.decoding import Decoder, shows_picture
 from affectgpt.media.errors import MediaError
 from affectgpt.media.geometry import Shaper, matrix
+from affectgpt.media.span import Span
 from affectgpt.media.timeline import Stamp, stamp_of
 
 
@@ -20,11 +21,12 @@ def check_installed() -> None:
         raise ValueError(message) from error
 
 
-def read(media: Media, count: int, rule: str, shaper: Shaper) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
+def read(media: Media, count: int, rule: str, shaper: Shaper,
+         span: Span | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple]:
     """(images, indices, times, notes) as in `Frames`. Raises MediaError for what decord cannot read."""
     import decord
 
-    from affectgpt.media.video import line_of
+    from affectgpt.media.video import choose, line_of
 
     packets = [packet for packet in media.packets(media.picture) if packet.size]
     shown = [stamp_of(packet) for packet in packets if shows_picture(packet)]
@@ -44,7 +46,7 @@ def read(media: Media, count: int, rule: str, shaper: Shaper) -> tuple[np.ndarra
             base = float(media.picture.time_base)
             shown = [Stamp(None, round(start / base), 0) for start in starts.astype(float)]
         line = line_of(media, shown)
-        indices = line.choose(count, rule)
+        indices = choose(media, line, count, rule, span)
         images = reader.get_batch(indices.tolist()).asnumpy()
     except (decord.DECORDError, RuntimeError, IndexError) as error:
         raise MediaError(f"{media.path}: decord cannot decode this file; use the backend 'pyav'") from error

@@ -74,7 +74,7 @@ class FaceDetector:
             looks.append((WIDE_SIDE, WIDE_MIN_NEIGHBOURS, WIDE_MIN_FACE))
         part = at_least / min(image.shape[:2])
         for side, neighbours, smallest in ([(*look[:2], part) for look in looks if part > look[2]] + looks):
-            boxes = _search(image, side, neighbours, smallest)
+            boxes = search(image, side, neighbours, smallest)
             if boxes:
                 return sorted(boxes, key=lambda box: box.side, reverse=True)
         return []
@@ -94,7 +94,7 @@ def _cascade():
     return _local.cascade
 
 
-def _search(image: np.ndarray, longest_side: int, min_neighbours: int, min_face: float) -> list[Box]:
+def search(image: np.ndarray, longest_side: int, min_neighbours: int, min_face: float) -> list[Box]:
     import cv2
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -143,7 +143,7 @@ def face_crops(
     known = np.array([[box.x0, box.y0, box.x1, box.y1] for box in track if box is not None])
     at = np.flatnonzero(detected)
     boxes = np.stack([np.interp(np.arange(len(frames)), at, column) for column in known.T], axis=1)
-    images = np.stack([_crop(frame, box, size, margin) for frame, box in zip(frames, boxes)])
+    images = np.stack([crop(frame, box, size, margin) for frame, box in zip(frames, boxes)])
     return FaceCrops(images, boxes, detected, None)
 
 
@@ -190,7 +190,7 @@ def _track(found: list[list[Box]], shape: tuple[int, int]) -> list[Box | None]:
     return [track.get(number) for number in range(len(found))]
 
 
-def _crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float) -> np.ndarray:
+def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float) -> np.ndarray:
     """uint8 [size, size, 3]. The square is made smaller and moved rather than reach over the border:
     real skin beside the face says more than repeated edges."""
     import cv2

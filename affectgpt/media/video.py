@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -15,6 +15,7 @@ from affectgpt.media.decoding import Decoder, shows_picture
 from affectgpt.media.errors import MediaError, reading
 from affectgpt.media.geometry import Shaper, aspect_of, shown_size
 from affectgpt.media.images import read_image
+from affectgpt.media.span import Span, check_inside, checked, cut, named
 from affectgpt.media.timeline import Stamp, Timeline, sample_indices, stamp_of, timeline
 
 BACKENDS = ("pyav", "decord")
@@ -59,13 +60,29 @@ class Frames:
     notes: tuple[str, ...] = ()
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path, span: Span | None = None) -> MediaInfo:
     """What `path` holds. Its packets are counted (not decoded) where the header is silent.
 
+    With a span, `duration` is that of the span, and `frames` about those in it.
+
     Raises:
-        MediaError: the file is missing, empty, broken, asks for too much, or nothing in it can be decoded.
+        MediaError: the file is missing, empty, broken, asks for too much, or nothing in it can be decoded; a span that
+            is reversed, empty, not finite or beyond the end of the file.
     """
     path = Path(path)
+    span = checked(path, span)
+    info = _probe_whole(path)
+    if span is None:
+        return info
+    if info.kind == "image":
+        raise MediaError(f"{path}: a still picture has no span {named(span)}; leave start and end out")
+    check_inside(path, span, info.duration)
+    start, end = span[0] or 0.0, info.duration if span[1] is None else min(span[1], info.duration)
+    frames = min(info.frames, max(1, round(info.frames * (end - start) / info.duration))) if info.frames else 0
+    return replace(info, duration=end - start, frames=frames)
+
+
+def _probe_whole(path: Path) -> MediaInfo:
     with reading(path):
         if is_image(path):
             still = read_image(path)
@@ -127,15 +144,18 @@ def read_frames(
     rule: str = "centre",
     max_side: int | None = None,
     size: tuple[int, int] | None = None,
+    span: Span | None = None,
 ) -> Frames:
-    """`count` upright frames of all that the file really holds, chosen by `Timeline.choose`.
+    """`count` upright frames of all that the file really holds, or of what a player shows within a span, chosen by
+    `Timeline.choose`.
 
     `max_side` shrinks larger pictures and keeps their shape; `size` = (height, width) is exact and
     distorts. A still picture gives one frame. Frames have square pixels, as a player shows them; with the rule
     "published" they stay as they are stored, as the official system takes them.
 
     Raises:
-        MediaError: the file has no picture, is missing, empty, cut off or broken, or asks for too much.
+        MediaError: the file has no picture, is missing, empty, cut off or broken, or asks for too much; a span that
+            cannot be (as for `probe`).
         ValueError: an unknown backend or rule, or one that is not installed.
     """
     if backend not in BACKENDS:
@@ -146,8 +166,11 @@ def read_frames(
     if backend == "decord":
         decord_reader.check_installed()
     path = Path(path)
+    span = checked(path, span)
     with reading(path):
         if is_image(path):
+            if span is not None:
+                raise MediaError(f"{path}: a still picture has no span {named(span)}; leave start and end out")
             return _read_still(path, max_side, size)
         with open_media(path) as media:
             if media.picture is None:
@@ -156,8 +179,8 @@ def read_frames(
             Decoder(media)  # refuses an unknown codec
             shaper = Shaper(count, 1.0 if rule == "published" else aspect_of(media.picture), max_side, size)
             if backend == "decord":
-                return Frames(*decord_reader.read(media, count, rule, shaper))
-            return _read_pyav(media, count, rule, shaper)
+                return Frames(*decord_reader.read(media, count, rule, shaper, span))
+            return _read_pyav(media, count, rule, shaper, span)
 
 
 def _read_still(path: Path, max_side: int | None, size: tuple[int, int] | None) -> Frames:
@@ -165,6 +188,18 @@ def _read_still(path: Path, max_side: int | None, size: tuple[int, int] | None) 
     image = shaper.shape(av.VideoFrame.from_ndarray(still.pixels, format="rgb24"))
     notes = (still.note,) if still.note and shaper.kept == still.pixels.shape[1::-1] else ()
     return Frames(image[None], np.zeros(1, dtype=np.int64), np.zeros(1), notes)
+
+
+def choose(media: Media, line: Timeline, count: int, rule: str, span: Span | None) -> np.ndarray:
+    """Which frames of a timeline to take, within a span. Raises MediaError for a span beyond its end."""
+    if span is not None:
+        length = (media.container.duration or 0) / av.time_base
+        check_inside(media.path, span, max(line.end, length))
+        if (span[0] or 0.0) >= line.end:
+            raise MediaError(f"{media.path}: no picture is shown in the span {named(span)}, the last one ends at "
+                             f"{line.end:.2f} s; correct start and end, or leave its picture out")
+    first, part = cut(line, span)
+    return first + part.choose(count, rule)
 
 
 def line_of(media: Media, stamps: list[Stamp]) -> Timeline:
@@ -190,12 +225,12 @@ class _Kept:
         self.missing.discard(index)
 
 
-def _read_pyav(media: Media, count: int, rule: str, shaper: Shaper) -> Frames:
+def _read_pyav(media: Media, count: int, rule: str, shaper: Shaper, span: Span | None) -> Frames:
     stamps = [stamp_of(packet) for packet in media.packets(media.picture) if shows_picture(packet)]
     if not stamps:
         raise MediaError(f"{media.path}: there is no frame in this file; copy it again or leave it out")
     line = line_of(media, stamps)
-    indices, decoder = line.choose(count, rule), Decoder(media)
+    indices, decoder = choose(media, line, count, rule, span), Decoder(media)
     kept = None if line.broken else _by_seeking(media, stamps, indices, shaper)
     if kept is None:
         kept = _Kept(indices, shaper)
@@ -204,7 +239,7 @@ def _read_pyav(media: Media, count: int, rule: str, shaper: Shaper) -> Frames:
             if not seen:
                 raise MediaError(f"{media.path}: no frame can be decoded; re-encode the file or leave its picture out")
             line = line_of(media, seen)
-            indices = line.choose(count, rule)
+            indices = choose(media, line, count, rule, span)
             shaper.forget()
             kept = _Kept(indices, shaper)
             decoder, _ = _in_order(media, kept)

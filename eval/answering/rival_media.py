@@ -6,7 +6,6 @@ The same frames and the same sound that AffectGPT's own processor reads, before 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -48,22 +47,22 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
                          visual="face" if "face" in needed else "frame")
     if not needed & set(MEDIA_STREAMS):
         return inputs
-    info = media.probe(clip.media) if clip.media is not None else None
+    info = media.probe(clip.media, clip.span) if clip.media is not None else None
     if "audio" in needed:
         source = clip.audio or (clip.media if info and info.has_audio else None)
-        sound = media.read_sound(source) if source is not None else media.Sound(None)
+        sound = media.read_sound(source, span=clip.span) if source is not None else media.Sound(None)
         inputs.sound = sound.waveform
         inputs.notes += sound.notes or (["no sound in this clip"] if sound.waveform is None else [])
     if needed & set(VISUAL_STREAMS):
         if info is None or not info.shows_picture():
             inputs.notes.append("no picture in this clip")
         else:
-            _load_pictures(clip.media, inputs, frames, reader)
+            _load_pictures(clip, inputs, frames, reader)
     return inputs
 
 
-def _load_pictures(path: Path, inputs: RivalInputs, frames: int, reader: str) -> None:
-    found = media.read_frames(path, frames, backend=reader, max_side=MAX_SIDE)
+def _load_pictures(clip: Clip, inputs: RivalInputs, frames: int, reader: str) -> None:
+    found = media.read_frames(clip.media, frames, backend=reader, max_side=MAX_SIDE, span=clip.span)
     inputs.notes += found.notes
     if inputs.visual == "frame":
         inputs.pictures = found.images
