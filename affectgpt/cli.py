@@ -33,6 +33,7 @@ VERBS = """\
   wheels fetch        get the official emotion wheels that published scores need
   evaluate MODEL      label accuracy of a model for every subset of its streams
   corpus FOLDER       make the starter corpus alone
+  prepare CORPUS      a corpus as downloaded -> a manifest, what cannot be used and why, leaks, a report
   data list|info      which corpora can be read, what each is, what is there of one
   info MODEL          what a model is made of
 """
@@ -46,6 +47,7 @@ JOBS = {
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
+    "prepare": ("prepare.job", "main"),
 }
 """Verb -> the module and function that do it."""
 
