@@ -1,7 +1,7 @@
 """IEMOCAP (Busso et al. 2008): acted dyads in five sessions, ten speakers, in MERBench's layout.
 
-Of "Ses01F_impro01_M003": session 1, recorded with the woman's camera, dialogue impro01, said by the man. Turns are numbered for each
-speaker, so their order in the dialogue is not known from names.
+Of "Ses01F_impro01_M003": session 1, recorded with the woman's camera, dialogue impro01, said by the man. Turns are
+numbered for each speaker, so that names do not give their order in the dialogue.
 """
 
 from __future__ import annotations
