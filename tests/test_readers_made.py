@@ -50,13 +50,13 @@ def test_labels_and_reasons_are_joined_by_name(tmp_path):
 def test_pool_that_is_not_as_it_should_be(tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
         mer2025.read_ovmerd(tmp_path / "none")
-    with pytest.raises(ValueError, match="neither track2_train_ovmerd.csv nor track3"):
+    with pytest.raises(ValueError, match="track2_train_ovmerd.csv: no such file"):
         mer2025.read_ovmerd(pool(tmp_path))
     write(tmp_path, "track2_train_human.csv", "name,labels\na,x\n")
     with pytest.raises(ValueError, match="no column 'openset'; it has name, labels"):
         mer2025.read_humanov(tmp_path)
     write(tmp_path, "track2_train_human.csv", "name,openset\na,happy\na,sad\n")
-    with pytest.raises(ValueError, match="human.csv:3: a is there twice"):
+    with pytest.raises(ValueError, match="human.csv:3: a is there twice, with another row"):
         mer2025.read_humanov(tmp_path)
     write(tmp_path, "track2_train_human.csv", "name,openset\n../../b,happy\n")
     with pytest.raises(ValueError, match="leaves its root"):
@@ -65,8 +65,8 @@ def test_pool_that_is_not_as_it_should_be(tmp_path):
 
 def test_single_emotion_and_preferences(tmp_path):
     pool(tmp_path)
-    write(tmp_path, "track1_train.csv", "name,discrete,valence\na,surprise,-1.5\nb,worried,\n")
-    first, second = mer2025.read_track1(tmp_path)
+    write(tmp_path, "track1_train_disdim.csv", "name,discrete,valence\na,surprise,-1.5\nb,worried,\n")
+    first, second = mer2025.read_track1_2025(tmp_path)
     assert (first.targets.emotion, first.targets.valence, first.targets.sentiment) == ("surprised", -1.5, "negative")
     assert (second.targets.emotion, second.targets.valence, second.targets.sentiment) == ("worried", None, None)
     write(tmp_path, "track3_emoprefer.csv", "name,a1,a2,preference\na,calm,tense,a2\na,x,y,same\n")
@@ -78,7 +78,7 @@ def test_single_emotion_and_preferences(tmp_path):
     with pytest.raises(ValueError, match="preference is 'a3': it must be one of a1, a2, same"):
         mer2025.read_emopreferv2(tmp_path)
     write(tmp_path, "track3_candidate.csv", "name,a1,a2\na,calm,tense\n")
-    assert mer2025.read_emoprefer_candidates(tmp_path)[0].targets.preference is None
+    assert mer2025.read_emoprefer_candidates(tmp_path)[0].targets.preference == Preference("calm", "tense", "")
 
 
 def test_ovmerdplus_and_emer(tmp_path):
@@ -164,9 +164,11 @@ def test_cremad_with_votes(tmp_path):
 def test_dfew_and_mafw(tmp_path):
     write(tmp_path, "EmoLabel_DataSplit/train(single-labeled)/set_2.csv", "video_name,label\n1,1\n2,7\n")
     write(tmp_path, "EmoLabel_DataSplit/test(single-labeled)/set_2.csv", "video_name,label\n3,4\n")
+    write(tmp_path, "Clip/original/00003.mp4", "x")
     clips = films.read_dfew(tmp_path, fold=1)
     assert [(clip.id, clip.split, clip.targets.emotion) for clip in clips] == [
         ("1", "train", "happy"), ("2", "train", "fearful"), ("3", "test", "angry")]
+    assert [clip.media.name for clip in clips] == ["1.mp4", "2.mp4", "00003.mp4"]
     write(tmp_path, "EmoLabel_DataSplit/test(single-labeled)/set_2.csv", "video_name,label\n2,4\n")
     with pytest.raises(ValueError, match="set_2.csv:2: 2 was there before"):
         films.read_dfew(tmp_path, fold=1)

@@ -26,7 +26,8 @@ def spoken(words: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Preference:
-    """Two descriptions of a clip, and which one people found better: "first", "second" or "same"."""
+    """Two descriptions of a clip, and which one people found better: "first", "second" or "same"; "" where nobody has
+    said it."""
 
     first: str
     second: str

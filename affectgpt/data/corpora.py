@@ -47,10 +47,11 @@ class Corpus:
         Raises:
             ValueError: a spelling that is not in the record; says where it stands.
         """
-        word = self.spellings.get(spelling.strip(), spelling.strip().lower())
+        lower = spelling.strip().lower()
+        word = self.spellings.get(spelling.strip()) or self.spellings.get(lower, lower)
         if self.labels and word not in self.labels and word not in self.spellings.values():
             raise ValueError(f"{where}: label {spelling!r} is none of {self.name}'s: "
-                             f"{', '.join(self.spellings or self.labels)}")
+                             f"{', '.join(dict.fromkeys((*self.labels, *self.spellings)))}")
         return word
 
 

@@ -81,8 +81,8 @@ class StoredClips(Mapping):
         if changed:
             clip, path = changed[0]
             raise ValueError(f"{path}: is not the file that {self.folder} holds of clip {clip.key} "
-                             f"({len(changed)} clips have changed, file or span): extract the features again, which computes only "
-                             "what has changed, or bring the file back")
+                             f"({len(changed)} clips have changed): extract the features again, which "
+                             "computes only what has changed, or bring the file back")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

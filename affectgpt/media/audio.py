@@ -23,6 +23,8 @@ MAX_BAD_SAMPLES = 0.01
 SILENT = "the sound is silent"
 _MAX_LATE = 10.0
 """Seconds; sound that begins further from its picture has a clock of its own."""
+_MORE = 1.0
+"""Seconds decoded after a span, so that its last samples are those of the whole."""
 _BLOCK = 60 * SAMPLE_RATE
 
 
@@ -61,11 +63,11 @@ def read_sound(path: str | Path, track: int | None = None, span: Span | None = N
     with reading(path):
         if is_image(path):
             return Sound(None)
-        waveform, notes, mixer = _hear(path, track, None)
+        waveform, notes, mixer = _hear(path, track, None, span)
         channel = mixer.best_channel()
         if channel is not None:
             del waveform  # hours of sound are held once
-            waveform, notes, mixer = _hear(path, track, channel)
+            waveform, notes, mixer = _hear(path, track, channel, span)
             notes.append(f"the sound's channels cancel each other, so channel {channel + 1} is heard alone")
     if not len(waveform):
         return Sound(None)
@@ -101,18 +103,20 @@ def _sound_after_picture(media: Media) -> float:
     return late if abs(late) < _MAX_LATE else 0.0
 
 
-def _hear(path: Path, track: int | None, channel: int | None) -> tuple[np.ndarray, list[str], Mixer]:
+def _hear(path: Path, track: int | None, channel: int | None,
+          span: Span | None) -> tuple[np.ndarray, list[str], Mixer]:
     """(waveform, notes, mixer) of one track; an empty waveform where the file has no sound."""
     mixer, sound = Mixer(channel), _Samples(path)
     with open_media(path) as media:
         _check_length(media)
+        until = None if span is None or span[1] is None else span[1] - _sound_after_picture(media)
         order = _order(media, track)
         for number, place in enumerate(order):
             if number:
                 media.rewind()
             stream = media.sounds[place]
             media.check_whole(stream)
-            notes = _decode(media, stream, mixer, sound)
+            notes = _decode(media, stream, mixer, sound, until)
             if sound.length:
                 if len(media.sounds) > 1 and track is None:
                     notes.append(f"{len(media.sounds)} sound tracks: track {place} is heard")
@@ -150,8 +154,8 @@ def _order(media: Media, track: int | None) -> list[int]:
     return sorted(range(len(tracks)), key=lambda place: not tracks[place].disposition & av.stream.Disposition.default)
 
 
-def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples) -> list[str]:
-    """Fill `sound`; what is to be said about it."""
+def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples, until: float | None) -> list[str]:
+    """Fill `sound`, up to `until` seconds and a little more; what is to be said about it."""
     known = codec_name(stream) is not None
     packets = bad = 0
     try:
@@ -167,6 +171,8 @@ def _decode(media: Media, stream: av.AudioStream, mixer: Mixer, sound: _Samples)
                 continue
             for frame in frames:
                 sound.add(mixer.add(frame))
+            if until is not None and sound.length > (until + _MORE) * SAMPLE_RATE:
+                break
         sound.add(mixer.flush())
     except UnknownSound as error:
         raise MediaError(f"{media.path}: {error}; re-encode the file, or leave its sound out") from error

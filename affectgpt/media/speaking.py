@@ -1,9 +1,9 @@
 """Who speaks: of several faces, the one whose mouth moves with the sound.
 
-The mouth's motion of each face is the difference between neighbouring frames in the lower part of its box, less that of
-the upper part (a head that nods or a camera that shakes moves both). It is compared with the loudness of the sound, by
-Pearson's correlation at the best of a few small lags. The difference between the best two faces, by Fisher's z, gives
-how sure the choice is.
+The mouth's motion of each face is the difference between neighbouring frames in the lower part of its box, after the
+motion of the head has been taken out. It is compared with the logarithm of the sound's loudness, by Pearson's
+correlation at the best of a few small lags. The difference between the best two faces, by Fisher's z, gives how sure
+the choice is.
 """
 
 from __future__ import annotations
@@ -40,10 +40,13 @@ LAG_SECONDS = 0.12
 """The mouth opens up to this long before its sound, and files are often out of step by as much."""
 MIN_CORRELATION = 0.15
 _READ_SIDE = 640
-_PATCH = 24
-_UPPER, _LOWER = (0.10, 0.50), (0.62, 1.02)
-"""Of the height of a face's box: eyes and brows; mouth and chin."""
-_SIDES = (0.2, 0.8)
+_PATCH, _UPPER = 64, 32
+"""Pixels of a face as it is compared; rows of its upper half."""
+_BELOW = 1.05
+"""Of the height of a box: the chin may lie below it."""
+_MOUTH = (slice(38, 62), slice(13, 51))
+_FLOOR = 1e-3
+"""Of full scale: below, differences of loudness are noise."""
 _SMOOTH = 3
 _MIN_SHARE = 0.3
 """A face is judged where it is seen in so much of the watched time."""
@@ -110,8 +113,7 @@ def _chosen(track: FaceTrack, confidence: float, rule: str) -> Choice:
 
 
 def mouth_motion(images: np.ndarray, times: np.ndarray, track: FaceTrack) -> np.ndarray:
-    """float64 [T]: how much the mouth of a face moved since the frame before, more than its upper half did; NaN where
-    the face is not seen."""
+    """float64 [T]: how much the mouth of a face moved since the frame before; NaN where the face is not seen."""
     import cv2
 
     height, width = images.shape[1:3]
@@ -120,34 +122,39 @@ def mouth_motion(images: np.ndarray, times: np.ndarray, track: FaceTrack) -> np.
     seen = (times >= track.times[0] - step) & (times <= track.times[-1] + step)
     motion = np.full(len(images), np.nan)
 
-    def patch(image: np.ndarray, box: np.ndarray, part: tuple[float, float]) -> np.ndarray:
+    def patch(image: np.ndarray, box: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = box
-        rows = np.clip([y0 + part[0] * (y1 - y0), y0 + part[1] * (y1 - y0)], 0, height).round().astype(int)
-        columns = np.clip([x0 + _SIDES[0] * (x1 - x0), x0 + _SIDES[1] * (x1 - x0)], 0, width).round().astype(int)
+        rows, columns = ([int(np.clip(round(at), 0, most)) for at in (low, high)]
+                         for low, high, most in ((y0, y1 + (_BELOW - 1) * (y1 - y0), height), (x0, x1, width)))
         cut = image[rows[0] : max(rows[1], rows[0] + 1), columns[0] : max(columns[1], columns[0] + 1)]
         if not cut.size:
             return np.zeros((_PATCH, _PATCH), dtype=np.float32)
         grey = cv2.cvtColor(np.ascontiguousarray(cut), cv2.COLOR_RGB2GRAY)
         return cv2.resize(grey, (_PATCH, _PATCH), interpolation=cv2.INTER_AREA).astype(np.float32)
 
+    window = cv2.createHanningWindow((_PATCH, _UPPER), cv2.CV_32F)
     for number in range(1, len(images)):
         if seen[number] and seen[number - 1]:
-            # Both frames at one place: a box that moves by a pixel is no motion of the mouth.
-            upper, lower = (np.abs(patch(images[number], boxes[number], part)
-                                   - patch(images[number - 1], boxes[number], part)).mean()
-                            for part in (_UPPER, _LOWER))
-            motion[number] = lower - upper
+            # Both frames at one place: a box that moves by a pixel is no motion of the mouth. Nor is a head that moves:
+            # the upper half tells how far, and the frame before is moved by as much.
+            before, now = patch(images[number - 1], boxes[number]), patch(images[number], boxes[number])
+            (x, y), _ = cv2.phaseCorrelate(before[:_UPPER], now[:_UPPER], window)
+            if max(abs(x), abs(y)) < _PATCH / 8:
+                before = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]]), (_PATCH, _PATCH),
+                                        borderMode=cv2.BORDER_REPLICATE)
+            motion[number] = np.abs(now - before)[_MOUTH].mean()
     return motion
 
 
 def loudness_at(waveform: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """float64 [T]: root mean square of the sound around each time, between this frame and the one before."""
+    """float64 [T]: logarithm of the sound's root mean square between each frame and the one before."""
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
     half = max(1, round(step * SAMPLE_RATE / 2))
     sums = np.concatenate([[0.0], np.cumsum(waveform.astype(np.float64) ** 2)])
     centres = np.round((times - step / 2) * SAMPLE_RATE).astype(int)
     low, high = np.clip(centres - half, 0, len(waveform)), np.clip(centres + half, 0, len(waveform))
-    return np.sqrt(np.maximum(sums[high] - sums[low], 0) / np.maximum(high - low, 1))
+    level = np.sqrt(np.maximum(sums[high] - sums[low], 0) / np.maximum(high - low, 1))
+    return np.log(level + _FLOOR)
 
 
 def correlation(motion: np.ndarray, loud: np.ndarray, times: np.ndarray) -> tuple[float, int]:

@@ -2,26 +2,28 @@
 
     gt-eng.csv | gt-chi.csv          names, emotions, subtitles, reasons     (version 1, 100 clips)
     final-EMER-reason.csv            name, chinese, english                  (version 2, 332 clips)
-    ovmerd-openset.csv | openset.csv name, openset
+    ovmerd-openset.csv | check-openset.csv | openset.csv    name, openset
     ovlabel.csv, subtitle_eng.csv    name, openset; name, sentence           (OV-MERD+, 532 clips)
     video/NAME.mp4  audio/NAME.wav  openface_face/NAME.npy
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import layout_of, literal_list, read_csv
+from affectgpt.data.readers.layout import layout_of, literal_list
 
 _LAYOUT = layout_of(__doc__)
 _COMMON = dict(licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=_LAYOUT)
 
-EMER_V1 = Corpus(name="emer-v1", title="EMER, version 1 (Lian et al. 2023)", kinds=("description", "labels"),
+_EMOTIONS = ("angry", "happy", "sad", "surprised", "worried")
+EMER_V1 = Corpus(name="emer-v1", title="EMER, version 1 (Lian et al. 2023)",
+               kinds=("description", "labels", "emotion", "emotion_candidates"), labels=_EMOTIONS,
+               spellings={spelling: word for spelling, word in merbench.SIX_SPELLINGS.items() if word in _EMOTIONS},
                  access="the authors' repository zeroQiaoba/AffectGPT; clips with MER2023", counts={"train": 100},
                  **_COMMON)
 EMER = Corpus(name="emer", title="EMER, version 2 (Lian et al. 2024)", kinds=("description", "labels"),
@@ -31,21 +33,22 @@ OV_MERD_PLUS = Corpus(name="ovmerdplus", title="OV-MERD+ (Lian et al. 2025)", ki
                       access="MER-UniBench, the authors' repository zeroQiaoba/AffectGPT", counts={"test": 532},
                       evaluation=True, **_COMMON)
 
-_OPENSETS = ("ovmerd-openset.csv", "openset.csv", "track2_train_ovmerd.csv")
-_BETWEEN = re.compile(r"[,;/\uff0c\uff1b\u3001]")
+DESCRIPTIONS = "final-EMER-reason.csv"
+_OPENSETS = ("ovmerd-openset.csv", "check-openset.csv", "openset.csv", "track2_train_ovmerd.csv")
 
 
 def read_emer_v1(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of EMER's first version, in English or in Chinese.
+    """Clips of EMER's first version, in English or in Chinese; the emotion is an English word in both.
 
     Raises:
-        ValueError: a missing file or column, a row without a name, or a name that is there twice.
+        ValueError: a missing file or column, a row without a name, a name with two different rows, or an emotion that
+            is none of the five.
     """
     folder, clips = merbench.ProcessFolder(root, language), []
     table = folder.root / {"en": "gt-eng.csv", "zh": "gt-chi.csv"}[language]
     for where, row in _rows(table, "names", ("emotions", "subtitles", "reasons")):
-        labels = tuple(dict.fromkeys(filter(None, map(str.strip, _BETWEEN.split(row["emotions"])))))
-        targets = Targets(description=spoken(row["reasons"]), labels=labels)
+        emotion = EMER_V1.label(row["emotions"], where) if row["emotions"] else None
+        targets = Targets(description=spoken(row["reasons"]), emotion=emotion, labels=(emotion,) if emotion else ())
         clip = folder.clip(row["names"], EMER_V1, "train", targets, where)
         clips.append(replace(clip, words=spoken(row["subtitles"])))
     return clips
@@ -64,12 +67,12 @@ def read_emer(root: Path, language: merbench.Language = "en") -> list[Clip]:
         for where, row in _rows(table, "name", ("openset",)):
             labels[row["name"]] = literal_list(row["openset"], where), where
     clips, column = [], {"en": "english", "zh": "chinese"}[language]
-    for where, row in _rows(folder.root / "final-EMER-reason.csv", "name", (column,)):
+    for where, row in _rows(folder.root / DESCRIPTIONS, "name", (column,)):
         targets = Targets(description=spoken(row[column]), labels=labels.pop(row["name"], ((), ""))[0])
         clips.append(folder.clip(row["name"], EMER, "train", targets, where))
     if labels:
         name, (_, where) = next(iter(labels.items()))
-        raise ValueError(f"{where}: {name} has labels and no description in final-EMER-reason.csv "
+        raise ValueError(f"{where}: {name} has labels and no description in {DESCRIPTIONS} "
                          f"({len(labels)} such rows): the two files are not of one version")
     return clips
 
@@ -92,13 +95,6 @@ def read_ovmerdplus(root: Path, language: merbench.Language = "en") -> list[Clip
     return clips
 
 
-def _rows(table: Path, name: str, columns: tuple[str, ...]):
-    """Rows of a table whose column `name` names each clip once."""
-    seen: dict[str, str] = {}
-    for where, row in read_csv(table, (name, *columns)):
-        if not row[name]:
-            raise ValueError(f"{where}: the row has no {name}")
-        if row[name] in seen:
-            raise ValueError(f"{where}: {row[name]} was there before in {seen[row[name]]}; keep one row")
-        seen[row[name]] = where
-        yield where, row
+def _rows(table: Path, name: str, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a table whose column `name` names each clip once; the same row twice counts once."""
+    return [(where, row) for row, where in merbench.rows_by_name(table, columns, name).values()]

@@ -49,9 +49,15 @@ def read_dfew(root: Path, fold: int = 0) -> list[Clip]:
         for where, row in read_csv(table, ("video_name", "label")):
             name = row["video_name"]
             _once(name, clips, where)
-            clips[name] = Clip(id=name, corpus=DFEW.name, split=split, media=media.find(name), provenance=where,
+            clips[name] = Clip(id=name, corpus=DFEW.name, split=split, media=_film(media, name), provenance=where,
                                targets=Targets(emotion=DFEW.label(row["label"], where)))
     return list(clips.values())
+
+
+def _film(media: MediaFolder, name: str) -> Path:
+    """The film of a number, which some copies pad with zeros."""
+    padded = name.zfill(5)
+    return media.find(padded if media.has(padded) and not media.has(name) else name)
 
 
 def read_mafw(root: Path, fold: int = 0, labels: Literal["single", "compound"] = "single",

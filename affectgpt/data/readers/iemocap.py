@@ -1,6 +1,7 @@
 """IEMOCAP (Busso et al. 2008): acted dyads in five sessions, ten speakers, in MERBench's layout.
 
-Of "Ses01F_impro01_M003": session 1, recorded with the woman's camera, dialogue impro01, said by the man, his turn 3.
+Of "Ses01F_impro01_M003": session 1, recorded with the woman's camera, dialogue impro01, said by the man. Turns are
+numbered for each speaker, so that names do not give their order in the dialogue.
 """
 
 from __future__ import annotations
@@ -55,6 +56,6 @@ def _place(name: str, split: str) -> dict:
     found = _NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"clip {name!r} is not named as IEMOCAP's are (Ses01F_impro01_F000)")
-    session, _, _, speaker, turn = found.groups()
+    session, _, _, speaker, _ = found.groups()
     return {"split": "test" if f"session{session}" == TEST_SESSION else "train", "group": f"session{session}",
-            "speaker": f"session{session}{speaker}", "dialogue": name[: found.start(4) - 1], "turn": int(turn)}
+            "speaker": f"session{session}{speaker}", "dialogue": name[: found.start(4) - 1]}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Preference, Targets, spoken
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers import merbench
+from affectgpt.data.readers import emer, merbench
 from affectgpt.data.readers.layout import MediaFolder, layout_of, literal_list, read_csv
 
 SUBTITLES = "subtitle_chieng.csv"
@@ -32,18 +32,20 @@ MER_CAPTION_PLUS = Corpus(name="mercaptionplus", title="MER-Caption+ (Lian et al
 OV_MERD = Corpus(name="ovmerd", title="OV-MERD (Lian et al. 2024)", kinds=("description", "labels"),
                  counts={"train": 332}, **_EULA)
 HUMAN_OV = Corpus(name="humanov", title="Human-OV (MER2026)", kinds=("labels",), counts={"train": 1532}, **_EULA)
-TRACK1 = Corpus(
-    name="mer2025-track1", title="MER2025 and MER2026, track 1", kinds=("emotion", "emotion_candidates"),
-    labels=("worried", "happy", "neutral", "angry", "surprised", "sad"),
-    spellings={"worried": "worried", "happy": "happy", "neutral": "neutral", "angry": "angry",
-               "surprise": "surprised", "surprised": "surprised", "sad": "sad"},
-    valence_range=(-5.0, 5.0), **_EULA)
+_SIX = dict(labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, **_EULA)
+TRACK1_2025 = Corpus(
+    name="mer2025-track1", title="MER2025, track 1 (Lian et al. 2025)", valence_range=(-5.0, 5.0),
+    kinds=("emotion", "emotion_candidates", "valence", "sentiment"), counts={"train": 7369}, **_SIX)
+TRACK1_2026 = Corpus(name="mer2026-track1", title="MER2026, track 1", kinds=("emotion", "emotion_candidates"),
+                     counts={"train": 9395}, **_SIX)
 EMOPREFER = Corpus(name="emoprefer", title="EmoPrefer (Lian et al. 2025)", kinds=("preference",),
                    counts={"train": 574}, **_EULA)
 EMOPREFER_V2 = replace(EMOPREFER, name="emopreferv2", title="EmoPrefer, version 2 (MER2026)", counts={"train": 2096})
 EMOPREFER_CANDIDATES = replace(EMOPREFER, name="emoprefer-candidates", kinds=(), counts={"test": 10000},
                                title="EmoPrefer, candidates of the test (MER2026)")
 
+_ONLY_2026 = ("track1_track2_candidate.csv", "track2_train_human.csv", "track3_emoprefer.csv")
+"""Files by which MER2026 is told."""
 _BETTER = {"a1": "first", "a2": "second", "same": "same"}
 
 
@@ -60,87 +62,116 @@ class Pool:
         self._words = merbench.transcripts(self.root / SUBTITLES, language)
 
     def clip(self, name: str, corpus: Corpus, split: str, targets: Targets, where: str) -> Clip:
-        """The clip of a name: sound and face from their own files where those are there."""
+        """The clip of a name: sound and face from their own files where those are there.
+
+        Raises:
+            ValueError: a name that leaves the root; says where it stands.
+        """
+        try:
+            media = self._video.find(name)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
         face = None
         if self._faces.has(name):
             face = self._faces.find(name) / f"{name}.npy"
-        return Clip(id=name, corpus=corpus.name, split=split, media=self._video.find(name),
+        return Clip(id=name, corpus=corpus.name, split=split, media=media,
                     audio=self._audio.find(name) if self._audio.has(name) else None, face=face,
                     words=spoken(self._words.get(name)), language=self.language, targets=targets, provenance=where)
 
 
-def _read(root: Path, corpus: Corpus, name: str, language: merbench.Language) -> list[Clip]:
+def _read(root: Path, corpus: Corpus, name: str, language: merbench.Language, descriptions: bool) -> list[Clip]:
     """Open labels and descriptions of one set, joined by name; a clip that has one of them alone is kept."""
     pool = Pool(root, language)
-    labels, reasons = pool.root / f"track2_train_{name}.csv", pool.root / f"track3_train_{name}.csv"
-    if not labels.is_file() and not reasons.is_file():
-        raise ValueError(f"{root}: has neither {labels.name} nor {reasons.name}; get them with the collection "
-                         "(affectgpt data info)")
-    found: dict[str, tuple[Targets, str]] = {}
-    for where, row in read_csv(labels, ("name", "openset")) if labels.is_file() else ():
-        _once(row["name"], found, where)
-        found[row["name"]] = Targets(labels=literal_list(row["openset"], where)), where
-    seen: dict[str, str] = {}
-    for where, row in read_csv(reasons, ("name", "reason")) if reasons.is_file() else ():
-        _once(row["name"], seen, where)
-        seen[row["name"]] = where
-        targets, first = found.get(row["name"], (Targets(), where))
-        found[row["name"]] = replace(targets, description=spoken(row["reason"])), first
-    return [pool.clip(clip, corpus, "train", targets, where) for clip, (targets, where) in found.items()]
+    labels = merbench.rows_by_name(pool.root / f"track2_train_{name}.csv", ("openset",))
+    table, reasons = pool.root / f"track3_train_{name}.csv", {}
+    if descriptions:
+        if not table.is_file():
+            raise ValueError(f"{table}: no such file; it holds the descriptions (name, reason): put it there, or set "
+                             "the option descriptions=false to take the labels alone")
+        reasons = merbench.rows_by_name(table, ("reason",))
+    clips = []
+    for clip in {**labels, **reasons}:
+        where = (labels.get(clip) or reasons[clip])[1]
+        targets = Targets(labels=literal_list(labels[clip][0]["openset"], where) if clip in labels else (),
+                          description=spoken(reasons[clip][0]["reason"]) if clip in reasons else None)
+        clips.append(pool.clip(clip, corpus, "train", targets, where))
+    return clips
 
 
-def _once(name: str, found, where: str) -> None:
-    if not name:
-        raise ValueError(f"{where}: the row has no name")
-    if name in found:
-        raise ValueError(f"{where}: {name} is there twice; keep one row")
+def read_mercaption(root: Path, language: merbench.Language = "en", descriptions: bool = True) -> list[Clip]:
+    """Clips of MER-Caption, whose files are taken to be named as those of MER-Caption+.
+
+    Args:
+        language: of the spoken words.
+        descriptions: read them too; where their file is not there, that is an error.
+    Raises:
+        ValueError: missing files and columns, rows without a name, a name with two different rows, labels that are no
+            list.
+    """
+    return _read(root, MER_CAPTION, "mercaption", language, descriptions)
 
 
-def read_mercaption(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of MER-Caption. Raises ValueError for missing files and columns and for rows without a name or twice."""
-    return _read(root, MER_CAPTION, "mercaption", language)
+def read_mercaptionplus(root: Path, language: merbench.Language = "en", descriptions: bool = True) -> list[Clip]:
+    """Clips of MER-Caption+; in a folder of MER2026, which has no descriptions of it, the labels alone.
+
+    Arguments and errors: as `read_mercaption`.
+    """
+    in_2026 = any((Path(root) / name).is_file() for name in _ONLY_2026)
+    there = (Path(root) / "track3_train_mercaptionplus.csv").is_file()
+    return _read(root, MER_CAPTION_PLUS, "mercaptionplus", language, descriptions and (there or not in_2026))
 
 
-def read_mercaptionplus(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of MER-Caption+. Raises ValueError as `read_mercaption`."""
-    return _read(root, MER_CAPTION_PLUS, "mercaptionplus", language)
+def read_ovmerd(root: Path, language: merbench.Language = "en", descriptions: bool = True) -> list[Clip]:
+    """Clips of OV-MERD, in this layout or as EMER's second version has them (`emer.read_emer`).
 
-
-def read_ovmerd(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of OV-MERD. Raises ValueError as `read_mercaption`."""
-    return _read(root, OV_MERD, "ovmerd", language)
+    Arguments and errors: as `read_mercaption`; of EMER's files `language` is that of the descriptions too.
+    """
+    if (Path(root) / emer.DESCRIPTIONS).is_file() and not (Path(root) / "track2_train_ovmerd.csv").is_file():
+        clips = [replace(clip, corpus=OV_MERD.name) for clip in emer.read_emer(root, language)]
+        return clips if descriptions else [replace(clip, targets=replace(clip.targets, description=None))
+                                           for clip in clips]
+    return _read(root, OV_MERD, "ovmerd", language, descriptions)
 
 
 def read_humanov(root: Path, language: merbench.Language = "en") -> list[Clip]:
     """Clips of Human-OV, of which 548 are in MER-Caption+ too. Raises ValueError as `read_mercaption`."""
-    return _read(root, HUMAN_OV, "human", language)
+    return _read(root, HUMAN_OV, "human", language, descriptions=False)
 
 
-def read_track1(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of track 1: one of six emotions; valence where the table has it.
+def read_track1_2025(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of track 1 of MER2025: one of six emotions, and a valence.
 
     Raises:
-        ValueError: no table, a missing column, or a label that is none of the six.
+        ValueError: no table, a missing column, a name with two different rows, or a label that is none of the six.
     """
-    pool = Pool(root, language)
-    tables = [pool.root / name for name in ("track1_train.csv", "track1_train_disdim.csv")]
-    table, clips, seen = next((table for table in tables if table.is_file()), tables[0]), [], set()
-    for where, row in read_csv(table, ("name", "discrete")):
-        _once(row["name"], seen, where)
-        seen.add(row["name"])
-        valence = merbench.number(row["valence"], where, "valence") if row.get("valence") else None
-        targets = Targets(emotion=TRACK1.label(row["discrete"], where), valence=valence,
-                          sentiment=merbench.sentiment_of(valence))
-        clips.append(pool.clip(row["name"], TRACK1, "train", targets, where))
+    return _read_track1(root, TRACK1_2025, "track1_train_disdim.csv", language)
+
+
+def read_track1_2026(root: Path, language: merbench.Language = "en") -> list[Clip]:
+    """Clips of track 1 of MER2026: one of six emotions. Raises ValueError as `read_track1_2025`."""
+    return _read_track1(root, TRACK1_2026, "track1_train.csv", language)
+
+
+def _read_track1(root: Path, corpus: Corpus, table: str, language: merbench.Language) -> list[Clip]:
+    pool, clips = Pool(root, language), []
+    for name, (row, where) in merbench.rows_by_name(pool.root / table, ("discrete",)).items():
+        valence = None
+        if corpus.valence_range and row.get("valence"):
+            valence = merbench.number(row["valence"], where, "valence")
+        emotion = corpus.label(row["discrete"], where) if row["discrete"] else None
+        targets = Targets(emotion=emotion, valence=valence, sentiment=merbench.sentiment_of(valence, emotion))
+        clips.append(pool.clip(name, corpus, "train", targets, where))
     return clips
 
 
 def _read_preferences(root: Path, corpus: Corpus, table: str, split: str, language: merbench.Language) -> list[Clip]:
-    pool, clips, count = Pool(root, language), [], {}
+    pool, clips, count, pairs = Pool(root, language), [], {}, {}
     for where, row in read_csv(pool.root / table, ("name", "a1", "a2", *(["preference"] if split == "train" else []))):
         if not row["name"]:
             raise ValueError(f"{where}: the row has no name")
-        preference = None
+        if not spoken(row["a1"]) or not spoken(row["a2"]):
+            raise ValueError(f"{where}: the row needs two descriptions, a1 and a2")
+        preference = Preference(row["a1"], row["a2"], "")
         if row.get("preference"):
             if row["preference"].lower() not in _BETTER:
                 raise ValueError(f"{where}: preference is {row['preference']!r}: it must be one of "
@@ -148,6 +179,11 @@ def _read_preferences(root: Path, corpus: Corpus, table: str, split: str, langua
             preference = Preference(row["a1"], row["a2"], _BETTER[row["preference"].lower()])
         elif split == "train":
             raise ValueError(f"{where}: the row has no preference: it must be one of {', '.join(_BETTER)}")
+        known, first = pairs.setdefault((row["name"], row["a1"], row["a2"]), (preference, where))
+        if known != preference:
+            raise ValueError(f"{where}: this pair is in {first} too, with another preference; keep one row")
+        if first != where:
+            continue  # the same row twice
         clip = pool.clip(row["name"], corpus, split, Targets(preference=preference), where)
         # A clip is asked of with several pairs; each is a row of its own.
         count[clip.id] = count.get(clip.id, 0) + 1
@@ -166,5 +202,8 @@ def read_emopreferv2(root: Path, language: merbench.Language = "en") -> list[Cli
 
 
 def read_emoprefer_candidates(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Pairs without a published preference: test clips without targets. Raises ValueError for missing columns."""
+    """Pairs without a published preference: test clips whose `Preference.better` is "".
+
+    Raises ValueError for missing columns.
+    """
     return _read_preferences(root, EMOPREFER_CANDIDATES, "track3_candidate.csv", "test", language)

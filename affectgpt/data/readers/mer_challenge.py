@@ -11,20 +11,18 @@ from affectgpt.data.readers import merbench
 
 _LAYOUT = ("label-6way.npz\ntranscription-engchi-polish.csv\nvideo/NAME.mp4 (or .avi)\naudio/NAME.wav\n"
            "openface_face/NAME.npy")
-_LABELS = ("worried", "happy", "neutral", "angry", "surprised", "sad")
-_SPELLINGS = {"worried": "worried", "happy": "happy", "neutral": "neutral", "angry": "angry",
-              "surprise": "surprised", "surprised": "surprised", "sad": "sad"}
 _KINDS = ("emotion", "emotion_candidates", "valence", "sentiment")
 
 MER2023 = Corpus(
     name="mer2023", title="MER2023 (Lian et al. 2023)", licence="academic use, by agreement (EULA)",
-    access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS, labels=_LABELS,
-    spellings=_SPELLINGS, valence_range=(-5.0, 5.0),
+    access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS,
+    labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, valence_range=(-5.0, 5.0),
     counts={"train": 3373, "test1": 411, "test2": 412, "test3": 834}, evaluation=True)
 MER2024 = Corpus(
     name="mer2024", title="MER2024 (Lian et al. 2024)", licence="academic use, by agreement (EULA)",
-    access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS, labels=_LABELS,
-    spellings=_SPELLINGS, valence_range=(-5.0, 5.0), counts={"test1": 1169}, evaluation=True)
+    access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS,
+    labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, valence_range=(-5.0, 5.0), counts={"test1": 1169},
+    evaluation=True)
 
 _LABEL_FILES = ("label-6way.npz", "label.npz")
 

@@ -30,6 +30,12 @@ VIDEO_FOLDERS = ("video", "subvideo", "subvideo-tgt", "subvideo_new", "video_new
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 NO_VALENCE = -10
 _COLUMNS = {"en": "english", "zh": "chinese"}
+SIX = ("worried", "happy", "neutral", "angry", "surprised", "sad")
+"""The closed set of MER2023 to MER2026."""
+SIX_SPELLINGS = {
+    **{word: word for word in SIX}, "surprise": "surprised", "anger": "angry", "happiness": "happy", "sadness": "sad",
+    "worry": "worried", "担忧": "worried", "高兴": "happy", "中性": "neutral", "生气": "angry", "惊讶": "surprised",
+    "悲伤": "sad"}
 
 
 def read_labels(path: Path) -> Iterator[tuple[str, str, dict, str]]:
@@ -70,6 +76,22 @@ def transcripts(path: Path, language: Language, required: bool = False) -> dict[
     return words
 
 
+def rows_by_name(path: Path, columns: tuple[str, ...], name: str = "name") -> dict[str, tuple[dict[str, str], str]]:
+    """Clip name -> (row, "file:line") of a table with one row a clip; the same row twice counts once.
+
+    Raises:
+        ValueError: no such file or column, a row without a name, or a name with two different rows.
+    """
+    rows: dict[str, tuple[dict[str, str], str]] = {}
+    for where, row in read_csv(path, (name, *columns)):
+        if not spoken(row[name]):
+            raise ValueError(f"{where}: the row has no {name}")
+        known, first = rows.setdefault(row[name], (row, where))
+        if known != row:
+            raise ValueError(f"{where}: {row[name]} is there twice, with another row in {first}; keep one of them")
+    return rows
+
+
 class ProcessFolder:
     """Media, faces and words of one `<set>-process` folder."""
 
@@ -83,8 +105,16 @@ class ProcessFolder:
         self._words = transcripts(self.root / TRANSCRIPTS, language)
 
     def clip(self, name: str, corpus: Corpus, split: str, targets: Targets, where: str, **further) -> Clip:
-        """The clip of a name: sound and face from their own files where those are there."""
-        return Clip(id=name, corpus=corpus.name, split=split, media=self._video.find(name),
+        """The clip of a name: sound and face from their own files where those are there.
+
+        Raises:
+            ValueError: a name that leaves the root; says where it stands.
+        """
+        try:
+            media = self._video.find(name)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        return Clip(id=name, corpus=corpus.name, split=split, media=media,
                     audio=self._audio.find(name) if self._audio.has(name) else None,
                     face=self._faces.find(name) if self._faces.has(name) else None,
                     words=spoken(self._words.get(name)), language=self.language, targets=targets, provenance=where,
@@ -106,9 +136,15 @@ def number(value, where: str, key: str) -> float | None:
     return None if found == NO_VALENCE else found
 
 
-def sentiment_of(valence: float | None) -> str | None:
-    """Polarity of a valence whose zero is neutral."""
-    return None if valence is None else "positive" if valence > 0 else "negative" if valence < 0 else "neutral"
+def sentiment_of(valence: float | None, emotion: str | None = None) -> str | None:
+    """Polarity of a valence whose zero is neutral; None where the emotion's own says it.
+
+    Of MER2023's neutral clips three quarters have a valence a little off zero: their polarity is that of "neutral".
+    Surprise has none of its own, and takes the valence's.
+    """
+    if valence is None or emotion is not None and emotion != "surprised":
+        return None
+    return "positive" if valence > 0 else "negative" if valence < 0 else "neutral"
 
 
 def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] = (), language: Language = "en",
@@ -140,7 +176,7 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
                 spelling = classes[spelling]
             emotion = corpus.label(str(spelling), where)
         targets = Targets(emotion=emotion, valence=valence,
-                          sentiment=sentiment_of(valence) if corpus.valence_range else None)
+                          sentiment=sentiment_of(valence, emotion) if corpus.valence_range else None)
         values = {"split": split} | further(name, split)
         clips.append(folder.clip(name, corpus, values.pop("split"), targets, where, **values))
     return clips

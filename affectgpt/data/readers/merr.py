@@ -2,7 +2,8 @@
 
     MERR_coarse_grained.json    {name: {"caption": ...}}
     MERR_fine_grained.json      {name: {"smp_reason_caption": ..., "text": ..., ...}}
-    MERR_coarse_grained.txt | MERR_fine_grained.txt    name, frames, emotion (optional)
+    MERR_coarse_grained.txt | MERR_fine_grained.txt    name, frames, emotion, valence (optional)
+    transcription_en_all.csv    name, sentence (optional)
     video/NAME.mp4  audio/NAME.wav
 """
 
@@ -23,9 +24,8 @@ _COMMON = dict(
     access="the authors' repository ZebangCheng/Emotion-LLaMA; clips with MER2023",
     layout=layout_of(__doc__), kinds=("description", "emotion", "emotion_candidates"),
     labels=("neutral", "angry", "happy", "sad", "worried", "surprised", "fearful", "contemptuous", "doubtful"),
-    spellings={"neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": "worried",
-               "surprise": "surprised", "surprised": "surprised", "fear": "fearful", "fearful": "fearful",
-               "contempt": "contemptuous", "doubt": "doubtful"})
+    spellings={**merbench.SIX_SPELLINGS, "fear": "fearful", "fearful": "fearful", "contempt": "contemptuous",
+               "contemptuous": "contemptuous", "doubt": "doubtful", "doubtful": "doubtful"})
 MERR_COARSE = Corpus(name="merr-coarse", title="MERR, coarse (Cheng et al. 2024)", counts={"train": 28618}, **_COMMON)
 MERR_FINE = Corpus(name="merr-fine", title="MERR, fine (Cheng et al. 2024)", counts={"train": 4487}, **_COMMON)
 
@@ -34,7 +34,7 @@ def read_merr_coarse(root: Path) -> list[Clip]:
     """Clips of MERR with the descriptions that were put together by rule.
 
     Raises:
-        ValueError: no such file, what is no JSON object of objects, a clip without a description.
+        ValueError: no such file, what is no JSON object of objects, a clip without its key, an emotion that is none.
     """
     return _read(root, MERR_COARSE, "coarse", "caption")
 
@@ -50,13 +50,15 @@ def _read(root: Path, corpus: Corpus, grain: str, key: str) -> list[Clip]:
     if not file.is_file():
         raise ValueError(f"{file}: no such file; get it from the authors (affectgpt data info {corpus.name})")
     emotions, clips = _emotions(folder.root / f"MERR_{grain}_grained.txt", corpus), []
+    sentences = folder.root / "transcription_en_all.csv"
+    words = merbench.rows_by_name(sentences, ("sentence",)) if sentences.is_file() else {}
     for number, (name, row) in enumerate(parse_object(read_text(file), str(file)).items(), start=1):
         where = f"{file}:{number}"
-        if not isinstance(row, dict) or not isinstance(row.get(key), str) or not spoken(row[key]):
+        if not isinstance(row, dict) or not isinstance(row.get(key), str):
             raise ValueError(f"{where}: {name} has no {key!r}")
-        targets = Targets(description=row[key].strip(), emotion=emotions.get(name))
+        targets = Targets(description=spoken(row[key].strip()), emotion=emotions.get(name))
         clip = folder.clip(name, corpus, "train", targets, where)
-        said = row.get("text")
+        said = words[name][0]["sentence"] if name in words else row.get("text")
         if isinstance(said, str) and clip.words is None:
             clip = replace(clip, words=spoken(said))
         clips.append(clip)
@@ -64,7 +66,10 @@ def _read(root: Path, corpus: Corpus, grain: str, key: str) -> list[Clip]:
 
 
 def _emotions(file: Path, corpus: Corpus) -> dict[str, str]:
-    """Name -> emotion of the list beside the descriptions; empty where there is none."""
+    """Name -> emotion of the list beside the descriptions; empty where there is none.
+
+    A line is name, frames, emotion and often the valence, or name and emotion alone.
+    """
     if not file.is_file():
         return {}
     found = {}
@@ -72,7 +77,9 @@ def _emotions(file: Path, corpus: Corpus) -> dict[str, str]:
         parts = line.split()
         if not parts:
             continue
-        if len(parts) != 3:
+        if len(parts) not in (2, 3, 4):
             raise ValueError(f"{file}:{number}: {line[:60]!r} is not a name, its frames and its emotion")
-        found[parts[0]] = corpus.label(parts[2].lower(), f"{file}:{number}")
+        emotion = corpus.label(parts[1] if len(parts) == 2 else parts[2], f"{file}:{number}")
+        if found.setdefault(parts[0], emotion) != emotion:
+            raise ValueError(f"{file}:{number}: {parts[0]} was {found[parts[0]]} before; keep one of the lines")
     return found
