@@ -117,7 +117,7 @@ def test_the_model_stands_alone():
 
 @pytest.mark.parametrize("place, beside, packages", [
     ("words", (), ("simplemma", "snowballstemmer")),
-    ("media", ("models.streams", "hub", "starter.reading"), None),
+    ("media", ("models.streams", "hub", "starter.reading", "files"), None),
     ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "simplemma")),
     ("synthetic", ("words", "files"), None),
     ("npz", (), ("numpy",)), ("files", ("devices",), ()), ("devices", (), ()), ("terminal", (), ()),
