@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -158,7 +159,7 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
     from affectgpt.prepare import leaks
     from affectgpt.prepare.inspect import prepared
     from affectgpt.prepare.report import Summary, page_of
-    
+
     sizes = {entry[0] for row in journal.rows(iter(digests)) for entry in row["files"][:1] if entry}
     search, summary, lost = leaks.Search(leaks.hashed(against, sizes)), Summary(), []
 
@@ -199,4 +200,7 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
         print(f"error: {len(found.shared):,} clips are shared with {len(options.against)} other corpora, and "
               f"{len(found.between_splits):,} are in two splits; {printable(str(options.output / SHARED))} lists them",
               file=sys.stderr)
+    else:
+        print("next:     affectgpt train RECIPE data.manifests="
+              f"{printable(shlex.quote(str(options.output / MANIFEST)))}")
     return LEAKS if found.found else 0
