@@ -126,6 +126,7 @@ def test_one_rank_goes_on_as_two_with_zero_2(recipe, reference, tmp_path):
     same_weights(checkpoint(output, STEPS), checkpoint(reference, STEPS))
 
 
+@pytest.mark.slow  # ZeRO 3 without offload is among the engines of test_engines.py
 def test_two_ranks_with_zero_3_and_offload_equal_one_and_go_on_as_one(recipe, reference, tmp_path):
     two = tmp_path / "two"
     done = launch(2, recipe, two, "train.accumulation=1", "train.engine=deepspeed", "train.zero_stage=3",
@@ -150,6 +151,7 @@ def test_every_engine_on_two_ranks_equals_one_process(recipe, reference, tmp_pat
     same_weights(checkpoint(tmp_path / "run", STEPS), checkpoint(reference, STEPS))
 
 
+@pytest.mark.slow  # test_engines.py has a shorter one
 def test_deepspeed_in_one_plain_process(recipe, reference, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, ROOT / "train/sft.py", recipe, f"train.output={tmp_path / 'run'}",
@@ -190,7 +192,7 @@ def test_a_store_of_other_settings_or_clips_is_refused(recipe, reference, corpus
     assert str(tmp_path / "gone") in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_nothing_is_lost(recipe, tmp_path, kills):
     last = 12 * kills  # enough that a run never ends before its kill
     more = [f"train.max_steps={last}", "train.evaluate_every=2", "train.save_every=2", "train.keep_checkpoints=3"]
