@@ -12,8 +12,7 @@ from prepare_fixtures import ENVIRONMENT, do_task, make_tree, rows_of, start, wr
 from affectgpt import cli
 from affectgpt.data.readers import read_corpus
 from affectgpt.files import only_writer
-from affectgpt.media import MediaError
-from affectgpt.prepare.inspect import crops_length
+from affectgpt.media import MediaError, count_crops
 from affectgpt.prepare.language import language_of
 from affectgpt.prepare.workers import run_all
 
@@ -159,7 +158,7 @@ def test_official_face_crops_are_found_and_checked(tmp_path):
     folder = tmp_path / "openface_face" / "clip"
     folder.mkdir(parents=True)
     np.save(folder / "clip.npy", np.zeros((4, 12, 12, 3), np.uint8))
-    assert crops_length(folder / "clip.npy") == 4
+    assert count_crops(folder / "clip.npy") == 4
     assert prepare("folder", tmp_path, tmp_path / "out") == 0
     row = rows_of(tmp_path / "out" / "manifest.jsonl")[0]
     assert (tmp_path / "out" / row["media"]).resolve() == video
@@ -167,11 +166,11 @@ def test_official_face_crops_are_found_and_checked(tmp_path):
     for bad, message in ((np.zeros((4, 12, 12), np.uint8), "uint8"), (np.zeros((4, 12, 12, 3)), "uint8")):
         np.save(tmp_path / "bad.npy", bad)
         with pytest.raises(MediaError, match=message):
-            crops_length(tmp_path / "bad.npy")
+            count_crops(tmp_path / "bad.npy")
     data = (folder / "clip.npy").read_bytes()
     (tmp_path / "bad.npy").write_bytes(data[:-5])
     with pytest.raises(MediaError, match="cut off"):
-        crops_length(tmp_path / "bad.npy")
+        count_crops(tmp_path / "bad.npy")
 
 
 def make_video(path):

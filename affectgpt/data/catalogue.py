@@ -13,7 +13,7 @@ from typing import Any
 
 from affectgpt.data.clip import Clip, absent_files, clip_labels
 from affectgpt.data.corpora import Corpus, count_notes
-from affectgpt.data.readers import READERS, Reader, check_unique, reader_of
+from affectgpt.data.readers import READERS, Reader, check_unique, option_words, reader_of
 from affectgpt.terminal import json_line, parse_intermixed, printable
 
 LABELS = 20
@@ -42,11 +42,7 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"affectgpt data info needs the name of a corpus: one of {', '.join(READERS)}")
     reader, found = reader_of(options.name, "affectgpt data info"), None
     if options.root is not None:
-        words = [word.partition("=") for word in options.options]
-        wrong = next((word for word in words if not word[1]), None)
-        if wrong:
-            raise ValueError(f"{wrong[0]!r}: options of a reader are written key=value")
-        values = reader.typed_options({key: value for key, _, value in words}, "affectgpt data info")
+        values = reader.typed_options(option_words(options.options), "affectgpt data info")
         found = counted(reader.corpus, check_unique(reader.read(options.root, **values)))
     elif options.options:
         raise ValueError(f"{options.options[0]}: options of a reader need --root DIR to read")

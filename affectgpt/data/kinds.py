@@ -146,6 +146,11 @@ def _said(text: str, value: str | float | None) -> str | None:
     return None if value is None or value == "" else text.format(value)
 
 
+def _sentence(text: str, value: Callable[[Targets, list[str]], str | None]) -> Answer:
+    """The answer that says one value in a sentence."""
+    return lambda targets, visible: _said(text, value(targets, visible))
+
+
 def _preferred(targets: Targets, text: str, names: Mapping[str, str]) -> str | None:
     return _said(text, names.get(targets.preference.better)) if targets.preference else None
 
@@ -176,24 +181,21 @@ KINDS: dict[str, Kind] = {
         "an emotion",
         {"chat": "Name the one emotion that the person most likely feels.",
          "published": "Please recognize the character's most likely emotional state."},
-        {"chat": lambda targets, visible: _said("Emotion: {}.", _emotion(targets, visible)),
-         "published": lambda targets, visible: _said("The character's emotional state is {}.",
-                                                     _emotion(targets, visible))}),
+        {"chat": _sentence("Emotion: {}.", _emotion),
+         "published": _sentence("The character's emotional state is {}.", _emotion)}),
     "emotion_candidates": Kind(
         "an emotion out of the closed set of its corpus",
         {"chat": "Which one of these emotions does the person most likely feel: {candidates}?",
          "published": "Please select the label that can best describe the person's emotional state from the provided "
                       "candidate labels: {candidates}."},
-        {"chat": lambda targets, visible: _said("Emotion: {}.", _emotion(targets, visible)),
-         "published": lambda targets, visible: _said("The most likely label is {}.", _emotion(targets, visible))},
+        {"chat": _sentence("Emotion: {}.", _emotion), "published": _sentence("The most likely label is {}.", _emotion)},
         _candidates),
     "compound": Kind(
         "an emotion of two words, such as \"fearfully surprised\"",
         {"chat": "Name the compound of emotions that the person feels{choice}.",
          "published": "Please recognize the character's compound emotional state{choice}."},
-        {"chat": lambda targets, visible: _said("Emotion: {}.", _compound(targets, visible)),
-         "published": lambda targets, visible: _said("The character's emotional state is {}.",
-                                                     _compound(targets, visible))},
+        {"chat": _sentence("Emotion: {}.", _compound),
+         "published": _sentence("The character's emotional state is {}.", _compound)},
         _compounds),
     "sentiment": Kind(
         "a sentiment, or labels whose polarity is known",
@@ -201,8 +203,7 @@ KINDS: dict[str, Kind] = {
          "published": "Please select the most likely sentiment label that can best describe the person's emotional "
                       "state: positive, negative, neutral."},
         {"chat": _sentiment,
-         "published": lambda targets, visible: _said("The character's sentiment state is {}.",
-                                                     polarity(targets, visible))}),
+         "published": _sentence("The character's sentiment state is {}.", polarity)}),
     "valence": Kind(  # known of the whole clip alone, whatever is visible
         "a valence",
         {"chat": "Rate the valence of the person's emotion from {low} to {high}, where {middle} is neutral.",

@@ -19,7 +19,7 @@ from affectgpt.config.sections import CorpusSection, DataSection
 from affectgpt.data import protocols
 from affectgpt.data.clip import Clip, absent_files
 from affectgpt.data.corpora import Corpus, count_notes
-from affectgpt.data.readers import check_unique, reader_of, record_of
+from affectgpt.data.readers import check_unique, reader_of, record_of, split_source
 from affectgpt.data.shared import check_shared
 
 
@@ -156,11 +156,11 @@ def corpora_of(data: DataSection) -> list[tuple[str, CorpusSection]]:
                          "data.corpora.0.root=/data/ravdess (affectgpt data list shows all)")
     found = []
     for number, source in enumerate(data.manifests):
-        reader, colon, path = source.partition(":")
-        if colon and len(reader) > 1:  # one letter is a drive
-            section = CorpusSection(reader, path)
-        else:
+        reader, path = split_source(source)
+        if reader is None:
             section = CorpusSection("manifest", source, options={} if data.root is None else {"root": data.root})
+        else:
+            section = CorpusSection(reader, path)
         found.append((f"data.manifests[{number}]", section))
     return found
 

@@ -74,7 +74,7 @@ def encoder_revision(name: str | None, weights: str | Path | None = None) -> str
         ValueError: no name and no weights, or a hub id without a known revision.
     """
     if weights is not None:
-        return "sha256:" + _sha256_once(Path(weights) / "model.safetensors")
+        return "sha256:" + file_sha256(Path(weights) / "model.safetensors")
     if not name:
         raise ValueError("the model's encoders have no name, so what they compute cannot be told from what others "
                          "compute: give the model folder that holds their weights")
@@ -91,7 +91,7 @@ def encoder_revision(name: str | None, weights: str | Path | None = None) -> str
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
     if not files:
         raise ValueError(f"{folder}: has no weights (*.safetensors)")
-    lines = [f"{file.name} {_sha256_once(file)}" for file in [*files, folder / "config.json"]]
+    lines = [f"{file.name} {file_sha256(file)}" for file in [*files, folder / "config.json"]]
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -206,7 +206,7 @@ def media_facts(clip: Clip) -> dict[str, dict | None]:
         facts[role] = None
         if _readable(path):
             status = path.stat()
-            facts[role] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256_once(path)}
+            facts[role] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": file_sha256(path)}
             if _span(clip, role) is not None:
                 facts[role]["span"] = _span(clip, role)
     return facts
@@ -235,7 +235,7 @@ def changed_file(clip: Clip, recorded: dict[str, dict | None], look: bool = True
         else:
             status = path.stat()
             if status.st_size != before["size"] \
-                    or status.st_mtime_ns != before["mtime_ns"] and _sha256_once(path) != before["sha256"]:
+                    or status.st_mtime_ns != before["mtime_ns"] and file_sha256(path) != before["sha256"]:
                 return path, absent
     return None, absent
 
@@ -249,8 +249,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sha256_once(path: Path) -> str:
-    """Once a file, however many segments of it are read, by however many threads at once."""
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file; read once a file, however many clips are parts of it, in however many threads."""
     status = path.stat()
     with _LOCKS[hash(path) % len(_LOCKS)]:
         return _sha256_cached(path, status.st_size, status.st_mtime_ns)

@@ -15,7 +15,8 @@ import numpy as np
 from affectgpt.data.checks import contradiction
 from affectgpt.data.clip import Clip, clip_labels
 from affectgpt.data.readers import record_of
-from affectgpt.media import SAMPLE_RATE, MediaError, probe, read_sound, transcribe
+from affectgpt.features.key import file_sha256
+from affectgpt.media import SAMPLE_RATE, MediaError, count_crops, probe, read_sound, transcribe
 from affectgpt.media.finding import why_unusable
 from affectgpt.media.speaking import choose_speaker
 from affectgpt.media.tracks import find_tracks, read_track, write_track
@@ -90,7 +91,7 @@ def _inspect(clip: Clip, work: Work) -> dict[str, Any]:
     found["streams"] += ["video"] * picture + ["audio"] * sound
     if picture:
         _look_for_face(clip, work, found)
-    if sound and clip.audio is None and picture and work.audio is not None and clip.start is None and clip.end is None:
+    if sound and clip.audio is None and picture and work.audio is not None and clip.span is None:
         found["audio"] = _write_sound(clip, work.audio, found["content"])
     if sound and words is None and work.transcribe and clip.language == "en" and clip.start is None:
         waveform = read_sound(clip.audio or clip.media).waveform
@@ -120,15 +121,8 @@ def _span_seconds(clip: Clip, length: float) -> float:
     return round(max(0.0, min(end, length) - start) if length else max(0.0, end - start), 3)
 
 
-@lru_cache(maxsize=16)
-def file_hash(path: Path, changed: int) -> str:
-    """SHA-256 of a file, in hexadecimal digits; `changed` is its time of change."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _content(clip: Clip) -> str:
-    hashes = [file_hash(path, os.stat(path).st_mtime_ns) for path in (clip.media, clip.audio) if path is not None]
+    hashes = [file_sha256(path) for path in (clip.media, clip.audio) if path is not None]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
@@ -138,7 +132,9 @@ def _look_for_face(clip: Clip, work: Work, found: dict[str, Any]) -> None:
     if path is not None:
         try:
             if path.suffix == ".npy":
-                found["face_frames"] = crops_length(path)
+                if not (crops := count_crops(path)):
+                    raise MediaError(f"{path}: holds no face crop")
+                found["face_frames"] = crops
             else:
                 read_track(path)
             found["face"] = str(path)
@@ -148,17 +144,16 @@ def _look_for_face(clip: Clip, work: Work, found: dict[str, Any]) -> None:
             found["notes"].append(str(error))
     if work.faces is None:
         return
-    span = (clip.start, clip.end) if clip.start is not None or clip.end is not None else None
     try:
-        tracks = find_tracks(clip.media, span)
-        choice = choose_speaker(tracks, clip.media, span, clip.audio)
+        tracks = find_tracks(clip.media, clip.span)
+        choice = choose_speaker(tracks, clip.media, clip.span, clip.audio)
     except MediaError as error:
         found["notes"].append(f"no face is looked for: {error}")
         return
     if choice.track is None:
         found["notes"].append(tracks.note or choice.rule)
         return
-    name = found["content"] + "".join("-" if end is None else f"-{end:g}" for end in span or ())
+    name = found["content"] + "".join("-" if end is None else f"-{end:g}" for end in clip.span or ())
     path = work.faces / name[:2] / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_track(path, choice.track)
@@ -171,28 +166,6 @@ def _official_face(clip: Clip, root: Path) -> Path | None:
     name = clip.media.stem
     places = (root / FACE_FOLDER / name / f"{name}.npy", root / FACE_FOLDER / f"{name}.npy")
     return next((place for place in places if place.is_file()), None)
-
-
-def crops_length(path: Path) -> int:
-    """How many crops a file of official face crops holds; only its header is read.
-
-    Raises:
-        MediaError: it is no array uint8 [T, height, width, 3], or not all of it is there.
-    """
-    try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-            whole = os.path.getsize(path) - file.tell() >= np.prod(shape, dtype=object) * dtype.itemsize
-    except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
-        raise MediaError(f"{path}: is no .npy file ({error}); copy it again, or remove it") from error
-    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or not min(shape):
-        raise MediaError(f"{path}: face crops are uint8 [T, height, width, 3], and this is {dtype} {list(shape)}; "
-                         "remove it")
-    if not whole:
-        raise MediaError(f"{path}: the file is cut off; copy it again, or remove it")
-    return shape[0]
 
 
 def _write_sound(clip: Clip, folder: Path, content: str) -> str | None:

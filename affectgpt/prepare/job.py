@@ -91,14 +91,9 @@ def read_clips(corpus: str, root: Path, words: Iterable[str]) -> list:
     Raises:
         ValueError: as the corpus's reader; an option that it does not have; no clip.
     """
-    from affectgpt.data.readers import check_unique, reader_of
+    from affectgpt.data.readers import check_unique, option_words, reader_of
 
-    values = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ValueError(f"{word!r}: options of a reader are written key=value")
-        values[key] = value
+    values = option_words(words)
     if corpus == "folder":
         if values:
             raise ValueError(f"folder has no option {next(iter(values))!r}")

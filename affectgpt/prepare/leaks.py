@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from affectgpt.data.clip import Clip
 from affectgpt.data.shared import identities
-from affectgpt.prepare.inspect import file_hash
+from affectgpt.features.key import file_sha256
 
 
 @dataclass
@@ -34,9 +34,8 @@ def hashed(clips: Iterable[Clip], sizes: set[int]) -> list[Clip]:
     result = []
     for clip in clips:
         if clip.content is None and clip.audio is None and clip.media is not None and clip.media.is_file():
-            status = os.stat(clip.media)
-            if status.st_size in sizes:
-                clip = replace(clip, content=file_hash(clip.media, status.st_mtime_ns))
+            if os.stat(clip.media).st_size in sizes:
+                clip = replace(clip, content=file_sha256(clip.media))
         result.append(clip)
     return result
 

@@ -66,6 +66,21 @@ class Reader:
         return typed_values
 
 
+def option_words(words: Iterable[str]) -> dict[str, str]:
+    """Options of a reader as a command line has them, "key=value".
+
+    Raises:
+        ValueError: a word that is none.
+    """
+    values = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r}: options of a reader are written key=value")
+        values[key] = value
+    return values
+
+
 _ALL = (
     (manifest.read, manifest.CORPUS),
     (mer2025.read_mercaptionplus, mer2025.MER_CAPTION_PLUS), (mer2025.read_mercaption, mer2025.MER_CAPTION),
@@ -99,7 +114,13 @@ def reader_of(name: str, where: str) -> Reader:
 
 def record_of(corpus: str) -> Corpus | None:
     """The record of the corpus that a clip names; None for a corpus of the user's own."""
-    return next((reader.corpus for reader in READERS.values() if reader.corpus.name == corpus), None)
+    return READERS[corpus].corpus if corpus in READERS else None
+
+
+def split_source(source: str) -> tuple[str | None, str]:
+    """(reader, path) of "READER:PATH"; (None, path) of a manifest."""
+    name, colon, path = source.partition(":")
+    return (name, path) if colon and len(name) > 1 else (None, source)  # one letter is a drive
 
 
 def read_corpus(source: str, root: str | None = None) -> list[Clip]:
@@ -111,8 +132,8 @@ def read_corpus(source: str, root: str | None = None) -> list[Clip]:
     Raises:
         ValueError: an unknown reader, a missing path, or a bad row (file:row, key, what to do).
     """
-    name, colon, path = source.partition(":")
-    if not colon or len(name) == 1:  # one letter is a drive
+    name, path = split_source(source)
+    if name is None:
         return manifest.read(Path(source), root)
     return reader_of(name, source).read(Path(path))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Preference, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import emer, merbench
-from affectgpt.data.readers.layout import MediaFolder, layout_of, literal_list, read_csv
+from affectgpt.data.readers.layout import layout_of, literal_list, read_csv
 
 SUBTITLES = "subtitle_chieng.csv"
 _EULA = dict(
@@ -49,34 +49,15 @@ _ONLY_2026 = ("track1_track2_candidate.csv", "track2_train_human.csv", "track3_e
 _BETTER = {"a1": "first", "a2": "second", "same": "same"}
 
 
-class Pool:
-    """Media, faces and words of the collection's clips."""
+class Pool(merbench.ProcessFolder):
+    """Media, faces and words of the collection's clips; the crops of a face lie in a folder of their own."""
 
-    def __init__(self, root: Path, language: merbench.Language):
-        self.root, self.language = Path(root), language
-        if not self.root.is_dir():
-            raise ValueError(f"{root}: no such folder; give the collection's own, which holds {SUBTITLES}")
-        self._video = MediaFolder(self.root, ("video",), merbench.VIDEO_SUFFIXES)
-        self._audio = MediaFolder(self.root, ("audio",), (".wav", ".flac", ".mp3"))
-        self._faces = MediaFolder(self.root, ("openface_face",), ("",))
-        self._words = merbench.transcripts(self.root / SUBTITLES, language)
+    transcripts = SUBTITLES
+    face_suffix = ""
+    missing = f"give the collection's own, which holds {SUBTITLES}"
 
-    def clip(self, name: str, corpus: Corpus, split: str, targets: Targets, where: str) -> Clip:
-        """The clip of a name: sound and face from their own files where those are there.
-
-        Raises:
-            ValueError: a name that leaves the root; says where it stands.
-        """
-        try:
-            media = self._video.find(name)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-        face = None
-        if self._faces.has(name):
-            face = self._faces.find(name) / f"{name}.npy"
-        return Clip(id=name, corpus=corpus.name, split=split, media=media,
-                    audio=self._audio.find(name) if self._audio.has(name) else None, face=face,
-                    words=spoken(self._words.get(name)), language=self.language, targets=targets, provenance=where)
+    def _face(self, name: str) -> Path:
+        return self._faces.find(name) / f"{name}.npy"
 
 
 def _read(root: Path, corpus: Corpus, name: str, language: merbench.Language, descriptions: bool) -> list[Clip]:

@@ -57,13 +57,13 @@ def read_labels(path: Path) -> Iterator[tuple[str, str, dict, str]]:
             yield SPLITS[key], name, row, where
 
 
-def transcripts(path: Path, language: Language, required: bool = False) -> dict[str, str]:
-    """Clip name -> its words in a language; empty where there is no such file, unless it is required.
+def transcripts(path: Path, language: Language) -> dict[str, str]:
+    """Clip name -> its words in a language; empty where there is no such file.
 
     Raises:
         ValueError: a missing column, or a name that is there twice with different words.
     """
-    if not path.is_file() and not required:
+    if not path.is_file():
         return {}
     words: dict[str, str] = {}
     for where, row in read_csv(path, ("name", _COLUMNS[language])):
@@ -95,14 +95,18 @@ def rows_by_name(path: Path, columns: tuple[str, ...], name: str = "name") -> di
 class ProcessFolder:
     """Media, faces and words of one `<set>-process` folder."""
 
+    transcripts = TRANSCRIPTS
+    face_suffix = ".npy"
+    missing = "give the corpus's own (its layout: affectgpt data info NAME)"
+
     def __init__(self, root: Path, language: Language):
         self.root, self.language = Path(root), language
         if not self.root.is_dir():
-            raise ValueError(f"{root}: no such folder; give the corpus's own (its layout: affectgpt data info NAME)")
+            raise ValueError(f"{root}: no such folder; {self.missing}")
         self._video = MediaFolder(self.root, VIDEO_FOLDERS, VIDEO_SUFFIXES)
         self._audio = MediaFolder(self.root, ("audio", "subaudio"), (".wav", ".flac", ".mp3"))
-        self._faces = MediaFolder(self.root, ("openface_face",), (".npy",))
-        self._words = transcripts(self.root / TRANSCRIPTS, language)
+        self._faces = MediaFolder(self.root, ("openface_face",), (self.face_suffix,))
+        self._words = transcripts(self.root / self.transcripts, language)
 
     def clip(self, name: str, corpus: Corpus, split: str, targets: Targets, where: str, **further) -> Clip:
         """The clip of a name: sound and face from their own files where those are there.
@@ -116,9 +120,12 @@ class ProcessFolder:
             raise ValueError(f"{where}: {error}") from error
         return Clip(id=name, corpus=corpus.name, split=split, media=media,
                     audio=self._audio.find(name) if self._audio.has(name) else None,
-                    face=self._faces.find(name) if self._faces.has(name) else None,
+                    face=self._face(name) if self._faces.has(name) else None,
                     words=spoken(self._words.get(name)), language=self.language, targets=targets, provenance=where,
                     **further)
+
+    def _face(self, name: str) -> Path:
+        return self._faces.find(name)
 
 
 def number(value, where: str, key: str) -> float | None:
