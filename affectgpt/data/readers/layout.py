@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import csv
-import io
 import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from affectgpt.data.readers.tables import read_text
+from affectgpt.data.readers.tables import csv_rows, read_text
 from affectgpt.files import safe_join
 
 
@@ -25,19 +23,9 @@ def read_csv(path: Path, required: tuple[str, ...], delimiter: str = ",") -> Ite
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; it needs the columns {', '.join(required)}")
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
-    while True:
-        where = f"{path}:{reader.line_num + 1}"
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise ValueError(f"{where}: is not CSV ({error})") from error
-        if cells is None:
-            break
-        cells = [cell.strip() for cell in cells]
-        if not any(cells):
-            continue
+    for number, cells in csv_rows(path, read_text(path), delimiter):
+        where = f"{path}:{number}"
         if header is None:
             header = cells
             for column in required:

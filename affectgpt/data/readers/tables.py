@@ -46,6 +46,28 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}:{row}: is not UTF-8 text; save the file as UTF-8") from error
 
 
+def csv_rows(path: Path, text: str, delimiter: str, skipped: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells without blanks around them) of a text in CSV; rows without any cell are left out.
+
+    skipped: lines of the file before the text.
+
+    Raises:
+        ValueError: what is not CSV; the message starts with file:line.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        number = reader.line_num + 1 + skipped
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"{path}:{number}: is not CSV ({error})") from error
+        if cells is None:
+            return
+        cells = [cell.strip() for cell in cells]
+        if any(cells):
+            yield number, cells
+
+
 def _read_array(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     values = unique_json(read_text(path), str(path), "the file must be one JSON array of objects, or one object a line")
     for number, value in enumerate(values, start=1):
@@ -60,26 +82,16 @@ def _read_table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if said:
         text, delimiter, skipped = text[said.end():], said.group(1), 1
     delimiter = delimiter or _delimiter_of(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
-    while True:
-        number = reader.line_num + 1 + skipped
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise ValueError(f"{path}:{number}: is not CSV ({error})") from error
-        if cells is None:
-            return
-        if not any(cell.strip() for cell in cells):
-            continue
+    for number, cells in csv_rows(path, text, delimiter, skipped):
         if header is None:
             header = _header(cells, f"{path}:{number}")
         elif len(cells) != len(header):
             raise ValueError(f"{path}:{number}: has {len(cells)} cells, and the header {len(header)}; quote cells that "
                              f"hold {delimiter!r}")
         else:
-            yield number, {name: _value(name, cell.strip(), delimiter, f"{path}:{number}")
-                           for name, cell in zip(header, cells, strict=True) if name and cell.strip()}
+            yield number, {name: _value(name, cell, delimiter, f"{path}:{number}")
+                           for name, cell in zip(header, cells, strict=True) if name and cell}
 
 
 def _delimiter_of(text: str) -> str:
@@ -89,11 +101,10 @@ def _delimiter_of(text: str) -> str:
 
 
 def _header(cells: list[str], where: str) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    for name in names:
-        if name and names.count(name) > 1:
+    for name in cells:
+        if name and cells.count(name) > 1:
             raise ValueError(f"{where}: column {name!r} is there twice; keep one")
-    return names  # a column without a name is what pandas writes of its index
+    return cells  # a column without a name is what pandas writes of its index
 
 
 def _value(name: str, cell: str, delimiter: str, where: str) -> Any:
