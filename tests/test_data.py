@@ -14,7 +14,7 @@ from affectgpt.data import prompts
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.dataset import InstructionDataset, alignment_targets, label_space
 from affectgpt.data.inputs import Inputs
-from affectgpt.data.readers import manifest, read_corpora, read_corpus
+from affectgpt.data.readers import manifest, read_corpora, read_corpus, split_source
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.processing import AffectGPTProcessor
 
@@ -94,6 +94,13 @@ def test_ids_are_unique(tmp_path):
 def test_unknown_reader():
     with pytest.raises(ValueError, match="unknown corpus reader 'melt': use one of manifest, mercaptionplus.* ravdess"):
         read_corpus("melt:/data")
+
+
+@pytest.mark.parametrize("source, parts", [
+    ("ravdess:/data/r", ("ravdess", "/data/r")), ("m.jsonl", (None, "m.jsonl")),
+    ("C:/data/m.jsonl", (None, "C:/data/m.jsonl")), ("meld:C:/data", ("meld", "C:/data"))])
+def test_a_source_names_a_reader_or_a_manifest(source, parts):
+    assert split_source(source) == parts
 
 
 # ---------------------------------------------------------------------------- RAVDESS

@@ -163,6 +163,10 @@ def test_official_face_crops_are_found_and_checked(tmp_path):
     row = rows_of(tmp_path / "out" / "manifest.jsonl")[0]
     assert (tmp_path / "out" / row["media"]).resolve() == video
     assert (tmp_path / "out" / row["face"]).resolve() == folder / "clip.npy"
+    np.save(folder / "clip.npy", np.zeros((0, 12, 12, 3), np.uint8))
+    assert prepare("folder", tmp_path, tmp_path / "empty") == 0
+    assert "openface_face" not in rows_of(tmp_path / "empty" / "manifest.jsonl")[0].get("face", "")
+    np.save(folder / "clip.npy", np.zeros((4, 12, 12, 3), np.uint8))
     for bad, message in ((np.zeros((4, 12, 12), np.uint8), "uint8"), (np.zeros((4, 12, 12, 3)), "uint8")):
         np.save(tmp_path / "bad.npy", bad)
         with pytest.raises(MediaError, match=message):
