@@ -15,7 +15,7 @@ from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import READERS, Reader, record_of
 
 TOY = Corpus("toy", "A toy", "MIT", "open", layout="one\ntwo", kinds=("emotion", "valence"), labels=("happy", "sad"),
-             valence_range=(-3, 3), counts={"train": 3, "test": 1}, folds=5, evaluation=True)
+             valence_range=(-3, 3), counts={"train": 3, "test": 1}, folds=5, evaluation="test")
 
 
 def read_toy(root, language: str = "en", fold: int = 0, gold: bool = False) -> list[Clip]:

@@ -167,7 +167,7 @@ def test_an_absolute_path_may_lie_in_the_root(disk):
 def test_every_job_that_reads_a_manifest_takes_a_root(disk, monkeypatch):
     folder, elsewhere = disk
     source = written(folder, '{"id": "a", "split": "test", "media": "clips/a.mp4"}', "m.jsonl")
-    [clip] = asking.read_clips(Job(model="m", corpus=source, root=str(elsewhere)))
+    _, [clip] = asking.read_clips(Job(model="m", corpus=source, root=str(elsewhere)))
     assert clip.media == elsewhere / "clips" / "a.mp4"
     seen = []
     monkeypatch.setattr(generate, "run", lambda job: seen.append(job.root))

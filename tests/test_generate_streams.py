@@ -74,6 +74,27 @@ def test_questions_come_from_the_one_owner():
     assert prompts.rival_text("hi", "Why?").endswith('"hi"\nWhy?') and prompts.rival_text(None, "Why?") == "Why?"
 
 
+def test_split_and_valence_of_a_known_corpus_are_those_of_its_record(tmp_path):
+    from affectgpt.eval.answering.asking import question_texts, read_clips
+
+    def rows(corpus, *splits):
+        path = tmp_path / f"{corpus}.jsonl"
+        path.write_text("".join(json.dumps({"id": f"{corpus}{number}", "corpus": corpus, "split": split,
+                                            "valence": 1.0, "words": "Yes."}) + "\n"
+                                for number, split in enumerate(splits)), encoding="utf-8")
+        return str(path)
+
+    job, clips = read_clips(Job("m", rows("mer2023", "train", "test1", "test2"), question="valence"))
+    assert job.split == "test1" and [clip.split for clip in clips] == ["test1"]
+    assert "from -5 to 5" in question_texts(job, "rival")["valence"]
+    mosi = rows("cmumosi", "train", "test")
+    assert read_clips(Job("m", mosi))[0].valence_range == (-3, 3) and read_clips(Job("m", mosi))[0].split == "test"
+    asked = read_clips(Job("m", mosi, split="train", valence_range=(0, 1)))
+    assert asked[0].valence_range == (0, 1) and [clip.split for clip in asked[1]] == ["train"]
+    own, _ = read_clips(Job("m", rows("mine", "test", "test1")))
+    assert (own.split, own.valence_range) == ("test", (-1.0, 1.0))
+
+
 def test_the_new_questions_can_be_trained_and_change_no_other_answer():
     from affectgpt.data.clip import Targets
 

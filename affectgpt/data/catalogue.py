@@ -76,7 +76,7 @@ def info_text(reader: Reader, root: Path | None, found: dict | None) -> str:
         ("labels", ", ".join(record.labels) or "open"),
         ("valence", "{:g} to {:g}".format(*record.valence_range) if record.valence_range else ""),
         ("official", ", ".join(splits)), ("folds", str(record.folds or "")),
-        ("evaluation", "its test split is scored in MER-UniBench" if record.evaluation else ""),
+        ("evaluation", f"MER-UniBench scores its split {record.evaluation}" if record.evaluation else ""),
         ("options", ", ".join(options)),
     ]
     if found is not None:

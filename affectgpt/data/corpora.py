@@ -24,7 +24,8 @@ class Corpus:
         valence_range: lowest and highest valence; None where it has none.
         counts: official split -> clips in it.
         folds: official folds, 0 where it has none.
-        evaluation: scored in MER-UniBench, so that training on its test split needs to be said.
+        evaluation: the split that MER-UniBench scores, "" where it scores none; training on test clips of such a
+            corpus needs to be said.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Corpus:
     valence_range: tuple[float, float] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     folds: int = 0
-    evaluation: bool = False
+    evaluation: str = ""
 
     def label(self, spelling: str, where: str) -> str:
         """The word of the closed set that the corpus's files spell so.

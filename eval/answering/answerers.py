@@ -69,7 +69,7 @@ class Job:
     model: str
     corpus: str
     root: str | None = None
-    split: str = "test"
+    split: str | None = None
     question: str = "labels"
     ask: str | None = None
     streams: str | None = None
@@ -93,7 +93,7 @@ class Job:
     overwrite: bool = False
     features: str | None = None
     frames: int = 8
-    valence_range: tuple[float, float] = (-1.0, 1.0)
+    valence_range: tuple[float, float] | None = None
     trust_remote_code: bool = False
     endpoint_audio: bool = False
     endpoint_logprobs: bool = False

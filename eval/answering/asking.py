@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from affectgpt.models.streams import STREAMS
 KINDS = tuple(prompts.PUBLISHED_QUESTIONS)
 TARGETS = ("emotion", "valence", "labels", "sentiment")
 ALL_SUBSETS = "all-subsets"
+VALENCE_RANGE = (-1.0, 1.0)
+"""Of a corpus whose record has none."""
 
 
 def check(job: Job) -> None:
     """Raise ValueError for an option that cannot be."""
-    low, high = job.valence_range
+    low, high = job.valence_range or VALENCE_RANGE
     for wrong, message in (
             (job.batch_size is not None and job.batch_size < 1, f"--batch-size is {job.batch_size}: use 1 or more"),
             (job.limit is not None and job.limit < 1, f"--limit is {job.limit}: use 1 or more"),
@@ -50,20 +53,25 @@ def check(job: Job) -> None:
             raise ValueError(message)
 
 
-def read_clips(job: Job) -> list[Clip]:
-    """Clips of the split, in the order of the corpus.
+def read_clips(job: Job) -> tuple[Job, list[Clip]]:
+    """(the job with what its corpus says of split and valence, where the job does not; the clips of the split, in the
+    order of the corpus).
 
     Raises:
         ValueError: as the corpus readers, and for a split that no clip has.
     """
-    from affectgpt.data.readers import read_corpora
+    from affectgpt.data.readers import read_corpora, record_of
 
     corpus = read_corpora([job.corpus], job.root)
+    records = {clip.corpus: record_of(clip.corpus) for clip in corpus}
+    record = next(iter(records.values())) if len(records) == 1 else None
+    job = replace(job, split=job.split or (record.evaluation if record else "") or "test",
+                  valence_range=job.valence_range or (record.valence_range if record else None) or VALENCE_RANGE)
     clips = [clip for clip in corpus if clip.split == job.split][: job.limit]
     if not clips:
         known = ", ".join(sorted({clip.split or "(none)" for clip in corpus}))
         raise ValueError(f"--split {job.split}: no clip of {job.corpus} has this split; it has {known}")
-    return clips
+    return job, clips
 
 
 def clips_fingerprint(clips: list[Clip]) -> str:
@@ -83,7 +91,7 @@ def question_texts(job: Job, style: str) -> dict[str, str]:
     kinds = [word.strip() for word in job.question.split(",")]
     kinds = list(KINDS) if kinds == ["all"] else list(dict.fromkeys(kinds))
     table = "chat" if style == "chat" else "published"
-    return {kind: prompts.question_of(kind, table, tuple(job.valence_range)) for kind in kinds}
+    return {kind: prompts.question_of(kind, table, tuple(job.valence_range or VALENCE_RANGE)) for kind in kinds}
 
 
 def tokens_of(job: Job, source, kind: str) -> int:

@@ -31,7 +31,7 @@ EMER = Corpus(name="emer", title="EMER, version 2 (Lian et al. 2024)", kinds=("d
               **_COMMON)
 OV_MERD_PLUS = Corpus(name="ovmerdplus", title="OV-MERD+ (Lian et al. 2025)", kinds=("labels",),
                       access="MER-UniBench, the authors' repository zeroQiaoba/AffectGPT", counts={"test": 532},
-                      evaluation=True, **_COMMON)
+                      evaluation="test", **_COMMON)
 
 DESCRIPTIONS = "final-EMER-reason.csv"
 _OPENSETS = ("ovmerd-openset.csv", "check-openset.csv", "openset.csv", "track2_train_ovmerd.csv")

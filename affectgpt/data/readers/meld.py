@@ -31,7 +31,7 @@ CORPUS = Corpus(
     labels=("angry", "happy", "sad", "neutral", "disgusted", "fearful", "surprised"),
     spellings={"anger": "angry", "joy": "happy", "sadness": "sad", "neutral": "neutral", "disgust": "disgusted",
                "fear": "fearful", "surprise": "surprised"},
-    counts={"train": 9989, "validation": 1109, "test": 2610}, evaluation=True,
+    counts={"train": 9989, "validation": 1109, "test": 2610}, evaluation="test",
 )
 
 _TABLES = {"train": ("train_sent_emo.csv", "train", ("train_splits", "train")),

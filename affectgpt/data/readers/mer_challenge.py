@@ -17,12 +17,12 @@ MER2023 = Corpus(
     name="mer2023", title="MER2023 (Lian et al. 2023)", licence="academic use, by agreement (EULA)",
     access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS,
     labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, valence_range=(-5.0, 5.0),
-    counts={"train": 3373, "test1": 411, "test2": 412, "test3": 834}, evaluation=True)
+    counts={"train": 3373, "test1": 411, "test2": 412, "test3": 834}, evaluation="test1")
 MER2024 = Corpus(
     name="mer2024", title="MER2024 (Lian et al. 2024)", licence="academic use, by agreement (EULA)",
     access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS,
     labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, valence_range=(-5.0, 5.0), counts={"test1": 1169},
-    evaluation=True)
+    evaluation="test1")
 
 _LABEL_FILES = ("label-6way.npz", "label.npz")
 
