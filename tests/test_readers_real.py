@@ -76,6 +76,16 @@ def test_emer(shared_data):
         assert len(first) == 100 and first[1].id == "sample_00000680" and first[1].words == words
 
 
+def test_emer_without_the_words_of_the_translators_prompt(shared_data):
+    kept, dropped = (emer.read_emer(shared_data / "emer", drop_prompt_words=drop) for drop in (False, True))
+    pairs = [(one.targets.description, other.targets.description) for one, other in zip(kept, dropped, strict=True)]
+    changed = [(one, other) for one, other in pairs if one != other]
+    assert len(changed) == 88 and all(one.startswith("Input:") for one, _ in changed)
+    assert not any("Input:" in other or "Output:" in other for _, other in pairs)
+    assert all(one.endswith(other) for one, other in changed)
+    assert sum("Output:" in one and len(other) < 0.6 * len(one) for one, other in changed) == 5
+
+
 def test_cexpr_segments_and_folds(shared_data):
     root = shared_data / "cexpr" / "C-EXPR-DB"
     clips = cexpr.read(root)

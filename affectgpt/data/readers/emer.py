@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,9 +55,12 @@ def read_emer_v1(root: Path, language: merbench.Language = "en") -> list[Clip]:
     return clips
 
 
-def read_emer(root: Path, language: merbench.Language = "en") -> list[Clip]:
+def read_emer(root: Path, language: merbench.Language = "en", drop_prompt_words: bool = False) -> list[Clip]:
     """Clips of EMER's second version: the human-checked description, and open labels where their table is there.
 
+    Args:
+        drop_prompt_words: leave out what translating left in English descriptions: 88 begin with "Input:", and 5 of
+            them say everything twice, the second time after "Output:".
     Raises:
         ValueError: as `read_emer_v1`, and labels of a clip without a description.
     """
@@ -68,13 +72,23 @@ def read_emer(root: Path, language: merbench.Language = "en") -> list[Clip]:
             labels[row["name"]] = literal_list(row["openset"], where), where
     clips, column = [], {"en": "english", "zh": "chinese"}[language]
     for where, row in _rows(folder.root / DESCRIPTIONS, "name", (column,)):
-        targets = Targets(description=spoken(row[column]), labels=labels.pop(row["name"], ((), ""))[0])
+        text = without_prompt_words(row[column]) if drop_prompt_words else row[column]
+        targets = Targets(description=spoken(text), labels=labels.pop(row["name"], ((), ""))[0])
         clips.append(folder.clip(row["name"], EMER, "train", targets, where))
     if labels:
         name, (_, where) = next(iter(labels.items()))
         raise ValueError(f"{where}: {name} has labels and no description in {DESCRIPTIONS} "
                          f"({len(labels)} such rows): the two files are not of one version")
     return clips
+
+
+def without_prompt_words(text: str) -> str:
+    """A description without the words of a prompt around it: of "Input: A Output: B" only B, of "Input: A" only A."""
+    begun = re.match(r"\s*Input\s*:\s*", text)
+    if begun is None:
+        return text
+    before, output, after = text[begun.end():].partition("Output:")
+    return (after if output and after.strip() else before).strip()
 
 
 def read_ovmerdplus(root: Path, language: merbench.Language = "en") -> list[Clip]:
