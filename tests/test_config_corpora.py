@@ -53,6 +53,12 @@ def test_overrides_reach_into_an_entry_and_add_the_next(recipe):
     assert recipe(TWO, "data.corpora=").data.corpora == []
 
 
+def test_another_reader_does_not_take_the_options_of_the_one_before(recipe):
+    found = recipe(TWO, "data.corpora.1.options.root=/media", "data.corpora.1.reader=manifest").data.corpora[1]
+    assert (found.options, found.protocol) == ({"root": "/media"}, "fold:1")
+    assert recipe(TWO, "data.corpora.1.reader=cmumosi").data.corpora[1].options["fold"] == 3
+
+
 @pytest.mark.parametrize("text, words, parts", [
     (TWO, ["data.corpora.0.rot=x"], ["unknown key 'data.corpora.0.rot'", "'data.corpora.0.root'"]),
     (TWO, ["data.corpora.3.root=x"], ["there are 2 entries", "the next one is 2"]),

@@ -11,6 +11,8 @@ import dataclasses
 import difflib
 import importlib.util
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ def load_recipe(path_or_name: str | os.PathLike[str], overrides: list[str] | tup
     named = (word.partition("=") for word in overrides)
     _one_source(values["data"], {".".join(key.strip().split(".")[:2]) for key, _, value in named
                                  if value.strip() not in ("", "[]")})
+    _other_readers(values["data"]["corpora"], overrides)
     for word in overrides:
         typed.override(values, word, Recipe)
     recipe = typed.build(Recipe, values, str(path))
@@ -97,6 +100,14 @@ def _one_source(data: dict[str, Any], said: set[str]) -> None:
         data["corpora"] = []
     elif "data.corpora" in said and "data.manifests" not in said:
         data["manifests"], data["root"] = [], None
+
+
+def _other_readers(corpora: list[dict[str, Any]], overrides: Iterable[str]) -> None:
+    """An entry that is given another reader loses the options that it had: they are those of the one before."""
+    for word in overrides:
+        found = re.fullmatch(r"\s*data\.corpora\.(\d+)\.reader\s*=\s*(.*?)\s*", word)
+        if found and int(found[1]) < len(corpora) and corpora[int(found[1])]["reader"] != found[2]:
+            corpora[int(found[1])]["options"] = {}
 
 
 def _read_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
