@@ -59,8 +59,8 @@ def read_emer(root: Path, language: merbench.Language = "en", drop_prompt_words:
     """Clips of EMER's second version: the human-checked description, and open labels where their table is there.
 
     Args:
-        drop_prompt_words: leave out what translating left in English descriptions: 88 begin with "Input:", and 5 of
-            them say everything twice, the second time after "Output:".
+        drop_prompt_words: leave out what translating left in English descriptions: 88 begin with "Input:", of
+            which 3 say everything twice, the second time after "Output:", and 2 end there.
     Raises:
         ValueError: as `read_emer_v1`, and labels of a clip without a description.
     """
