@@ -82,7 +82,7 @@ def test_emer_without_the_words_of_the_translators_prompt(shared_data):
     changed = [(one, other) for one, other in pairs if one != other]
     assert len(changed) == 88 and all(one.startswith("Input:") for one, _ in changed)
     assert not any("Input:" in other or "Output:" in other for _, other in pairs)
-    assert all(other in one and one.removesuffix(" Output:").rstrip().endswith(other) for one, other in changed)
+    assert all(one.removesuffix(" Output:").rstrip().endswith(other) for one, other in changed)
     assert sum("Output:" in one and len(other) < 0.6 * len(one) for one, other in changed) == 3
 
 
