@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--corpus", required=True, help="manifest, or READER:PATH")
     parser.add_argument("--root", metavar="DIR", help="folder that the manifest's media paths start from (default: the "
                         "manifest's own)")
-    parser.add_argument("--split", help="split to ask about (default: the one of the corpus that MER-UniBench scores, else "
-                        "test)")
+    parser.add_argument("--split", help="split to ask about (default: the one of the corpus that MER-UniBench scores, "
+                        "else test)")
     parser.add_argument("--question", default="labels", help=f"some of {', '.join(KINDS)} between commas, or all")
     parser.add_argument("--ask", metavar="TEXT", help="ask this instead; its rows have the question 'ask'")
     parser.add_argument("--streams", help=f"what the model is shown, for example audio,face,text; {ALL_SUBSETS} asks "
@@ -79,8 +79,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--max-skip-ratio", type=float, default=0.005,
                         help="share of clips that may be unreadable (default: 0.005)")
     parser.add_argument("--overwrite", action="store_true", help="forget earlier answers of this output")
-    parser.add_argument("--valence-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="numbers that the question of valence "
-                        "allows (default: those of the corpus, else -1 1)")
+    parser.add_argument("--valence-range", type=float, nargs=2, metavar=("LOW", "HIGH"),
+                        help="numbers that the question of valence allows (default: those of the corpus, else -1 1)")
     parser.add_argument("--features", help="feature store to read and extend (default: one that is removed at the end)")
     group = parser.add_argument_group("hf: and endpoint: models")
     group.add_argument("--frames", type=int, default=8, help="pictures of a video (default: 8)")
