@@ -8,7 +8,8 @@ import pytest
 
 from affectgpt.data.clip import Preference
 from affectgpt.data.readers import acted, cexpr, emer, films, iemocap, mer2025, mer_challenge, merr, sentiment
-from affectgpt.data.readers.layout import MediaFolder, literal_list, read_csv
+from affectgpt.data.readers.layout import literal_list, read_csv
+from affectgpt.data.readers.places import MediaFolder
 
 
 def write(root, name, text, encoding="utf-8"):

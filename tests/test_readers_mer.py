@@ -199,7 +199,7 @@ def test_the_real_mer2023(shared_data):
 
 def test_real_transcripts_with_repeated_rows(shared_data):
     """IEMOCAP's has two rows twice, and one without words."""
-    words = merbench.transcripts(shared_data / "merbench" / "iemocap-process" / merbench.TRANSCRIPTS, "en")
+    words = merbench.read_transcripts(shared_data / "merbench" / "iemocap-process" / merbench.TRANSCRIPTS, "en")
     assert len(words) == 10_087 - 2 and words["Ses05M_impro03_FXX0"] == "Awe." and words["Ses05F_impro02_MXX0"] == ""
 
 

@@ -90,6 +90,7 @@ _ALL = (
     (mer2025.read_track1_2026, mer2025.TRACK1_2026),
     (mer2025.read_emoprefer, mer2025.EMOPREFER), (mer2025.read_emopreferv2, mer2025.EMOPREFER_V2),
     (mer2025.read_emoprefer_candidates, mer2025.EMOPREFER_CANDIDATES),
+    (mer2025.read_candidates, mer2025.CANDIDATES),
     (merr.read_merr_coarse, merr.MERR_COARSE), (merr.read_merr_fine, merr.MERR_FINE),
     (mer_challenge.read_mer2023, mer_challenge.MER2023), (mer_challenge.read_mer2024, mer_challenge.MER2024),
     (meld.read, meld.CORPUS), (iemocap.read_iemocap, iemocap.IEMOCAP), (iemocap.read_iemocap6, iemocap.IEMOCAP_6),

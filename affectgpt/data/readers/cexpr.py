@@ -18,7 +18,8 @@ from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers.layout import MediaFolder, layout_of, read_csv
+from affectgpt.data.readers.layout import layout_of, read_csv
+from affectgpt.data.readers.places import MediaFolder
 from affectgpt.data.readers.tables import read_text
 from affectgpt.files import safe_join
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import layout_of, literal_list
+from affectgpt.data.readers.layout import is_blank, layout_of, literal_list
 
 _LAYOUT = layout_of(__doc__)
 _COMMON = dict(licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=_LAYOUT)
@@ -48,7 +48,7 @@ def read_emer_v1(root: Path, language: merbench.Language = "en") -> list[Clip]:
     folder, clips = merbench.ProcessFolder(root, language), []
     table = folder.root / {"en": "gt-eng.csv", "zh": "gt-chi.csv"}[language]
     for where, row in _rows(table, "names", ("emotions", "subtitles", "reasons")):
-        emotion = EMER_V1.label(row["emotions"], where) if row["emotions"] else None
+        emotion = None if is_blank(row["emotions"]) else EMER_V1.label(row["emotions"], where)
         targets = Targets(description=spoken(row["reasons"]), emotion=emotion, labels=(emotion,) if emotion else ())
         clip = folder.clip(row["names"], EMER_V1, "train", targets, where)
         clips.append(replace(clip, words=spoken(row["subtitles"])))

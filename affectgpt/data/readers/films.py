@@ -14,7 +14,8 @@ from typing import Literal
 
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers.layout import MediaFolder, layout_of, read_csv
+from affectgpt.data.readers.layout import layout_of, read_csv
+from affectgpt.data.readers.places import MediaFolder
 from affectgpt.data.readers.tables import read_text
 
 _SUFFIXES = (".mp4", ".avi", ".mkv")

@@ -18,7 +18,8 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import MediaFolder, layout_of, read_csv
+from affectgpt.data.readers.layout import layout_of, read_csv
+from affectgpt.data.readers.places import MediaFolder, elsewhere
 from affectgpt.words.basic import POLARITIES
 
 CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
@@ -53,7 +54,7 @@ def read(root: Path, language: merbench.Language = "en") -> list[Clip]:
     if not tables:
         if not (root / "label.npz").is_file():
             names = ", ".join(table for table, _, _ in _TABLES.values())
-            raise ValueError(f"{root}: has neither {names} nor label.npz")
+            raise ValueError(f"{root}: has neither {names} nor label.npz{elsewhere(root / _TABLES['train'][0])}")
         return merbench.read_set(root, CORPUS, "label.npz", CLASSES, language, _place)
     if language != "en":
         raise ValueError(f"{root}: MELD's own tables are English; language={language} needs MERBench's layout")
@@ -70,8 +71,9 @@ def _place(name: str, split: str) -> dict:
 
 def _read_table(root: Path, split: str, table: Path) -> list[Clip]:
     _, prefix, folders = _TABLES[split]
-    media, clips = MediaFolder(root, folders, (".mp4",)), []
-    for where, row in read_csv(table, _COLUMNS):
+    media = MediaFolder(root, folders, (".mp4",))
+    clips: dict[str, tuple[tuple[str, ...], Clip]] = {}
+    for where, row in read_csv(table, _COLUMNS, fallback="cp1252"):
         place = row["Dialogue_ID"], row["Utterance_ID"]
         if not all(part.isascii() and part.isdecimal() for part in place):
             raise ValueError(f"{where}: Dialogue_ID and Utterance_ID must be numbers, not {place[0]!r}, {place[1]!r}")
@@ -79,10 +81,26 @@ def _read_table(root: Path, split: str, table: Path) -> list[Clip]:
         sentiment = row["Sentiment"].lower()
         if sentiment not in POLARITIES:
             raise ValueError(f"{where}: Sentiment is {row['Sentiment']!r}: it must be one of {', '.join(POLARITIES)}")
-        name = f"{prefix}_dia{dialogue}"
-        clips.append(Clip(
+        name, values = f"{prefix}_dia{dialogue}", tuple(row[column] for column in _COLUMNS)
+        clip = Clip(
             id=f"{name}_utt{utterance}", corpus=CORPUS.name, split=split,
-            media=media.find(f"dia{dialogue}_utt{utterance}"), words=spoken(row["Utterance"]),
+            media=_film(media, f"dia{dialogue}_utt{utterance}"), words=spoken(_quoted(row["Utterance"])),
             speaker=row["Speaker"] or None, dialogue=name, group=name, turn=utterance, provenance=where,
-            targets=Targets(emotion=CORPUS.label(row["Emotion"].lower(), where), sentiment=sentiment)))
-    return clips
+            targets=Targets(emotion=CORPUS.label(row["Emotion"].lower(), where), sentiment=sentiment))
+        known, first = clips.setdefault(clip.id, (values, clip))
+        if known != values:
+            raise ValueError(f"{where}: {clip.id} is there twice, with another row in {first.provenance}; keep one of "
+                             "them")
+    return [clip for _, clip in clips.values()]
+
+
+def _film(media: MediaFolder, name: str) -> Path:
+    """The film of an utterance; of the test some copies have it as final_videos_testdia0_utt0.mp4 alone."""
+    other = f"final_videos_test{name}"
+    return media.find(other if media.has(other) and not media.has(name) else name)
+
+
+def _quoted(text: str) -> str:
+    """Words whose quotation marks of Windows-1252 were taken for control characters, as early copies have them."""
+    return "".join(bytes([ord(mark)]).decode("cp1252", "replace") if "\x80" <= mark <= "\x9f" else mark
+                   for mark in text)

@@ -6,6 +6,7 @@
     track2_train_SET.csv                         name, openset: open labels, a list as Python writes it
     track3_train_SET.csv                         name, reason: an English description
     track3_emoprefer.csv | track3_emopreferv2.csv | track3_candidate.csv    name, a1, a2 (and preference)
+    track_all_candidates.csv | track1_track2_candidate.csv    name (no labels)
 
 A clip has the same name in all of them, so that what two sets share is found by name.
 """
@@ -18,7 +19,9 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Preference, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import emer, merbench
-from affectgpt.data.readers.layout import layout_of, literal_list, read_csv
+from affectgpt.data.readers.layout import check_name, is_blank, layout_of, literal_list, read_csv
+from affectgpt.data.readers.places import clip_name
+from affectgpt.files import safe_join
 
 SUBTITLES = "subtitle_chieng.csv"
 _EULA = dict(
@@ -44,6 +47,9 @@ EMOPREFER_V2 = replace(EMOPREFER, name="emopreferv2", title="EmoPrefer, version 
 EMOPREFER_CANDIDATES = replace(EMOPREFER, name="emoprefer-candidates", kinds=(), counts={"test": 10000},
                                title="EmoPrefer, candidates of the test (MER2026)")
 
+CANDIDATES = Corpus(name="mer-candidates", title="MER2025 and MER2026, candidates of the tests (no labels)", **_EULA)
+
+_CANDIDATE_TABLES = ("track1_track2_candidate.csv", "track_all_candidates.csv")
 _ONLY_2026 = ("track1_track2_candidate.csv", "track2_train_human.csv", "track3_emoprefer.csv")
 """Files by which MER2026 is told."""
 _BETTER = {"a1": "first", "a2": "second", "same": "same"}
@@ -135,21 +141,23 @@ def read_track1_2026(root: Path, language: merbench.Language = "en") -> list[Cli
 
 def _read_track1(root: Path, corpus: Corpus, table: str, language: merbench.Language) -> list[Clip]:
     pool, clips = Pool(root, language), []
-    for name, (row, where) in merbench.rows_by_name(pool.root / table, ("discrete",)).items():
-        valence = None
-        if corpus.valence_range and row.get("valence"):
-            valence = merbench.number(row["valence"], where, "valence")
-        emotion = corpus.label(row["discrete"], where) if row["discrete"] else None
-        targets = Targets(emotion=emotion, valence=valence, sentiment=merbench.sentiment_of(valence, emotion))
+    for name, (row, where) in merbench.rows_by_name(pool.root / table, ("discrete",),
+                                                         optional=("valence",)).items():
+        valence = merbench.number(row.get("valence", ""), where, "valence") if corpus.valence_range else None
+        emotion = None if is_blank(row["discrete"]) else row["discrete"]
+        targets = merbench.targets_of(corpus, emotion, valence, where, "valence")
         clips.append(pool.clip(name, corpus, "train", targets, where))
     return clips
 
 
 def _read_preferences(root: Path, corpus: Corpus, table: str, split: str, language: merbench.Language) -> list[Clip]:
     pool, clips, count, pairs = Pool(root, language), [], {}, {}
-    for where, row in read_csv(pool.root / table, ("name", "a1", "a2", *(["preference"] if split == "train" else []))):
+    columns = ("name", "a1", "a2", *(["preference"] if split == "train" else []))
+    for where, row in read_csv(pool.root / table, columns, ("preference",)):
         if not row["name"]:
             raise ValueError(f"{where}: the row has no name")
+        check_name(row["name"], where)
+        row["name"] = clip_name(row["name"])
         if not spoken(row["a1"]) or not spoken(row["a2"]):
             raise ValueError(f"{where}: the row needs two descriptions, a1 and a2")
         preference = Preference(row["a1"], row["a2"], "")
@@ -188,3 +196,22 @@ def read_emoprefer_candidates(root: Path, language: merbench.Language = "en") ->
     Raises ValueError for missing columns.
     """
     return _read_preferences(root, EMOPREFER_CANDIDATES, "track3_candidate.csv", "test", language)
+
+
+def read_candidates(root: Path, language: merbench.Language = "en", table: str = "") -> list[Clip]:
+    """Clips without labels, to be described or prepared: the candidates of the tests, as split "test".
+
+    Args:
+        table: another table with a column `name` in the root, such as subtitle_chieng.csv, which names all clips; empty
+            for the table of candidates that is there.
+    Raises:
+        ValueError: no table, a row without a name, a name with two different rows.
+    """
+    pool = Pool(root, language)
+    if table:
+        file = safe_join(pool.root, table)
+    else:
+        file = pool.root / next((name for name in _CANDIDATE_TABLES if (pool.root / name).is_file()),
+                                _CANDIDATE_TABLES[0])
+    return [pool.clip(name, CANDIDATES, "test", Targets(), where)
+            for name, (_, where) in merbench.rows_by_name(file, ()).items()]

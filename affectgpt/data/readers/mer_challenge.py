@@ -1,5 +1,14 @@
-"""MER2023 and MER2024 (Lian et al.): Chinese film and television clips, six emotions and valence, in the layout of
-MERBench."""
+"""MER2023 and MER2024 (Lian et al.): Chinese film and television clips, six emotions and valence.
+
+Read in MERBench's layout or in their own, whichever the root holds:
+
+    label-6way.npz  transcription-engchi-polish.csv  video/NAME.mp4 (or .avi)  audio/NAME.wav  openface_face/NAME.npy
+    MER2023   {train,test1,test2,test3}-label.csv    name, discrete, valence
+              {train,test1,test2,test3}/NAME.mp4 (or .avi)
+    MER2024   label-disdim.csv                       name, discrete, valence (of the labelled clips)
+              label-transcription.csv                name, chinese, english (optional)
+              video-labeled/NAME.mp4  audio-labeled/NAME.wav
+"""
 
 from __future__ import annotations
 
@@ -8,9 +17,9 @@ from pathlib import Path
 from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
+from affectgpt.data.readers.layout import is_blank, layout_of
 
-_LAYOUT = ("label-6way.npz\ntranscription-engchi-polish.csv\nvideo/NAME.mp4 (or .avi)\naudio/NAME.wav\n"
-           "openface_face/NAME.npy")
+_LAYOUT = layout_of(__doc__)
 _KINDS = ("emotion", "emotion_candidates", "valence", "sentiment")
 
 MER2023 = Corpus(
@@ -33,17 +42,36 @@ def read_mer2023(root: Path, language: merbench.Language = "en") -> list[Clip]:
     Raises:
         ValueError: as `merbench.read_set`.
     """
-    return merbench.read_set(root, MER2023, _labels(root), language=language)
+    tables = {split: (f"{split}-label.csv", split, split) for split in MER2023.counts}
+    return _read(root, MER2023, tables, merbench.TRANSCRIPTS, language)
 
 
 def read_mer2024(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of MER2024; test1 is MER-SEMI's test, which MER-UniBench scores.
+    """Clips of MER2024; test1 is MER-SEMI's test, which MER-UniBench scores. Its own layout has the labelled clips.
 
     Raises:
         ValueError: as `merbench.read_set`.
     """
-    return merbench.read_set(root, MER2024, _labels(root), language=language)
+    tables = {"train": ("label-disdim.csv", "video-labeled", "audio-labeled")}
+    return _read(root, MER2024, tables, "label-transcription.csv", language)
 
 
-def _labels(root: Path) -> str:
-    return next((name for name in _LABEL_FILES if (Path(root) / name).is_file()), _LABEL_FILES[0])
+def _read(root: Path, corpus: Corpus, tables: dict[str, tuple[str, str, str]], transcripts: str,
+          language: merbench.Language) -> list[Clip]:
+    """Clips in MERBench's layout, or of tables: split -> (table, folder of its films, folder of its sounds)."""
+    root = Path(root)
+    labels = next((name for name in _LABEL_FILES if (root / name).is_file()), None)
+    own = {split: files for split, files in tables.items() if (root / files[0]).is_file()}
+    if labels or not own:
+        return merbench.read_set(root, corpus, labels or _LABEL_FILES[0], language=language)
+    clips = []
+    for split, (table, video, audio) in own.items():
+        folder = merbench.ProcessFolder(root, language, (video, *merbench.VIDEO_FOLDERS), (audio, "audio"),
+                                        transcripts)
+        rows = merbench.rows_by_name(root / table, ("discrete",), optional=("valence",))
+        for name, (row, where) in rows.items():
+            emotion = None if is_blank(row["discrete"]) else row["discrete"]
+            valence = merbench.number(row.get("valence", ""), where, "valence")
+            targets = merbench.targets_of(corpus, emotion, valence, where, "valence")
+            clips.append(folder.clip(name, corpus, split, targets, where))
+    return clips

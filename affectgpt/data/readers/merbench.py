@@ -18,7 +18,8 @@ import numpy as np
 
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers.layout import MediaFolder, read_csv
+from affectgpt.data.readers.layout import check_name, is_blank, read_csv
+from affectgpt.data.readers.places import MediaFolder, clip_name, elsewhere
 from affectgpt.npz import load_npz
 
 Language = Literal["en", "zh"]
@@ -45,7 +46,8 @@ def read_labels(path: Path) -> Iterator[tuple[str, str, dict, str]]:
         ValueError: no such file, an archive that is none, or one of another form.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; it holds the labels: get it with the corpus (affectgpt data info)")
+        raise ValueError(f"{path}: no such file; it holds the labels: get it with the corpus (affectgpt data info)"
+                         f"{elsewhere(path)}")
     for key, rows in load_npz(path).items():
         if key not in SPLITS or not isinstance(rows, dict):
             raise ValueError(f"{path}: holds {key!r}, a {type(rows).__name__}; it must hold dictionaries named "
@@ -54,10 +56,10 @@ def read_labels(path: Path) -> Iterator[tuple[str, str, dict, str]]:
             where = f"{path}:{key}:{number}"
             if not isinstance(name, str) or not spoken(name) or not isinstance(row, dict):
                 raise ValueError(f"{where}: must be a clip's name and its labels, not {name!r}: {str(row)[:60]}")
-            yield SPLITS[key], name, row, where
+            yield SPLITS[key], clip_name(str(name)), row, where
 
 
-def transcripts(path: Path, language: Language) -> dict[str, str]:
+def read_transcripts(path: Path, language: Language) -> dict[str, str]:
     """Clip name -> its words in a language; empty where there is no such file.
 
     Raises:
@@ -67,7 +69,7 @@ def transcripts(path: Path, language: Language) -> dict[str, str]:
         return {}
     words: dict[str, str] = {}
     for where, row in read_csv(path, ("name", _COLUMNS[language])):
-        name, text = row["name"], row[_COLUMNS[language]]
+        name, text = clip_name(row["name"]), row[_COLUMNS[language]]
         if not name:
             raise ValueError(f"{where}: the row has no name")
         if words.get(name, text) != text:
@@ -76,20 +78,29 @@ def transcripts(path: Path, language: Language) -> dict[str, str]:
     return words
 
 
-def rows_by_name(path: Path, columns: tuple[str, ...], name: str = "name") -> dict[str, tuple[dict[str, str], str]]:
+def rows_by_name(path: Path, columns: tuple[str, ...], name: str = "name",
+                 optional: tuple[str, ...] = ()) -> dict[str, tuple[dict[str, str], str]]:
     """Clip name -> (row, "file:line") of a table with one row a clip; the same row twice counts once.
+
+    Names come without the ending of a file, and rows with the known columns alone.
 
     Raises:
         ValueError: no such file or column, a row without a name, or a name with two different rows.
     """
     rows: dict[str, tuple[dict[str, str], str]] = {}
-    for where, row in read_csv(path, (name, *columns)):
+    for where, cells in read_csv(path, (name, *columns), optional):
+        row = {column: cells[column] for column in (name, *columns, *optional) if column in cells}
         if not spoken(row[name]):
             raise ValueError(f"{where}: the row has no {name}")
+        check_name(row[name], where)
+        row[name] = clip_name(row[name])
         known, first = rows.setdefault(row[name], (row, where))
         if known != row:
             raise ValueError(f"{where}: {row[name]} is there twice, with another row in {first}; keep one of them")
     return rows
+
+
+
 
 
 class ProcessFolder:
@@ -99,14 +110,15 @@ class ProcessFolder:
     face_suffix = ".npy"
     missing = "give the corpus's own (its layout: affectgpt data info NAME)"
 
-    def __init__(self, root: Path, language: Language):
+    def __init__(self, root: Path, language: Language, video: tuple[str, ...] = VIDEO_FOLDERS,
+                 audio: tuple[str, ...] = ("audio", "subaudio"), transcripts: str | None = None):
         self.root, self.language = Path(root), language
         if not self.root.is_dir():
             raise ValueError(f"{root}: no such folder; {self.missing}")
-        self._video = MediaFolder(self.root, VIDEO_FOLDERS, VIDEO_SUFFIXES)
-        self._audio = MediaFolder(self.root, ("audio", "subaudio"), (".wav", ".flac", ".mp3"))
-        self._faces = MediaFolder(self.root, ("openface_face",), (self.face_suffix,))
-        self._words = transcripts(self.root / self.transcripts, language)
+        self._video = MediaFolder(self.root, video, VIDEO_SUFFIXES)
+        self._audio = MediaFolder(self.root, audio, (".wav", ".flac", ".mp3"))
+        self._faces = MediaFolder(self.root, ("openface_face",), (self.face_suffix,), nested=False)
+        self._words = read_transcripts(self.root / (transcripts or self.transcripts), language)
 
     def clip(self, name: str, corpus: Corpus, split: str, targets: Targets, where: str, **further) -> Clip:
         """The clip of a name: sound and face from their own files where those are there.
@@ -129,13 +141,15 @@ class ProcessFolder:
 
 
 def number(value, where: str, key: str) -> float | None:
-    """A valence as a number; None where the file says that there is none.
+    """A valence as a number, with a point or a comma in it; None where the file says that there is none.
 
     Raises:
         ValueError: what is no finite number.
     """
+    if isinstance(value, str) and is_blank(value):
+        return None
     try:
-        found = float(value)
+        found = float(value.replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError):
         found = float("nan")
     if not abs(found) < 1e100:
@@ -167,12 +181,7 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
     """
     folder, clips = ProcessFolder(root, language), []
     for split, name, row, where in read_labels(folder.root / labels):
-        valence = number(row.get("val", NO_VALENCE), where, "val")
-        if valence is not None and corpus.valence_range:
-            low, high = corpus.valence_range
-            if not low <= valence <= high:
-                raise ValueError(f"{where}: val is {valence:g}: {corpus.name}'s lies between {low:g} and {high:g}")
-        emotion = None
+        valence, spelling = number(row.get("val", NO_VALENCE), where, "val"), None
         if classes or corpus.labels:
             spelling = row.get("emo")
             if classes:
@@ -181,9 +190,23 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
                 if type(spelling) is not int or not 0 <= spelling < len(classes):
                     raise ValueError(f"{where}: emo is {spelling!r}: it must be 0 to {len(classes) - 1}")
                 spelling = classes[spelling]
-            emotion = corpus.label(str(spelling), where)
-        targets = Targets(emotion=emotion, valence=valence,
-                          sentiment=sentiment_of(valence, emotion) if corpus.valence_range else None)
+        targets = targets_of(corpus, None if spelling is None and not corpus.labels else str(spelling), valence, where,
+                             "val")
         values = {"split": split} | further(name, split)
         clips.append(folder.clip(name, corpus, values.pop("split"), targets, where, **values))
     return clips
+
+
+def targets_of(corpus: Corpus, emotion: str | None, valence: float | None, where: str, column: str) -> Targets:
+    """What a spelling of an emotion and a valence teach; either may be None.
+
+    Raises:
+        ValueError: an emotion that is none of the corpus's, or a valence outside of its range.
+    """
+    if valence is not None and corpus.valence_range:
+        low, high = corpus.valence_range
+        if not low <= valence <= high:
+            raise ValueError(f"{where}: {column} is {valence:g}: {corpus.name}'s lies between {low:g} and {high:g}")
+    word = None if emotion is None else corpus.label(emotion, where)
+    return Targets(emotion=word, valence=valence,
+                   sentiment=sentiment_of(valence, word) if corpus.valence_range else None)

@@ -1,7 +1,7 @@
 """MERR (Cheng et al. 2024, Emotion-LLaMA): descriptions of clips of MER2023, coarse (28,618) and fine (4,487).
 
-    MERR_coarse_grained.json    {name: {"caption": ...}}
-    MERR_fine_grained.json      {name: {"smp_reason_caption": ..., "text": ..., ...}}
+    MERR_coarse_grained.json    {name: {"caption": ..., "pseu_emotion": ..., ...}}
+    MERR_fine_grained.json      {name: {"smp_reason_caption": ..., "text": ..., "pseu_emotion": ..., ...}}
     MERR_coarse_grained.txt | MERR_fine_grained.txt    name, frames, emotion, valence (optional)
     transcription_en_all.csv    name, sentence (optional)
     video/NAME.mp4  audio/NAME.wav
@@ -15,7 +15,8 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
-from affectgpt.data.readers.layout import layout_of
+from affectgpt.data.readers.layout import is_blank, layout_of
+from affectgpt.data.readers.places import clip_name, elsewhere
 from affectgpt.data.readers.tables import read_text
 from affectgpt.files import parse_object
 
@@ -48,7 +49,8 @@ def _read(root: Path, corpus: Corpus, grain: str, key: str) -> list[Clip]:
     folder = merbench.ProcessFolder(root, "en")
     file = folder.root / f"MERR_{grain}_grained.json"
     if not file.is_file():
-        raise ValueError(f"{file}: no such file; get it from the authors (affectgpt data info {corpus.name})")
+        raise ValueError(f"{file}: no such file; get it from the authors (affectgpt data info {corpus.name})"
+                         f"{elsewhere(file)}")
     emotions, clips = _emotions(folder.root / f"MERR_{grain}_grained.txt", corpus), []
     sentences = folder.root / "transcription_en_all.csv"
     words = merbench.rows_by_name(sentences, ("sentence",)) if sentences.is_file() else {}
@@ -56,7 +58,11 @@ def _read(root: Path, corpus: Corpus, grain: str, key: str) -> list[Clip]:
         where = f"{file}:{number}"
         if not isinstance(row, dict) or not isinstance(row.get(key), str):
             raise ValueError(f"{where}: {name} has no {key!r}")
-        targets = Targets(description=spoken(row[key].strip()), emotion=emotions.get(name))
+        name, pseudo = clip_name(name), row.get("pseu_emotion")
+        emotion = emotions.get(name)
+        if emotion is None and isinstance(pseudo, str) and not is_blank(pseudo):
+            emotion = corpus.label(pseudo, where)
+        targets = Targets(description=spoken(row[key].strip()), emotion=emotion)
         clip = folder.clip(name, corpus, "train", targets, where)
         said = words[name][0]["sentence"] if name in words else row.get("text")
         if isinstance(said, str) and clip.words is None:
@@ -68,7 +74,7 @@ def _read(root: Path, corpus: Corpus, grain: str, key: str) -> list[Clip]:
 def _emotions(file: Path, corpus: Corpus) -> dict[str, str]:
     """Name -> emotion of the list beside the descriptions; empty where there is none.
 
-    A line is name, frames, emotion and often the valence, or name and emotion alone.
+    A line is name, frames, emotion and often more (a valence), or name and emotion alone.
     """
     if not file.is_file():
         return {}
@@ -77,9 +83,10 @@ def _emotions(file: Path, corpus: Corpus) -> dict[str, str]:
         parts = line.split()
         if not parts:
             continue
-        if len(parts) not in (2, 3, 4):
+        if len(parts) < 2:
             raise ValueError(f"{file}:{number}: {line[:60]!r} is not a name, its frames and its emotion")
+        name = clip_name(parts[0])
         emotion = corpus.label(parts[1] if len(parts) == 2 else parts[2], f"{file}:{number}")
-        if found.setdefault(parts[0], emotion) != emotion:
-            raise ValueError(f"{file}:{number}: {parts[0]} was {found[parts[0]]} before; keep one of the lines")
+        if found.setdefault(name, emotion) != emotion:
+            raise ValueError(f"{file}:{number}: {name} was {found[name]} before; keep one of the lines")
     return found

@@ -12,6 +12,20 @@ from typing import Any
 from affectgpt.data.readers.manifest_keys import number, of_type
 from affectgpt.files import parse_object, read_jsonl, unique_json
 
+FIELD_LIMIT = 1 << 24
+"""Characters of one cell: descriptions may be longer than what Python's csv module takes by itself, 131,072."""
+csv.field_size_limit(FIELD_LIMIT)
+
+_NO_TEXT = (
+    (b"PK\x03\x04", "is an Excel workbook or another zip archive under the name of a text; save it as CSV in UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook (.xls); save it as CSV in UTF-8"),
+    (b"version https://git-lfs.github.com", "is a pointer of Git LFS and not the file itself; fetch it with "
+                                            "`git lfs pull`"),
+    (b"<!doctype html", "is a web page and not the file itself; download it again, signed in where that is asked for"),
+    (b"<html", "is a web page and not the file itself; download it again, signed in where that is asked for"),
+)
+"""How a file begins that is no table -> what it is and what to do."""
+
 LISTS, PAIRS, OBJECTS, NUMBERS = ("labels",), ("turns",), of_type("object"), of_type("number", "integer")
 """Columns of a CSV table whose cells are more than text."""
 
@@ -35,15 +49,37 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     return _read_array(path) if start == b"[" else read_jsonl(path)
 
 
-def read_text(path: Path) -> str:
-    """A file as text, by its byte order mark or as UTF-8."""
+def read_text(path: Path, fallback: str | None = None) -> str:
+    """A file as text, by its byte order mark or as UTF-8.
+
+    fallback: encoding of what is not UTF-8, of a corpus that is known to come so.
+
+    Raises:
+        ValueError: what is neither, a workbook, a web page, or a pointer of Git LFS; says what to do.
+    """
     data = path.read_bytes()
+    begin = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for start, what in _NO_TEXT:
+        if begin.startswith(start.lower()):
+            raise ValueError(f"{path}: {what}")
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
+        if fallback is not None and encoding == "utf-8-sig":
+            try:
+                return data.decode(fallback)
+            except UnicodeDecodeError:
+                pass  # the error of UTF-8 says where
         row = data[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}:{row}: is not UTF-8 text; save the file as UTF-8") from error
+
+
+def dialect_of(text: str) -> tuple[str, str, int]:
+    """(text, separator of its cells, lines left out before it): a first line "sep=;" as Excel writes it, or the mark
+    of comma, semicolon and tab that stands most often in the header."""
+    said = re.match(r"sep=(.)\r?\n", text)
+    return (text[said.end():], said.group(1), 1) if said else (text, _delimiter_of(text), 0)
 
 
 def csv_rows(path: Path, text: str, delimiter: str, skipped: int = 0) -> Iterator[tuple[int, list[str]]]:
@@ -77,11 +113,7 @@ def _read_array(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    text, delimiter, skipped = read_text(path), None, 0
-    said = re.match(r"sep=(.)\r?\n", text)  # a line that Excel reads and writes
-    if said:
-        text, delimiter, skipped = text[said.end():], said.group(1), 1
-    delimiter = delimiter or _delimiter_of(text)
+    text, delimiter, skipped = dialect_of(read_text(path))
     header: list[str] | None = None
     for number, cells in csv_rows(path, text, delimiter, skipped):
         if header is None:
