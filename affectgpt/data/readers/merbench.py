@@ -192,7 +192,10 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
                 spelling = classes[spelling]
         targets = targets_of(corpus, None if spelling is None and not corpus.labels else str(spelling), valence, where,
                              "val")
-        values = {"split": split} | further(name, split)
+        try:
+            values = {"split": split} | further(name, split)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
         clips.append(folder.clip(name, corpus, values.pop("split"), targets, where, **values))
     return clips
 

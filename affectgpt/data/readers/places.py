@@ -82,23 +82,25 @@ class MediaFolder:
         return any(name + suffix in self._there for suffix in self.suffixes)
 
 
-def files_named(root: Path, pattern: re.Pattern, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """Yield (suffix in small letters, file) of all files below a folder whose name without suffix the pattern fits.
+def files_named(root: Path, folder: str, pattern: re.Pattern, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """Yield (suffix in small letters, file) of all files in and below a folder whose name without suffix the pattern
+    fits, in the order of their paths.
 
-    Symbolic links to folders are not followed, and those to files only where they stay in the root (`safe_join`).
+    Symbolic links are followed as `safe_join` does: not to folders below, and to files only where they stay inside.
 
     Raises:
         ValueError: a link that leads out of the root.
     """
-    for folder, folders, files in os.walk(root):
+    top = safe_join(root, folder, follow=True)
+    for place, folders, files in os.walk(top):
         folders.sort()
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in suffixes and pattern.fullmatch(stem):
-                file = Path(folder, name)
+                file = Path(place, name)
                 if file.is_symlink():
-                    safe_join(root, str(file.relative_to(root)), follow=True)
-                yield suffix.lower(), file.resolve()
+                    safe_join(top, str(file.relative_to(top)))
+                yield suffix.lower(), file
 
 
 def elsewhere(path: Path) -> str:

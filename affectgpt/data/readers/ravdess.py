@@ -7,12 +7,13 @@ train, 17-18 validation, 19 and up test.
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.corpora import Corpus
+from affectgpt.data.readers.layout import read_csv
+from affectgpt.data.readers.places import files_named
 from affectgpt.files import safe_join
 from affectgpt.words.basic import POLARITY, RAVDESS_EMOTIONS, basic_emotion
 
@@ -33,6 +34,7 @@ _NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)", 
 """Modality (1 film with sound, 2 film alone, 3 sound alone), vocal channel (1 speech, 2 song), emotion in the order of
 `RAVDESS_EMOTIONS`, intensity, statement, repetition, actor (doi 10.5281/zenodo.1188976)."""
 _SUFFIXES = (".wav", ".mp4")
+_COLUMNS = ("file", "actor", "emotion")
 
 
 def read(path: Path) -> list[Clip]:
@@ -55,17 +57,14 @@ def read(path: Path) -> list[Clip]:
 
 def _read_names(folder: Path) -> list[Clip]:
     takes: dict[str, tuple[str, Path]] = {}
-    for file in sorted(folder.rglob("*")):
-        name = _NAME.fullmatch(file.stem)
-        if name is None or file.suffix.lower() not in _SUFFIXES:
-            continue
+    for _, file in files_named(folder, ".", _NAME, _SUFFIXES):
         modality, take = file.stem.split("-", 1)
         if take not in takes or _rank(modality) < _rank(takes[take][0]):
             takes[take] = modality, file
     clips = []
     for _, file in takes.values():
         emotion, actor = file.stem.split("-")[2], file.stem.split("-")[-1]
-        clips.append(_clip(file.stem, file.resolve(), RAVDESS_EMOTIONS[int(emotion) - 1], int(actor), str(file)))
+        clips.append(_clip(file.stem, file, RAVDESS_EMOTIONS[int(emotion) - 1], int(actor), str(file)))
     return clips
 
 
@@ -75,28 +74,27 @@ def _rank(modality: str) -> int:
 
 
 def _read_table(folder: Path, table: Path) -> list[Clip]:
-    clips = []
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        for column in ("file", "actor", "emotion"):
-            if column not in (reader.fieldnames or ()):
-                raise ValueError(f"{table}: has no column {column!r}; it needs file, actor and emotion")
-        for number, row in enumerate(reader, start=2):
-            where = f"{table}:{number}"
-            if not row["file"] or not row["emotion"]:
-                raise ValueError(f"{where}: the row is short; it needs file, actor and emotion")
-            if Path(row["file"]).stem.endswith("_full"):
-                continue
-            if row["emotion"] not in RAVDESS_EMOTIONS and basic_emotion(row["emotion"]) is None:
-                raise ValueError(f"{where}: emotion is {row['emotion']!r}: RAVDESS has {', '.join(RAVDESS_EMOTIONS)}")
-            if not (row["actor"] or "").isdecimal():
-                raise ValueError(f"{where}: actor is {row['actor']!r}: it must be a number")
-            try:
-                media = safe_join(folder, row["file"], follow=True)
-            except ValueError as error:
-                raise ValueError(f"{where}: file: {error}") from error
-            clips.append(_clip(Path(row["file"]).stem, media, row["emotion"], int(row["actor"]), where))
-    return clips
+    clips: dict[str, tuple[tuple[str, ...], Clip]] = {}
+    for where, row in read_csv(table, _COLUMNS):
+        file, actor, emotion = values = tuple(row[column] for column in _COLUMNS)
+        if not file or not emotion:
+            raise ValueError(f"{where}: the row is short; it needs file, actor and emotion")
+        if Path(file).stem.endswith("_full"):
+            continue
+        if emotion not in RAVDESS_EMOTIONS and basic_emotion(emotion) is None:
+            raise ValueError(f"{where}: emotion is {emotion!r}: RAVDESS has {', '.join(RAVDESS_EMOTIONS)}")
+        if not (actor.isascii() and actor.isdecimal()):
+            raise ValueError(f"{where}: actor is {actor!r}: it must be a number")
+        try:
+            media = safe_join(folder, file, follow=True)
+        except ValueError as error:
+            raise ValueError(f"{where}: file: {error}") from error
+        clip = _clip(Path(file).stem, media, emotion, int(actor), where)
+        known, first = clips.setdefault(clip.id, (values, clip))
+        if known != values:
+            raise ValueError(f"{where}: {clip.id} is there twice, with another row in {first.provenance}; keep one of "
+                             "them")
+    return [clip for _, clip in clips.values()]
 
 
 def _clip(name: str, media: Path, emotion: str, actor: int, where: str) -> Clip:

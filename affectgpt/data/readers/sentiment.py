@@ -1,4 +1,4 @@
-"""Sets with a sentiment score a clip, in MERBench's layout: CMU-MOSI, CMU-MOSEI, CH-SIMS and CH-SIMS v2.
+"""Sets with a sentiment score a clip: CMU-MOSI, CMU-MOSEI, CH-SIMS and CH-SIMS v2, in MERBench's layout or their own.
 
 The clips of a video ("OQvJTdtJ2H4_3", "video_0018_0004") are a `group`.
 """
@@ -6,32 +6,36 @@ The clips of a video ("OQvJTdtJ2H4_3", "video_0018_0004") are a `group`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
-from affectgpt.data.readers import merbench
+from affectgpt.data.readers import merbench, mmsa
 
 _KINDS = ("valence", "sentiment")
-_LAYOUT = "label.npz\ntranscription-engchi-polish.csv\n{video}/NAME.mp4\n{audio}/NAME.wav\nopenface_face/NAME.npy"
+_LAYOUT = "label.npz\ntranscription-engchi-polish.csv\n{video}/NAME.mp4\n{audio}/NAME.wav\nopenface_face/NAME.npy\n" \
+          "or {table}   video_id, clip_id, text, label, mode, ...\nRaw/VIDEO/CLIP.mp4"
 _CMU = "CMU Multimodal SDK; labels and transcripts as MERBench (Lian et al. 2024) distributes them"
 _SIMS = "the authors' page (thuiar); labels and transcripts as MERBench (Lian et al. 2024) distributes them"
 
 CMU_MOSI = Corpus(
     name="cmumosi", title="CMU-MOSI (Zadeh et al. 2016)", licence="research use", access=_CMU,
-    layout=_LAYOUT.format(video="subvideo", audio="subaudio"), kinds=_KINDS, valence_range=(-3.0, 3.0),
+    layout=_LAYOUT.format(video="subvideo", audio="subaudio", table="label.csv"), kinds=_KINDS,
+    valence_range=(-3.0, 3.0),
     counts={"train": 1284, "validation": 229, "test": 686}, evaluation="test")
 CMU_MOSEI = Corpus(
     name="cmumosei", title="CMU-MOSEI (Zadeh et al. 2018)", licence="research use", access=_CMU,
-    layout=_LAYOUT.format(video="subvideo_new", audio="subaudio"), kinds=_KINDS, valence_range=(-3.0, 3.0),
+    layout=_LAYOUT.format(video="subvideo_new", audio="subaudio", table="label.csv"), kinds=_KINDS,
+    valence_range=(-3.0, 3.0),
     counts={"train": 16326, "validation": 1871, "test": 4659}, evaluation="test")
 CH_SIMS = Corpus(
     name="sims", title="CH-SIMS (Yu et al. 2020)", licence="research use", access=_SIMS, languages=("zh",),
-    layout=_LAYOUT.format(video="video", audio="audio"), kinds=_KINDS, valence_range=(-1.0, 1.0),
+    layout=_LAYOUT.format(video="video", audio="audio", table="label.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
     counts={"train": 1368, "validation": 456, "test": 457}, evaluation="test")
 CH_SIMS_V2 = Corpus(
     name="simsv2", title="CH-SIMS v2 (Liu et al. 2022)", licence="research use", access=_SIMS, languages=("zh",),
-    layout=_LAYOUT.format(video="video_new", audio="audio"), kinds=_KINDS, valence_range=(-1.0, 1.0),
+    layout=_LAYOUT.format(video="video_new", audio="audio", table="meta.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
     counts={"train": 2722, "validation": 647, "test": 1034}, evaluation="test")
 
 
@@ -56,6 +60,10 @@ def read_simsv2(root: Path, language: merbench.Language = "zh") -> list[Clip]:
 
 
 def _read(root: Path, corpus: Corpus, language: merbench.Language) -> list[Clip]:
+    table = mmsa.table_of(Path(root))
+    if table is not None and not (Path(root) / "label.npz").is_file():
+        clips = mmsa.read_table(Path(root), corpus, table, 4 if corpus is CH_SIMS else 0, language)
+        return [replace(clip, group=_video(clip.id)) for clip in clips]
     return merbench.read_set(root, corpus, "label.npz", language=language,
                              further=lambda name, split: {"group": _video(name)})
 
