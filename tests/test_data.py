@@ -136,6 +136,7 @@ def test_ravdess_by_its_own_names(tmp_path):
 
 
 def test_ravdess_mistakes(tmp_path):
+    (tmp_path / "readme.txt").touch()
     with pytest.raises(ValueError, match="no takes named as 03-01-05-01-02-01-12.wav, and no labels.csv"):
         read_corpus(f"ravdess:{tmp_path}")
     table = tmp_path / "labels.csv"

@@ -14,6 +14,7 @@ from typing import Any
 from affectgpt.data.clip import Clip, absent_files, clip_labels
 from affectgpt.data.corpora import Corpus, count_notes
 from affectgpt.data.readers import READERS, Reader, check_unique, option_words, reader_of
+from affectgpt.data.readers.places import elsewhere
 from affectgpt.terminal import json_line, parse_intermixed, printable
 
 LABELS = 20
@@ -85,6 +86,7 @@ def info_text(reader: Reader, root: Path | None, found: dict | None) -> str:
             labels = [f"{label} {count:,}" for label, count in list(part["labels"].items())[:LABELS]]
             more = len(part["labels"]) - LABELS
             lines.append((f"  {split or '(none)'}", f"{part['clips']:,} clips, {part['absent']:,} without their files; "
+                          f"{part['faces']:,} with face crops; "
                           f"{', '.join(labels) or 'no labels'}{f', and {more} more labels' if more > 0 else ''}"))
         lines += [("note", note) for note in found["notes"]]
     return "\n".join(f"{name:<14}" + printable(text, keep="\n").replace("\n", "\n" + 14 * " ")
@@ -99,8 +101,18 @@ def counted(record: Corpus, clips: list[Clip]) -> dict[str, Any]:
         if part:
             labels = Counter(label for clip in part for label in clip_labels(clip))
             splits[split] = {"clips": len(part), "absent": sum(bool(absent_files(clip)) for clip in part),
+                             "faces": sum(clip.face is not None for clip in part),
                              "labels": dict(labels.most_common())}
-    return {"clips": len(clips), "splits": splits, "notes": count_notes(record, clips)}
+    return {"clips": len(clips), "splits": splits, "notes": count_notes(record, clips) + _media_notes(clips)}
+
+
+def _media_notes(clips: list[Clip]) -> list[str]:
+    """Where media were looked for, and where they may be, if none of them is there."""
+    absent = [absent_files(clip) for clip in clips]
+    if not clips or not all(absent):
+        return []
+    first = absent[0][0]
+    return [f"none of the media is there; the first was looked for at {first}{elsewhere(first)}"]
 
 
 def _record(reader: Reader) -> dict[str, Any]:

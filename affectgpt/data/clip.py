@@ -120,5 +120,5 @@ def clip_labels(clip: Clip) -> tuple[str, ...]:
 
 
 def absent_files(clip: Clip) -> list[Path]:
-    """Files of picture and sound that a clip should have and that are not there."""
-    return [path for path in (clip.media, clip.audio) if path is not None and not path.is_file()]
+    """Files of picture, sound and face that a clip should have and that are not there."""
+    return [path for path in (clip.media, clip.audio, clip.face) if path is not None and not path.is_file()]

@@ -6,6 +6,7 @@ Adding a corpus means adding a module with its record and `read(root, **options)
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -81,6 +82,26 @@ def option_words(words: Iterable[str]) -> dict[str, str]:
     return values
 
 
+def _checked(read: Callable[..., list[Clip]], corpus: Corpus) -> Callable[..., list[Clip]]:
+    """The function of a reader, which first looks at the root, and takes a corpus without any clip for a mistake."""
+
+    @functools.wraps(read)
+    def checked(root: str | Path, **options) -> list[Clip]:
+        root = Path(root)
+        layout = "; ".join(line.strip() for line in corpus.layout.splitlines()[:3])
+        if not root.is_dir():
+            what = "is a file" if root.exists() else "no such folder"
+            raise ValueError(f"{root}: {what}; name the folder of {corpus.title}, which holds {layout}")
+        if not any(root.iterdir()):
+            raise ValueError(f"{root}: is empty; {corpus.title} holds {layout}")
+        clips = read(root, **options)
+        if not clips:
+            raise ValueError(f"{root}: its tables hold no clips of {corpus.name}; get them whole, with at least a row")
+        return clips
+
+    return checked
+
+
 _ALL = (
     (manifest.read, manifest.CORPUS),
     (mer2025.read_mercaptionplus, mer2025.MER_CAPTION_PLUS), (mer2025.read_mercaption, mer2025.MER_CAPTION),
@@ -99,7 +120,8 @@ _ALL = (
     (cexpr.read, cexpr.CORPUS), (ravdess.read, ravdess.CORPUS), (acted.read_cremad, acted.CREMA_D),
     (acted.read_emodb, acted.EMO_DB), (films.read_dfew, films.DFEW), (films.read_mafw, films.MAFW),
 )
-READERS: dict[str, Reader] = {corpus.name: Reader(read, corpus) for read, corpus in _ALL}
+READERS: dict[str, Reader] = {
+    corpus.name: Reader(read if corpus is manifest.CORPUS else _checked(read, corpus), corpus) for read, corpus in _ALL}
 
 
 def reader_of(name: str, where: str) -> Reader:

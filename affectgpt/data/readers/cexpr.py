@@ -19,7 +19,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import layout_of, read_csv
-from affectgpt.data.readers.places import MediaFolder
+from affectgpt.data.readers.places import MediaFolder, elsewhere
 from affectgpt.data.readers.tables import read_text
 from affectgpt.files import safe_join
 
@@ -58,7 +58,8 @@ def read(root: Path, fold: int = -1, other: bool = True) -> list[Clip]:
     official = _official(root)
     tables = sorted((official / "annotation").glob("*.csv"))
     if not tables:
-        raise ValueError(f"{official / 'annotation'}: has no tables; C-EXPR-DB holds 01.csv to 56.csv there")
+        raise ValueError(f"{official / 'annotation'}: has no tables; C-EXPR-DB holds 01.csv to 56.csv there"
+                         f"{elsewhere(official / 'annotation')}")
     splits, words = _fold(root, fold) if fold >= 0 else ({}, _transcripts(root))
     whole = MediaFolder(root, ("videos", "video", "C-EXPR-DB/videos"), (".mp4", ".avi", ".mkv", ".mov", ".webm"))
     clips = [clip for table in tables for clip in _segments(root, table, whole)]

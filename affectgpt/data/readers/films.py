@@ -60,15 +60,18 @@ def read_dfew(root: Path, fold: int = 0) -> list[Clip]:
         for where, row in read_csv(next((table for table in tables if table.is_file()), tables[0]),
                                    ("video_name", "label")):
             name, label = clip_name(row["video_name"]), row["label"].removesuffix(".0")
-            _add(clips, Clip(id=name, corpus=DFEW.name, split=split, media=_film(media, name), provenance=where,
+            _add(clips, Clip(id=name, corpus=DFEW.name, split=split, media=_film(media, name, where), provenance=where,
                              targets=Targets(emotion=DFEW.label(label, where))))
     return list(clips.values())
 
 
-def _film(media: MediaFolder, name: str) -> Path:
+def _film(media: MediaFolder, name: str, where: str) -> Path:
     """The film of a number, which some copies pad with zeros."""
     padded = name.zfill(5)
-    return media.find(padded if media.has(padded) and not media.has(name) else name)
+    try:
+        return media.find(padded if media.has(padded) and not media.has(name) else name)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def read_mafw(root: Path, fold: int = 0, labels: Literal["single", "compound"] = "single",
@@ -103,7 +106,7 @@ def read_mafw(root: Path, fold: int = 0, labels: Literal["single", "compound"] =
                 raise ValueError(f"{where}: {line[:60]!r} is not a clip and its {labels} label")
             name = clip_name(parts[0])
             words = tuple(dict.fromkeys(MAFW.label(word.lower(), where) for word in parts[1:]))
-            _add(clips, Clip(id=name, corpus=MAFW.name, split=split, media=media.find(name), provenance=where,
+            _add(clips, Clip(id=name, corpus=MAFW.name, split=split, media=_film(media, name, where), provenance=where,
                              targets=Targets(emotion=words[0] if labels == "single" else None, labels=words,
                                              description=texts.get(name))))
     return list(clips.values())

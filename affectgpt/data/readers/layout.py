@@ -41,7 +41,7 @@ def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...] = 
             what is no table.
     """
     known = {name.lower(): name for name in (*required, *optional)}
-    header: list[str] | None = None
+    header, rows = None, 0
     for number, cells in read_cells(path, fallback, f"it needs the columns {', '.join(required)}"):
         where = f"{path}:{number}"
         if header is None:
@@ -53,11 +53,14 @@ def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...] = 
                 if column not in header:
                     raise ValueError(f"{path}: has no column {column!r}; it has {', '.join(filter(None, header))}")
         elif len(cells) > len(header) and any(cells[len(header):]):
-            raise ValueError(f"{where}: has {len(cells)} cells, and the header {len(header)}; quote cells that hold the "
-                             "separator")
+            raise ValueError(f"{where}: has {len(cells)} cells, and the header {len(header)}; quote cells that hold "
+                             "the separator")
         else:
             cells = cells[:len(header)] + [""] * (len(header) - len(cells))
+            rows += 1
             yield where, dict(zip(header, cells, strict=True))
+    if header is not None and not rows:
+        raise ValueError(f"{path}: has a header and no rows; get it whole")
     if header is None:
         raise ValueError(f"{path}: is empty; it needs the columns {', '.join(required)}")
 
@@ -92,7 +95,8 @@ def _sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST_WORKBOOK:
                 raise ValueError(f"{path}: is too large for a workbook; save it as CSV in UTF-8")
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        data = io.BytesIO(path.read_bytes())  # openpyxl asks a file by name for its ending
+        book = openpyxl.load_workbook(data, read_only=True, data_only=True)
         for number, row in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
             yield number, [_written(value) for value in row]
     except (zipfile.BadZipFile, KeyError, OSError, IndexError) as error:

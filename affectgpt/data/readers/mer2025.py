@@ -62,8 +62,10 @@ class Pool(merbench.ProcessFolder):
     face_suffix = ""
     missing = f"give the collection's own, which holds {SUBTITLES}"
 
-    def _face(self, name: str) -> Path:
-        return self._faces.find(name) / f"{name}.npy"
+    def _face(self, name: str) -> Path | None:
+        """The crops of a clip; a folder without them, as half an archive leaves it, counts as none."""
+        crops = self._faces.find(name) / f"{name}.npy" if self._faces.has(name) else None
+        return crops if crops is not None and crops.is_file() else None
 
 
 def _read(root: Path, corpus: Corpus, name: str, language: merbench.Language, descriptions: bool) -> list[Clip]:

@@ -132,12 +132,12 @@ class ProcessFolder:
             raise ValueError(f"{where}: {error}") from error
         return Clip(id=name, corpus=corpus.name, split=split, media=media,
                     audio=self._audio.find(name) if self._audio.has(name) else None,
-                    face=self._face(name) if self._faces.has(name) else None,
+                    face=self._face(name),
                     words=spoken(self._words.get(name)), language=self.language, targets=targets, provenance=where,
                     **further)
 
-    def _face(self, name: str) -> Path:
-        return self._faces.find(name)
+    def _face(self, name: str) -> Path | None:
+        return self._faces.find(name) if self._faces.has(name) else None
 
 
 def number(value, where: str, key: str) -> float | None:

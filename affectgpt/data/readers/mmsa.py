@@ -38,7 +38,7 @@ def read_table(root: Path, corpus: Corpus, table: Path, digits: int, language: s
             that is none, or another language.
     """
     if language != corpus.languages[0]:
-        raise ValueError(f"{table}: has the words in {corpus.languages[0]!r} alone; language={language} needs MERBench's "
+        raise ValueError(f"{table}: has words in {corpus.languages[0]!r} alone; language={language} needs MERBench's "
                          "layout (label.npz)")
     folders: dict[str, MediaFolder] = {}
     clips: dict[str, tuple[tuple[str, ...], Clip]] = {}

@@ -73,7 +73,9 @@ class MediaFolder:
         """
         found = self._there.get(name + next((suffix for suffix in self.suffixes if name + suffix in self._there), "\0"))
         file = found or name + self.suffixes[0]
-        if "/" in name or "\0" in file or not name.strip(". ") or file in self._links:
+        if name.startswith("/") or not name.strip(". "):
+            raise ValueError(f"{name!r} is no name of a file in {self._place}")
+        if "/" in name or "\0" in file or file in self._links:
             return safe_join(self.root, f"{self.folder}/{file}", follow=True)
         return self._place / file  # nothing to resolve, which would take a millisecond a clip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import read_csv
-from affectgpt.data.readers.places import files_named
+from affectgpt.data.readers.places import elsewhere, files_named
 from affectgpt.files import safe_join
 from affectgpt.words.basic import POLARITY, RAVDESS_EMOTIONS, basic_emotion
 
@@ -51,7 +51,8 @@ def read(path: Path) -> list[Clip]:
     clips = _read_table(Path(path), table) if table.is_file() else _read_names(Path(path))
     if not clips:
         raise ValueError(f"{table}: has no takes" if table.is_file() else
-                         f"{path}: has no takes named as 03-01-05-01-02-01-12.wav, and no labels.csv")
+                         f"{path}: has no takes named as 03-01-05-01-02-01-12.wav, and no labels.csv"
+                         f"{elsewhere(table)}")
     return clips
 
 
