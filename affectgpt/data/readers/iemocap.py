@@ -73,7 +73,7 @@ def _read(root: Path, corpus: Corpus, classes: str, language: merbench.Language)
                     if not file.name.startswith("."))  # macOS leaves ._ files in archives
     if not tables:
         raise ValueError(f"{root}: has neither {labels} nor Session1/dialog/EmoEvaluation/*.txt"
-                         f"{elsewhere(root / labels) or elsewhere(root / 'Session1')}")
+                         f"{elsewhere(root / labels, root / 'Session1')}")
     if language != "en":
         raise ValueError(f"{root}: IEMOCAP's own words are English; language={language} needs MERBench's layout")
     spellings = {key: CLASSES[classes].index(key) for key in CLASSES[classes]} | ({"exc": 0} if classes == "4" else {})

@@ -21,6 +21,7 @@ _NOT_THERE = frozenset({"nan", "<na>", "#n/a"})
 """What pandas and Excel write where there is no value; no cell of words is one of them."""
 _NO_LABEL = _NOT_THERE | {"none", "null", "na", "n/a"}
 _QUOTES = "'\"\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u00b4`"
+_SEPARATORS = re.compile("[,;|\uff0c\uff1b\u3001]")
 _LOST_NAME = re.compile(r"#NAME\?|[0-9](\.[0-9]+)?E\+[0-9]+")
 """What Excel makes of a name that begins with "-" or "=", and of one of many digits."""
 
@@ -138,12 +139,12 @@ def literal_list(cell: str, where: str) -> tuple[str, ...]:
     if cell[:1] in ("[", "(", "{"):
         try:
             words = _words(ast.parse(_with_commas(cell), mode="eval").body)
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            cell = cell.strip("[](){}")  # [happy, sad]
+        except (SyntaxError, ValueError, MemoryError, RecursionError, tokenize.TokenError):  # [happy, sad]
+            cell = ",".join(word.strip().strip(_QUOTES) for word in _SEPARATORS.split(cell.strip("[](){}")))
         except TypeError:
             raise ValueError(f"{where}: {cell[:60]!r} is no list of words") from None
     if words is None:
-        words = [_bare(word) for word in re.split("[,;|\uff0c\uff1b\u3001]", cell)]
+        words = [_bare(word) for word in _SEPARATORS.split(cell)]
     return tuple(dict.fromkeys(word for word in (word.strip() for word in words) if not is_blank(word)))
 
 

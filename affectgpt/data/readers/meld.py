@@ -54,7 +54,8 @@ def read(root: Path, language: merbench.Language = "en") -> list[Clip]:
     if not tables:
         if not (root / "label.npz").is_file():
             names = ", ".join(table for table, _, _ in _TABLES.values())
-            raise ValueError(f"{root}: has neither {names} nor label.npz{elsewhere(root / _TABLES['train'][0])}")
+            raise ValueError(f"{root}: has neither {names} nor label.npz"
+                             f"{elsewhere(root / _TABLES['train'][0], root / 'label.npz')}")
         return merbench.read_set(root, CORPUS, "label.npz", CLASSES, language, _place)
     if language != "en":
         raise ValueError(f"{root}: MELD's own tables are English; language={language} needs MERBench's layout")

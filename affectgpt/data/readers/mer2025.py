@@ -20,7 +20,7 @@ from affectgpt.data.clip import Clip, Preference, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import emer, merbench
 from affectgpt.data.readers.layout import check_name, is_blank, layout_of, literal_list, read_csv
-from affectgpt.data.readers.places import clip_name
+from affectgpt.data.readers.places import clip_name, elsewhere
 from affectgpt.files import safe_join
 
 SUBTITLES = "subtitle_chieng.csv"
@@ -213,7 +213,9 @@ def read_candidates(root: Path, language: merbench.Language = "en", table: str =
     if table:
         file = safe_join(pool.root, table)
     else:
-        file = pool.root / next((name for name in _CANDIDATE_TABLES if (pool.root / name).is_file()),
-                                _CANDIDATE_TABLES[0])
+        files = [pool.root / name for name in _CANDIDATE_TABLES]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise ValueError(f"{root}: has neither {' nor '.join(_CANDIDATE_TABLES)}{elsewhere(*files)}")
     return [pool.clip(name, CANDIDATES, "test", Targets(), where)
             for name, (_, where) in merbench.rows_by_name(file, ()).items()]

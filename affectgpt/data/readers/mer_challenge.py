@@ -18,6 +18,7 @@ from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
 from affectgpt.data.readers.layout import is_blank, layout_of
+from affectgpt.data.readers.places import elsewhere
 
 _LAYOUT = layout_of(__doc__)
 _KINDS = ("emotion", "emotion_candidates", "valence", "sentiment")
@@ -62,8 +63,11 @@ def _read(root: Path, corpus: Corpus, tables: dict[str, tuple[str, str, str]], t
     root = Path(root)
     labels = next((name for name in _LABEL_FILES if (root / name).is_file()), None)
     own = {split: files for split, files in tables.items() if (root / files[0]).is_file()}
-    if labels or not own:
-        return merbench.read_set(root, corpus, labels or _LABEL_FILES[0], language=language)
+    if labels:
+        return merbench.read_set(root, corpus, labels, language=language)
+    if not own:
+        names = (_LABEL_FILES[0], *(table for table, _, _ in tables.values()))
+        raise ValueError(f"{root}: has neither {' nor '.join(names)}{elsewhere(*(root / name for name in names))}")
     clips = []
     for split, (table, video, audio) in own.items():
         folder = merbench.ProcessFolder(root, language, (video, *merbench.VIDEO_FOLDERS), (audio, "audio"),

@@ -14,6 +14,8 @@ SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".wav", ".mp3", ".f
 """Endings of media that a table may have in its names; a clip's name is what stands before."""
 LOOKED_AT = 2000
 """Entries that a hint looks at: a root may be a whole disk."""
+DEEPEST = 5
+"""Folders below which a hint does not look."""
 NESTED_FOLDERS = 64
 """Folders in a folder of media that are looked into; more are a folder a clip, which media do not have."""
 
@@ -105,29 +107,30 @@ def files_named(root: Path, folder: str, pattern: re.Pattern, suffixes: tuple[st
                 yield suffix.lower(), file
 
 
-def elsewhere(path: Path) -> str:
-    """Where a file or folder of that name lies that is not where it was looked for, as the end of a message; "" where
-    nowhere near.
+def elsewhere(*paths: Path) -> str:
+    """Where one of these files or folders lies that is not where it was looked for, as the end of a message; "" where
+    none is near.
 
     A root one level too high or too low, and a name in other capital letters, are the mistakes that it finds.
     """
-    folder = next((above for above in path.parents if above.is_dir()), None)
+    folder = next((above for path in paths for above in path.parents if above.is_dir()), None)
     if folder is None:
         return ""
+    names = {path.name.lower(): path for path in paths}
     for entry in _entries(folder):
-        if entry.name.lower() == path.name.lower() and folder == path.parent:
-            return f". There is {entry.path}: rename it to {path.name}"
-    looked_at, below = 0, [folder, *_parents(folder)]
-    parents = below[1:]
-    while below and looked_at < LOOKED_AT:
-        place = below.pop(0)
+        if entry.name.lower() in names and names[entry.name.lower()].parent == folder:
+            return f". There is {entry.path}: rename it to {names[entry.name.lower()].name}"
+    looked_at, parents = 0, _parents(folder)
+    places = [folder, *parents]
+    while places and looked_at < LOOKED_AT:
+        place = places.pop(0)
         for entry in _entries(place):
             looked_at += 1
-            if entry.name.lower() == path.name.lower():
+            if entry.name.lower() in names:
                 return f". There is {entry.path}: give the folder in which the corpus begins as the root"
-            if place not in parents and len(Path(entry.path).parts) - len(folder.parts) < 3 \
+            if place not in parents and len(Path(entry.path).parts) - len(folder.parts) < DEEPEST \
                     and entry.is_dir(follow_symlinks=False):
-                below.append(Path(entry.path))
+                places.append(Path(entry.path))
     return ""
 
 

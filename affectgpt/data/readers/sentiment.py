@@ -12,6 +12,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench, mmsa
+from affectgpt.data.readers.places import elsewhere
 
 _KINDS = ("valence", "sentiment")
 _LAYOUT = "label.npz\ntranscription-engchi-polish.csv\n{video}/NAME.mp4\n{audio}/NAME.wav\nopenface_face/NAME.npy\n" \
@@ -60,9 +61,13 @@ def read_simsv2(root: Path, language: merbench.Language = "zh") -> list[Clip]:
 
 
 def _read(root: Path, corpus: Corpus, language: merbench.Language) -> list[Clip]:
-    table = mmsa.table_of(Path(root))
-    if table is not None and not (Path(root) / "label.npz").is_file():
-        clips = mmsa.read_table(Path(root), corpus, table, 4 if corpus is CH_SIMS else 0, language)
+    root = Path(root)
+    table = mmsa.table_of(root)
+    if not (root / "label.npz").is_file():
+        if table is None:
+            names = ("label.npz", *mmsa.TABLES)
+            raise ValueError(f"{root}: has neither {' nor '.join(names)}{elsewhere(*(root / name for name in names))}")
+        clips = mmsa.read_table(root, corpus, table, 4 if corpus is CH_SIMS else 0, language)
         return [replace(clip, group=_video(clip.id)) for clip in clips]
     return merbench.read_set(root, corpus, "label.npz", language=language,
                              further=lambda name, split: {"group": _video(name)})
