@@ -76,8 +76,8 @@ def _open_labels(name: str, **further) -> Table:
 
 
 def _pairs(name: str) -> Table:
-    return Table(f"track3_{name}.csv", ("name", "a1", "a2", "preference"), ((*_PAIR, "a1"), (_B, "One.", "Two.", "same")),
-                 (_A, _B), label="preference", beside=_POOL)
+    return Table(f"track3_{name}.csv", ("name", "a1", "a2", "preference"),
+                 ((*_PAIR, "a1"), (_B, "One.", "Two.", "same")), (_A, _B), label="preference", beside=_POOL)
 
 
 def _scores(file: str, clip: str, said: str) -> Table:
@@ -122,8 +122,8 @@ TABLES: dict[str, Table] = {
                   beside={"train_splits/dia0_utt0.MP4": "x"}),
     "cmumosi": _scores("label.csv", "1", "IT WAS, GOOD"), "cmumosei": _scores("label.csv", "10", "Well."),
     "sims": _scores("label.csv", "0001", "你好"), "simsv2": _scores("meta.csv", "0001", "你好"),
-    "dfew": Table("EmoLabel_DataSplit/train(single-labeled)/set_1.csv", ("video_name", "label"), (("1", "1"), ("2", "7")),
-                  ("1", "2", "3"), name="video_name", label="label", beside={
+    "dfew": Table("EmoLabel_DataSplit/train(single-labeled)/set_1.csv", ("video_name", "label"),
+                  (("1", "1"), ("2", "7")), ("1", "2", "3"), name="video_name", label="label", beside={
                       "EmoLabel_DataSplit/test(single-labeled)/set_1.csv": "video_name,label\n3,4\n",
                       "Clip/original/part_1/1.mp4": "x"}),
     "cexpr": Table("annotation/01.csv", _CEXPR, (("00:00:01.5", "00:00:02", "1 ", *[""] * 7),),

@@ -51,8 +51,8 @@ def test_the_record_says_all_that_holds_for_a_corpus(toy, capsys):
 def test_what_is_there_is_counted_by_split_and_label(toy, capsys, tmp_path):
     assert cli.main(["data", "info", "toy", "--root", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    assert "  train       2 clips, 1 without their files; 0 with face crops; sad 2" in text
-    assert "  test        1 clips, 1 without their files; 0 with face crops; happy 1" in text
+    assert "  train       2 clips, 1 without their files; sad 2" in text
+    assert "  test        1 clips, 1 without their files; happy 1" in text
     assert "note          toy: split train has 2 clips, officially 3" in text and "split test has" not in text
     assert cli.main(["data", "info", "toy", "--root", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["found"]

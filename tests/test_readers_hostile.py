@@ -72,13 +72,14 @@ def test_the_forms_of_a_table_give_the_same_clips(name, tmp_path):
     columns = tuple(reversed(table.columns))
     text = table.text()
     forms = {
-        "mark": "\ufeff" + text, "CRLF": table.text(line="\r\n"), "semicolons": table.text(";"), "tabs": table.text("\t"),
+        "mark": "\ufeff" + text, "CRLF": table.text(line="\r\n"), "semicolons": table.text(";"),
+        "tabs": table.text("\t"),
         "said": "sep=;\r\n" + table.text(";", "\r\n"), "quoted": table.text(quoting=csv.QUOTE_ALL),
         "UTF-16": text.encode("utf-16"), "blank rows": text + "," * (len(table.columns) - 1) + "\n\n , \n",
         "capitals": text.replace(",".join(table.columns), ",".join(table.columns).upper()),
         "order": replace(table, columns=columns, rows=tuple(tuple(reversed(row)) for row in table.rows)).text(),
-        "more columns": "".join(f"{line}" for line in replace(
-            table, columns=(*table.columns, "notes", "notes"), rows=tuple((*row, "n", "") for row in table.rows)).text()),
+        "more columns": replace(table, columns=(*table.columns, "notes", "notes"),
+                                rows=tuple((*row, "n", "") for row in table.rows)).text(),
         "workbook": workbook(table, tmp_path / "book.xlsx"),
     }
     for column in table.empty:
@@ -115,7 +116,8 @@ def test_a_workbook_beside_stands_for_the_table(name, tmp_path):
 def test_what_is_no_table_is_said(name, tmp_path):
     table = TABLES[name]
     for number, (text, says) in enumerate((
-            ("", "is empty"), (table.text().partition("\n")[0], "no rows"), ("<!DOCTYPE html>\n<html>", "is a web page"),
+            ("", "is empty"), (table.text().partition("\n")[0], "no rows"),
+            ("<!DOCTYPE html>\n<html>", "is a web page"),
             ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
             (b"PK\x03\x04nothing", "cannot be read as a workbook"), (b"\xd0\xcf\x11\xe0rest", "old Excel workbook"),
             (table.text().encode() + b"\x81\xfe\xff\n", "is not UTF-8"), (table.text() + '"open', "is not CSV"))):

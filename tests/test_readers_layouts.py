@@ -29,8 +29,10 @@ def put(root, name, text="x"):
 
 @pytest.mark.parametrize("cell, words", [
     ("['happy' 'at ease']", ("happy", "at ease")), ("[['sad'], ['tired', ['sad']]]", ("sad", "tired")),
-    ("{'happy', 'sad'}", ("happy", "sad")), ("[‘happy’, “at ease”]", ("happy", "at ease")), ("['a',\n 'b']", ("a", "b")),
-    ("nan", ()), ("[None, 'sad', nan]", ("sad",)), ("None", ()), ("['', ' ']", ()), ("'sad', 'tired'", ("sad", "tired")),
+    ("{'happy', 'sad'}", ("happy", "sad")), ("[‘happy’, “at ease”]", ("happy", "at ease")),
+    ("['a',\n 'b']", ("a", "b")),
+    ("nan", ()), ("[None, 'sad', nan]", ("sad",)), ("None", ()), ("['', ' ']", ()),
+    ("'sad', 'tired'", ("sad", "tired")),
     ("happy；sad|calm;glad", ("happy", "sad", "calm", "glad")), ("[can't cope, sad]", ("can't cope", "sad")),
     ('["it\'s fine", \'a "b"\']', ("it's fine", 'a "b"')), ("['unclosed", ("unclosed",)), ("(((((", ())])
 def test_lists_of_labels_in_all_spellings(cell, words):
@@ -116,6 +118,23 @@ def test_names_with_endings_in_label_archives(tmp_path):
     assert (clip.id, clip.words, clip.group) == ("v_1", "Good.", "v")
 
 
+def test_each_set_of_merbench_takes_its_own_folder_of_films(tmp_path):
+    """Beside the films of the turns lie those of whole dialogues, and those that show both speakers."""
+    name = "Ses05F_impro01_F000"
+    for folder in ("video", "subvideo", "subvideo-tgt", "audio", "subaudio"):
+        put(tmp_path, f"{folder}/{name}.{'wav' if 'audio' in folder else 'avi'}")
+    np.savez(tmp_path / "label_4way.npz", whole_corpus=np.array({name: {"emo": 1, "val": -10}}, dtype=object))
+    clip, = READERS["iemocap"].read(tmp_path)
+    assert (clip.media.parent.name, clip.audio.parent.name) == ("subvideo-tgt", "subaudio")
+    for reader, folder in (("sims", "video"), ("simsv2", "video_new"), ("cmumosi", "subvideo"),
+                           ("cmumosei", "subvideo_new")):
+        root = tmp_path / reader
+        for other in ("video", "video_new", "subvideo", "subvideo_new"):
+            put(root, f"{other}/v_1.mp4")
+        np.savez(root / "label.npz", train_corpus=np.array({"v_1": {"emo": 0, "val": 0.5}}, dtype=object))
+        assert READERS[reader].read(root)[0].media.parent.name == folder
+
+
 # ---------------------------------------------------------------------------- MELD
 
 MELD = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID\n"
@@ -129,7 +148,8 @@ def test_meld_in_windows_1252_and_with_its_marks_as_control_characters(tmp_path)
 
 
 def test_films_of_the_test_under_their_other_name(tmp_path):
-    put(tmp_path, "test_sent_emo.csv", MELD + "1,A,J,joy,positive,0,0\n2,B,J,joy,positive,0,1\n3,C,J,joy,positive,0,2\n")
+    put(tmp_path, "test_sent_emo.csv", MELD + "1,A,J,joy,positive,0,0\n2,B,J,joy,positive,0,1\n"
+        "3,C,J,joy,positive,0,2\n")
     for name in ("dia0_utt0", "final_videos_testdia0_utt0", "final_videos_testdia0_utt1"):
         put(tmp_path, f"output_repeated_splits_test/{name}.mp4")
     assert [clip.media.stem for clip in READERS["meld"].read(tmp_path)] == [

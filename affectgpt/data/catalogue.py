@@ -85,9 +85,10 @@ def info_text(reader: Reader, root: Path | None, found: dict | None) -> str:
         for split, part in found["splits"].items():
             labels = [f"{label} {count:,}" for label, count in list(part["labels"].items())[:LABELS]]
             more = len(part["labels"]) - LABELS
-            lines.append((f"  {split or '(none)'}", f"{part['clips']:,} clips, {part['absent']:,} without their files; "
-                          f"{part['faces']:,} with face crops; "
-                          f"{', '.join(labels) or 'no labels'}{f', and {more} more labels' if more > 0 else ''}"))
+            text = f"{part['clips']:,} clips, {part['absent']:,} without their files"
+            text += f", {part['faces']:,} with face crops" if part["faces"] else ""
+            text += f"; {', '.join(labels) or 'no labels'}{f', and {more} more labels' if more > 0 else ''}"
+            lines.append((f"  {split or '(none)'}", text))
         lines += [("note", note) for note in found["notes"]]
     return "\n".join(f"{name:<14}" + printable(text, keep="\n").replace("\n", "\n" + 14 * " ")
                      for name, text in lines if text)

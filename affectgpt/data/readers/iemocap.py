@@ -68,7 +68,8 @@ def read_iemocap6(root: Path, language: merbench.Language = "en") -> list[Clip]:
 def _read(root: Path, corpus: Corpus, classes: str, language: merbench.Language) -> list[Clip]:
     root, labels = Path(root), f"label_{classes}way.npz"
     if (root / labels).is_file():
-        return merbench.read_set(root, corpus, labels, CLASSES[classes], language, _place)
+        return merbench.read_set(root, corpus, labels, CLASSES[classes], language, _place,
+                                 ("subvideo-tgt", "subaudio"))
     tables = sorted(file for file in root.glob("Session[1-5]/dialog/EmoEvaluation/*.txt")
                     if not file.name.startswith("."))  # macOS leaves ._ files in archives
     if not tables:

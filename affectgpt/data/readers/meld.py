@@ -56,7 +56,7 @@ def read(root: Path, language: merbench.Language = "en") -> list[Clip]:
             names = ", ".join(table for table, _, _ in _TABLES.values())
             raise ValueError(f"{root}: has neither {names} nor label.npz"
                              f"{elsewhere(root / _TABLES['train'][0], root / 'label.npz')}")
-        return merbench.read_set(root, CORPUS, "label.npz", CLASSES, language, _place)
+        return merbench.read_set(root, CORPUS, "label.npz", CLASSES, language, _place, ("subvideo", "subaudio"))
     if language != "en":
         raise ValueError(f"{root}: MELD's own tables are English; language={language} needs MERBench's layout")
     return [clip for split, table in tables.items() for clip in _read_table(root, split, table)]

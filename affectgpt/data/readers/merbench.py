@@ -169,17 +169,20 @@ def sentiment_of(valence: float | None, emotion: str | None = None) -> str | Non
 
 
 def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] = (), language: Language = "en",
-             further: Callable[[str, str], dict] = lambda name, split: {}) -> list[Clip]:
+             further: Callable[[str, str], dict] = lambda name, split: {},
+             media: tuple[str, str] = ("video", "audio")) -> list[Clip]:
     """Clips of a set in this layout.
 
     Args:
         labels: name of the label file.
         classes: the corpus's spelling of each class number; empty for a set that gives words, or valence alone.
         further: (name, split) -> further fields of the clip; `split` among them replaces that of the file.
+        media: the set's folders of films and sounds; others are tried after them. There may be several of films, of
+            which one has whole dialogues, or both speakers.
     Raises:
         ValueError: as `read_labels`, and for a class that is none.
     """
-    folder, clips = ProcessFolder(root, language), []
+    folder, clips = ProcessFolder(root, language, (media[0], *VIDEO_FOLDERS), (media[1], "audio", "subaudio")), []
     for split, name, row, where in read_labels(folder.root / labels):
         valence, spelling = number(row.get("val", NO_VALENCE), where, "val"), None
         if classes or corpus.labels:

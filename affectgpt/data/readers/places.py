@@ -14,6 +14,8 @@ SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".wav", ".mp3", ".f
 """Endings of media that a table may have in its names; a clip's name is what stands before."""
 LOOKED_AT = 2000
 """Entries that a hint looks at: a root may be a whole disk."""
+NAMED = 8
+"""Places that a hint names."""
 DEEPEST = 5
 """Folders below which a hint does not look."""
 NESTED_FOLDERS = 64
@@ -120,18 +122,21 @@ def elsewhere(*paths: Path) -> str:
     for entry in _entries(folder):
         if entry.name.lower() in names and names[entry.name.lower()].parent == folder:
             return f". There is {entry.path}: rename it to {names[entry.name.lower()].name}"
-    looked_at, parents = 0, _parents(folder)
+    looked_at, parents, found = 0, _parents(folder), []
     places = [folder, *parents]
     while places and looked_at < LOOKED_AT:
         place = places.pop(0)
         for entry in _entries(place):
             looked_at += 1
             if entry.name.lower() in names:
-                return f". There is {entry.path}: give the folder in which the corpus begins as the root"
-            if place not in parents and len(Path(entry.path).parts) - len(folder.parts) < DEEPEST \
+                found.append(entry.path)
+            elif place not in parents and len(Path(entry.path).parts) - len(folder.parts) < DEEPEST \
                     and entry.is_dir(follow_symlinks=False):
                 places.append(Path(entry.path))
-    return ""
+    if not found:
+        return ""
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f". There is {', '.join(found[:NAMED])}{more}: give the folder in which the corpus begins as the root"
 
 
 def _parents(folder: Path) -> list[Path]:

@@ -20,23 +20,30 @@ _LAYOUT = "label.npz\ntranscription-engchi-polish.csv\n{video}/NAME.mp4\n{audio}
 _CMU = "CMU Multimodal SDK; labels and transcripts as MERBench (Lian et al. 2024) distributes them"
 _SIMS = "the authors' page (thuiar); labels and transcripts as MERBench (Lian et al. 2024) distributes them"
 
+_MEDIA = {"cmumosi": ("subvideo", "subaudio"), "cmumosei": ("subvideo_new", "subaudio"), "sims": ("video", "audio"),
+          "simsv2": ("video_new", "audio")}
+
+
+def _layout(name: str, table: str) -> str:
+    video, audio = _MEDIA[name]
+    return _LAYOUT.format(video=video, audio=audio, table=table)
+
+
 CMU_MOSI = Corpus(
     name="cmumosi", title="CMU-MOSI (Zadeh et al. 2016)", licence="research use", access=_CMU,
-    layout=_LAYOUT.format(video="subvideo", audio="subaudio", table="label.csv"), kinds=_KINDS,
-    valence_range=(-3.0, 3.0),
+    layout=_layout("cmumosi", "label.csv"), kinds=_KINDS, valence_range=(-3.0, 3.0),
     counts={"train": 1284, "validation": 229, "test": 686}, evaluation="test")
 CMU_MOSEI = Corpus(
     name="cmumosei", title="CMU-MOSEI (Zadeh et al. 2018)", licence="research use", access=_CMU,
-    layout=_LAYOUT.format(video="subvideo_new", audio="subaudio", table="label.csv"), kinds=_KINDS,
-    valence_range=(-3.0, 3.0),
+    layout=_layout("cmumosei", "label.csv"), kinds=_KINDS, valence_range=(-3.0, 3.0),
     counts={"train": 16326, "validation": 1871, "test": 4659}, evaluation="test")
 CH_SIMS = Corpus(
     name="sims", title="CH-SIMS (Yu et al. 2020)", licence="research use", access=_SIMS, languages=("zh",),
-    layout=_LAYOUT.format(video="video", audio="audio", table="label.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
+    layout=_layout("sims", "label.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
     counts={"train": 1368, "validation": 456, "test": 457}, evaluation="test")
 CH_SIMS_V2 = Corpus(
     name="simsv2", title="CH-SIMS v2 (Liu et al. 2022)", licence="research use", access=_SIMS, languages=("zh",),
-    layout=_LAYOUT.format(video="video_new", audio="audio", table="meta.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
+    layout=_layout("simsv2", "meta.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
     counts={"train": 2722, "validation": 647, "test": 1034}, evaluation="test")
 
 
@@ -70,7 +77,7 @@ def _read(root: Path, corpus: Corpus, language: merbench.Language) -> list[Clip]
         clips = mmsa.read_table(root, corpus, table, 4 if corpus is CH_SIMS else 0, language)
         return [replace(clip, group=_video(clip.id)) for clip in clips]
     return merbench.read_set(root, corpus, "label.npz", language=language,
-                             further=lambda name, split: {"group": _video(name)})
+                             further=lambda name, split: {"group": _video(name)}, media=_MEDIA[corpus.name])
 
 
 def _video(name: str) -> str:
