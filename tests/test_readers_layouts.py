@@ -83,6 +83,14 @@ def test_all_clips_of_the_pool_can_be_named_by_another_table(tmp_path):
     assert [clip.id for clip in READERS["mer-candidates"].read(tmp_path)] == ["z"]
 
 
+def test_emotions_of_the_test_are_read_where_they_are_there(tmp_path):
+    TABLES["mer2025-track1"].make(tmp_path)
+    put(tmp_path, "track1_test_dis.csv", "name,discrete\nz,worried\n")
+    clips = READERS["mer2025-track1"].read(tmp_path)
+    assert [(clip.split, clip.targets.emotion) for clip in clips] == [
+        ("train", "happy"), ("train", None), ("test", "worried")]
+
+
 def test_mer2023_as_it_is_distributed(tmp_path):
     put(tmp_path, "train-label.csv", "name,discrete,valence\na,worried,-0.5\n")
     put(tmp_path, "test1-label.csv", "name,discrete,valence\nb,surprise,\"1,5\"\n")

@@ -21,6 +21,7 @@ _NOT_THERE = frozenset({"nan", "<na>", "#n/a"})
 """What pandas and Excel write where there is no value; no cell of words is one of them."""
 _NO_LABEL = _NOT_THERE | {"none", "null", "na", "n/a"}
 _QUOTES = "'\"\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u00b4`"
+_BESIDE = re.compile("['\"]\\s*['\"]")
 _SEPARATORS = re.compile("[,;|\uff0c\uff1b\u3001]")
 _LOST_NAME = re.compile(r"#NAME\?|[0-9](\.[0-9]+)?E\+[0-9]+")
 """What Excel makes of a name that begins with "-" or "=", and of one of many digits."""
@@ -161,6 +162,8 @@ def _words(node: ast.expr) -> list[str]:
 
 def _with_commas(cell: str) -> str:
     """The literal with a comma between strings that stand beside each other, which Python would make one of."""
+    if not _BESIDE.search(cell):
+        return cell
     parts, before = [], None
     for token in tokenize.generate_tokens(io.StringIO(cell).readline):
         if token.type == tokenize.STRING and before == tokenize.STRING:

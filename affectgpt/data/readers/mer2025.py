@@ -3,6 +3,7 @@
     video/NAME.mp4  audio/NAME.wav  openface_face/NAME/NAME.npy
     subtitle_chieng.csv                          name, chinese, english
     track1_train.csv | track1_train_disdim.csv   name, discrete (and valence)
+    track1_test_dis.csv                          name, discrete (optional)
     track2_train_SET.csv                         name, openset: open labels, a list as Python writes it
     track3_train_SET.csv                         name, reason: an English description
     track3_emoprefer.csv | track3_emopreferv2.csv | track3_candidate.csv    name, a1, a2 (and preference)
@@ -128,27 +129,30 @@ def read_humanov(root: Path, language: merbench.Language = "en") -> list[Clip]:
 
 
 def read_track1_2025(root: Path, language: merbench.Language = "en") -> list[Clip]:
-    """Clips of track 1 of MER2025: one of six emotions, and a valence.
+    """Clips of track 1 of MER2025: one of six emotions, and a valence; the test's emotions where their table is there.
 
     Raises:
         ValueError: no table, a missing column, a name with two different rows, or a label that is none of the six.
     """
-    return _read_track1(root, TRACK1_2025, "track1_train_disdim.csv", language)
+    clips = _read_track1(root, TRACK1_2025, "track1_train_disdim.csv", "train", language)
+    if (Path(root) / "track1_test_dis.csv").is_file():
+        clips += _read_track1(root, TRACK1_2025, "track1_test_dis.csv", "test", language)
+    return clips
 
 
 def read_track1_2026(root: Path, language: merbench.Language = "en") -> list[Clip]:
     """Clips of track 1 of MER2026: one of six emotions. Raises ValueError as `read_track1_2025`."""
-    return _read_track1(root, TRACK1_2026, "track1_train.csv", language)
+    return _read_track1(root, TRACK1_2026, "track1_train.csv", "train", language)
 
 
-def _read_track1(root: Path, corpus: Corpus, table: str, language: merbench.Language) -> list[Clip]:
+def _read_track1(root: Path, corpus: Corpus, table: str, split: str, language: merbench.Language) -> list[Clip]:
     pool, clips = Pool(root, language), []
     for name, (row, where) in merbench.rows_by_name(pool.root / table, ("discrete",),
                                                          optional=("valence",)).items():
         valence = merbench.number(row.get("valence", ""), where, "valence") if corpus.valence_range else None
         emotion = None if is_blank(row["discrete"]) else row["discrete"]
         targets = merbench.targets_of(corpus, emotion, valence, where, "valence")
-        clips.append(pool.clip(name, corpus, "train", targets, where))
+        clips.append(pool.clip(name, corpus, split, targets, where))
     return clips
 
 
