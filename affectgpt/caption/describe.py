@@ -135,7 +135,8 @@ class Describer:
         """Labels of each text by the LLM; an error for those without any where a server refused some of them."""
         refused = self.asker.refused
         found = self.asker.labels(texts)
-        return iter([labels if labels or self.asker.refused == refused else {"error": "refused by the server"} for labels in found])
+        error = {"error": "refused by the server"}
+        return iter([labels if labels or self.asker.refused == refused else error for labels in found])
 
 
 def _files_of(stream: str, clip: Clip) -> str:

@@ -83,9 +83,10 @@ class TextualSection:
 class LowSection:
     """The low-level filter: is it the speaker that is seen, is the description of a usual length."""
 
-    speaker: Annotated[float, Between(0, 1)] = 0.5
+    speaker: Annotated[float, Between(0, 1)] = 0.9
     """The least confidence that the face is the speaker's; clips without a confidence pass and are counted. 0 is
-    off."""
+    off. `affectgpt prepare` gives 1 to an only face, 0 where nothing decides, and from 0.5 on (two mouths fit the sound
+    alike) where the sound decides; scores of a detector have a scale of their own."""
     speaker_file: str | None = None
     """JSON Lines of `name` and `confidence`, as an active-speaker detector gives them; null takes a clip's face
     track."""
