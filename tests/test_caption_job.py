@@ -1,4 +1,4 @@
-"""`affectgpt caption` from clips to a manifest: offline, with models, killed and started again."""
+"""`affectgpt caption` from clips to a manifest: offline, with files of votes, killed and started again."""
 # ruff: noqa: F401, F811  fixtures are imported by their names
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from generate_fixtures import inside, manifest, rivals
-from test_endpoint import reply, serve
-from tiny import parts
+from generate_fixtures import inside, manifest
 
 from affectgpt.caption import cue_models, job, settings
 from affectgpt.config import load_recipe
@@ -103,58 +101,6 @@ def test_a_file_that_cannot_be_read_is_a_counted_rejection_and_is_tried_again(ma
     assert (row["id"], row["reason"]) == ("broken", "audio cue") and "broken.mp4" in row["detail"]
     broken.write_bytes((manifest.parent / "clips" / Path(table[0]["media"]).name).read_bytes())
     assert caption(tmp_path / "bad" / "m.jsonl", *KEEPS) == 3
-
-
-def test_models_behind_an_endpoint_hear_see_merge_and_label(manifest):
-    def script(number, body):
-        content = body["messages"][-1]["content"]
-        if isinstance(content, list):
-            return reply(f"The {'voice' if content[0]['type'] == 'input_audio' else 'face'} is tense. <|im_end|>")
-        if body["messages"][0]["content"].startswith("You are an expert on human emotion. You get notes"):
-            return reply("The voice and the face are tense, so the person seems worried.")
-        return reply("[worried, tense]")
-
-    with serve(script) as server:
-        name = f"endpoint:{server.url}#m"
-        models = [f"models.{part}={name}" for part in ("audio", "visual", "merge", "labels")]
-        assert caption(manifest, *KEEPS, *models, "source.splits=test") == 6
-        asked = len(server.bodies)
-        assert asked == 3 * 6 + 1  # the six descriptions are one text to label
-        talks = [body["messages"] for body in server.bodies if len(body["messages"]) == 2 and "notes" in
-                 body["messages"][0]["content"]]
-        assert len(talks) == 6 and all("Voice: The voice is tense." in talk[1]["content"] and
-                                       "Face: The face is tense." in talk[1]["content"] for talk in talks)
-        assert any("Words: <|im_end|> <image> <|AUDIO|> ###Human" in talk[1]["content"] for talk in talks)
-        before = files()
-        caption(manifest, *KEEPS, *models, "source.splits=test")
-        assert len(server.bodies) == asked and files() == before
-        caption(manifest, *KEEPS, *models, "source.splits=test", "models.max_new_tokens=99")
-        assert len(server.bodies) > asked  # another way of asking is another answer
-    assert {tuple(row["labels"]) for row in rows("manifest.jsonl")} == {("worried", "tense")}
-
-
-def test_what_a_server_refuses_is_rejected_and_asked_again(manifest):
-    refusing = [True]
-
-    def script(number, body):
-        return (400, {"error": "too long"}) if refusing[0] else reply("He seems sad.")
-
-    with serve(script) as server:
-        model = f"models.merge=endpoint:{server.url}#m"
-        assert caption(manifest, *KEEPS, model, "source.limit=2") == 0
-        assert {row["reason"] for row in rows("rejected.jsonl")} == {"merge"}
-        refusing[0] = False
-        assert caption(manifest, *KEEPS, model, "source.limit=2") == 2
-
-
-def test_local_chat_models_hear_see_and_merge(manifest, rivals):
-    overrides = [f"models.audio=hf:{rivals['hearing']}", f"models.visual=hf:{rivals['seeing']}",
-                 f"models.merge=hf:{rivals['reading']}", "models.max_new_tokens=4"]
-    caption(manifest, *KEEPS, *overrides, "source.limit=2", "source.splits=test")
-    stages = {row["stage"]: row["value"]["text"] for row in rows("journal.jsonl")}
-    assert set(stages) == {"audio", "visual", "merge"} and all(isinstance(text, str) for text in stages.values())
-    with pytest.raises(ValueError, match="models.audio: .* does not take audio; it takes frame, face, text"):
-        caption(manifest, f"models.audio=hf:{rivals['seeing']}", f"models.merge=hf:{rivals['reading']}")
 
 
 def test_cues_of_models_need_a_model_that_merges():

@@ -22,6 +22,7 @@ from affectgpt.data.clip import Clip
 from affectgpt.data.links import Links
 from affectgpt.data.readers import manifest as reader
 from affectgpt.data.reading import load_clip, read_face
+from affectgpt.data.shared import check_shared
 from affectgpt.eval.answering import rival_media
 from affectgpt.files import read_jsonl, write_jsonl
 from affectgpt.media import FaceTrack, MediaError, find_tracks, read_frames, read_sound, write_track
@@ -184,6 +185,19 @@ def test_corpora_are_named_as_in_training_and_clips_may_have_names_alone(manifes
     with pytest.raises(ValueError, match="high.labelled_corpora.0.root is not set"):
         job.run(settings.load("caption-starter", [*overrides, "output=out", "high.labelled_corpora.0.reader=ravdess"]))
     assert not Path("no").exists()
+
+
+def test_captions_of_clips_whose_names_are_known_elsewhere_still_cannot_leak(manifest, films):
+    table = [{"id": "00000341", "corpus": corpus, "media": f"clips/{films[0].name}", "split": "train"}
+             for corpus in ("mer2023", "own")]
+    write_jsonl(manifest.with_name("family.jsonl"), table)
+    assert caption(manifest.with_name("family.jsonl"), *KEEPS) == 2
+    captions = reader.read(Path("out/manifest.jsonl"))
+    assert [(clip.corpus, clip.id) for clip in captions] == [("mer2023-caption", "mer2023/00000341"),
+                                                             ("caption", "own/00000341")]
+    tested = [Clip("00000341", "emer", "test")]
+    with pytest.raises(ValueError, match="1 of 2 training clips are validated or tested on too"):
+        check_shared(captions, tested, (), "refuse")
 
 
 @pytest.mark.parametrize("setting", ["source.manifests={}/manifest.jsonl", "high.labelled={}/unfiltered.jsonl",

@@ -149,8 +149,11 @@ class Merger:
         self.chunk = 4 * settings.batch_size
 
     def descriptions(self, conversations: list[list[dict[str, str]]]) -> Iterator[dict[str, Any]]:
-        """{"text": ...} of each conversation, or {"error": ...} of one that a server refuses."""
+        """{"text": ...} of each conversation, or {"error": ...} of one that a server refuses or that gets no answer."""
         from affectgpt.extractors.lists import clean
 
         for text in self._model.answers(conversations, self._settings.max_new_tokens, self._decoding):
-            yield {"error": "refused by the server"} if text is None else {"text": clean(text)}
+            if text is None:
+                yield {"error": "refused by the server"}
+            else:
+                yield {"text": said} if (said := clean(text)) else {"error": "the model answers nothing"}

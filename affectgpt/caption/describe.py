@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,14 @@ class Describer:
                 return model.cues([by_key[key] for key in keys])
 
             by = {clip.key: f"{model.identity} {_files_of(stream, clip)}" for clip in clips}
-            silent = 0
+            said = []
             for key, cue in self._fill(stream, by, find, model.chunk):
                 if "error" in cue:
                     failed.setdefault(key, (f"{stream} cue", cue["error"]))
-                silent += cue.get("text") == ""
+                if "text" in cue:
+                    said.append(cue["text"])
                 cues[key][stream] = cue
-            if silent:
-                self.notes.append(f"{stream} cue: of {silent} clips the model said nothing")
+            self._look_at(f"{stream} cue", said)
         left = [clip for clip in clips if clip.key not in failed]
         voices = textual.VoiceBaselines(clips, {key: one.get("audio", {}).get("facts") for key, one in cues.items()},
                                         self.recipe.textual)
@@ -105,11 +105,21 @@ class Describer:
         texts = {}
         for key, value in self._fill("merge", by, lambda keys: self.merger.descriptions([talks[k] for k in keys]),
                                      self.merger.chunk):
-            if value.get("text"):
-                texts[key] = value["text"]
+            if "error" in value:
+                failed[key] = ("merge", value["error"])
             else:
-                failed[key] = ("merge", value.get("error", "the model answers nothing"))
+                texts[key] = value["text"]
+        self._look_at("merge", texts.values())
         return texts
+
+    def _look_at(self, stage: str, texts: Collection[str]) -> None:
+        """Note how many answers of a model are empty, or end in the middle of a sentence."""
+        empty, cut = sum(not text for text in texts), sum(bool(text) and text[-1].isalnum() for text in texts)
+        if empty:
+            self.notes.append(f"{stage}: of {empty} of {len(texts)} clips the model says nothing")
+        if cut:
+            self.notes.append(f"{stage}: {cut} of {len(texts)} answers end in the middle of a sentence; where "
+                              "models.max_new_tokens cuts them off, raise it")
 
     def _labelled(self, texts: dict[str, str], failed: Failures) -> list[Caption]:
         polarity_of = lexicon.load().polarity_of
@@ -128,6 +138,8 @@ class Describer:
                     failed[key] = ("labels", value["error"])
                 else:
                     labels[key] = value
+            if self.asker.not_a_list:
+                self.notes.append(f"labels: {self.asker.not_a_list} answers were no list of labels, and count as none")
         return [Caption(key, texts[key], tuple(dict.fromkeys(found)), polarity_of(found))
                 for key, found in labels.items()]
 

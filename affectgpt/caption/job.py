@@ -40,6 +40,7 @@ from affectgpt.config import load_recipe
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.links import Links
 from affectgpt.data.readers.manifest import clip_to_row
+from affectgpt.data.shared import identities
 from affectgpt.files import only_writer, write_jsonl
 from affectgpt.terminal import parse_intermixed, printable
 
@@ -137,7 +138,7 @@ def write_results(recipe: CaptionRecipe, clips: list[Clip], ready: dict[str, Cli
     for caption in captions:
         clip = ready[caption.key]
         targets = Targets(caption.description, caption.labels, sentiment=caption.sentiment)
-        rows[caption.key] = clip_to_row(replace(clip, id=names[caption.key], corpus=recipe.name,
+        rows[caption.key] = clip_to_row(replace(clip, id=names[caption.key], corpus=corpus_of(clip, recipe.name),
                                                 split=clip.split or "train", targets=targets), output)
     kept = {caption.key for caption in verdict.kept}
     write_jsonl(output / UNFILTERED, rows.values())
@@ -152,6 +153,12 @@ def write_results(recipe: CaptionRecipe, clips: list[Clip], ready: dict[str, Cli
     write_jsonl(output / REJECTED, rejected)
     # Last: a manifest that is there is that of a finished job.
     write_jsonl(output / MANIFEST, (row for key, row in rows.items() if key in kept))
+
+
+def corpus_of(clip: Clip, name: str) -> str:
+    """What the corpus of a clip's caption is called: `name`, with the clip's own corpus before it where that tells that
+    its name means one clip in several corpora; so a mixture still knows that it is trained and tested on."""
+    return name if len(identities(replace(clip, corpus=name))) == len(identities(clip)) else f"{clip.corpus}-{name}"
 
 
 def report(clips: list[Clip], captions: list[filters.Caption], failed: Failures,

@@ -143,7 +143,7 @@ class CaptionRecipe:
     """All settings of a caption job."""
 
     name: str = "caption"
-    """What the corpus of the manifest is called."""
+    """What the corpus of the manifest is called; of clips of the MER family their own corpus stands before it."""
     description: str = ""
     """What the recipe is for."""
     output: str = "runs/caption"
