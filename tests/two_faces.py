@@ -1,13 +1,20 @@
-"""Two real people in one picture, of whom one is heard: two takes side by side with the sound of one."""
+"""Two real people in one picture, of whom one is heard: two takes side by side with the sound of one.
+
+python tests/two_faces.py RAVDESS_FOLDER prints whom `affectgpt prepare` takes for the speaker in 50 such clips.
+"""
 
 from __future__ import annotations
 
+import csv
+import random
+import sys
+import tempfile
 from pathlib import Path
 
 import av
 import numpy as np
 
-from affectgpt.media import SAMPLE_RATE, read_frames, read_sound
+from affectgpt.media import SAMPLE_RATE, choose_speaker, find_tracks, read_frames, read_sound
 
 RATE, SIDE = 25, 320
 SILENCE = 0.1
@@ -45,3 +52,26 @@ def side_by_side(path: Path, left: np.ndarray, right: np.ndarray, sound: np.ndar
         output.mux(speech.encode(block))
         output.mux(speech.encode(None))
     return path
+
+
+def study(folder: Path, clip: Path) -> None:
+    """Print, for every whole take of a RAVDESS folder beside one of another actor, whom `choose_speaker` takes."""
+    with open(folder / "labels.csv", encoding="utf-8-sig", newline="") as file:
+        whole = [row for row in csv.DictReader(file) if row["video_kind"].startswith("full")]
+    dice = random.Random(0)
+    pairs = [(row["file"], dice.choice([other for other in whole if other["actor"] != row["actor"]])["file"])
+             for row in whole]
+    takes = {name: take(folder / name) for pair in pairs for name in pair}
+    for kind in ("silent", "speaks"):
+        for number, (name, beside) in enumerate(pairs):
+            frames, sound = takes[name]
+            other = silent(*takes[beside]) if kind == "silent" else takes[beside][0]
+            side_by_side(clip, *((other, frames) if number % 2 else (frames, other)), sound)
+            choice = choose_speaker(find_tracks(clip), clip)
+            right = choice.track is not None and (choice.track.boxes[:, [0, 2]].mean() > SIDE) == bool(number % 2)
+            print(kind, name, beside, choice.rule, choice.confidence, "right" if right else "wrong", flush=True)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        study(Path(sys.argv[1]), Path(made) / "pair.mp4")
