@@ -157,6 +157,7 @@ def test_corpora_of_two_folders_and_files_in_neither(manifest, films, tmp_path):
         del os.environ["HERE"]
     found = reader.read(Path("out/manifest.jsonl"))
     assert [(clip.id, clip.media) for clip in found] == [(f"{name}/1", tmp_path / name / "x.mp4") for name in "ab"]
+    os.symlink("loop", tmp_path / "a" / "loop")
     links = Links([tmp_path / "a", tmp_path / "absent"], Path("out"))
     ready, failed = sources.placed([Clip("1", media=tmp_path / "a" / "x.mp4"), Clip("2", media=films[2])], links)
     assert list(ready) == ["/1"] and failed["/2"][0] == "file elsewhere" and str(films[2]) in failed["/2"][1]

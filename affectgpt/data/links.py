@@ -31,7 +31,7 @@ class Links:
             if not root.is_dir():
                 continue  # whatever is to lie there is absent
             with os.scandir(root) as entries:
-                linked = sorted(entry.name for entry in entries if entry.is_symlink() and entry.is_dir())
+                linked = sorted(entry.name for entry in entries if entry.is_symlink() and os.path.isdir(entry.path))
             for link in linked:
                 self._targets.setdefault((root / link).resolve(), f"{name}-{link}")
 
