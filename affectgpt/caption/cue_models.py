@@ -54,9 +54,9 @@ class MeasuredVoice:
         from affectgpt.caption.measure import voice_facts
 
         source = clip.audio or clip.media
-        if source is None or clip.audio is None and not media.probe(source).has_audio:
+        if source is None or clip.audio is None and not media.probe(source, clip.span).has_audio:
             return {}
-        waveform = media.read_sound(source).waveform
+        waveform = media.read_sound(source, span=clip.span).waveform
         return {} if waveform is None else {"facts": voice_facts(waveform)}
 
 
@@ -75,11 +75,7 @@ class MeasuredFace:
             yield _read(self._cue, clip)
 
     def _cue(self, clip: Clip) -> dict[str, Any]:
-        from affectgpt import media
-
-        if clip.media is None or not media.probe(clip.media).shows_picture():
-            return {}
-        facts = self._reader.facts(clip.media)
+        facts = self._reader.facts(clip)
         return {} if facts is None else {"facts": facts}
 
 
@@ -113,6 +109,7 @@ class ChatCues:
 
     def cues(self, clips: list[Clip]) -> Iterator[dict[str, Any]]:
         from affectgpt.eval.answering.answerers import Request
+        from affectgpt.extractors.lists import clean
 
         if self._answerer is None:
             checkpoint = self._source.checkpoints[0]
@@ -136,7 +133,7 @@ class ChatCues:
         for clip, cue in zip(clips, found, strict=True):
             if clip.key in waiting:
                 answer = next(answers)
-                cue = {"error": f"refused: {answer.refused}"} if answer.refused else {"text": answer.text}
+                cue = {"error": f"refused: {answer.refused}"} if answer.refused else {"text": clean(answer.text)}
             yield cue
 
 
@@ -147,13 +144,16 @@ class Merger:
         from affectgpt.extractors import llm
 
         self._settings, self._decoding = settings, llm.Decoding()
-        self._model = llm.open_model(settings.merge, settings.batch_size, settings.device)
+        self._model = llm.open_model(settings.merge, settings.batch_size, settings.device, settings.endpoint_timeout)
         self.identity = f"{self._model.identity} {settings.max_new_tokens} {prompts.VERSION}"
         self.chunk = 4 * settings.batch_size
 
     def descriptions(self, conversations: list[list[dict[str, str]]]) -> Iterator[dict[str, Any]]:
-        """{"text": ...} of each conversation, or {"error": ...} of one that a server refuses."""
+        """{"text": ...} of each conversation, or {"error": ...} of one that a server refuses or that gets no answer."""
         from affectgpt.extractors.lists import clean
 
         for text in self._model.answers(conversations, self._settings.max_new_tokens, self._decoding):
-            yield {"error": "refused by the server"} if text is None else {"text": clean(text)}
+            if text is None:
+                yield {"error": "refused by the server"}
+            else:
+                yield {"text": said} if (said := clean(text)) else {"error": "the model answers nothing"}

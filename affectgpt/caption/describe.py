@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from affectgpt.caption import prompts, textual
@@ -12,52 +13,54 @@ from affectgpt.caption.cue_models import Merger, open_cue_model
 from affectgpt.caption.filters import Caption
 from affectgpt.caption.journal import Journal
 from affectgpt.caption.settings import RULES, TEXTUAL, CaptionRecipe
+from affectgpt.caption.sources import Failures
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.extractors import llm
 from affectgpt.words import lexicon
-
-Failures = dict[str, tuple[str, str]]
-"""Clip key -> (reason, detail) of clips without a description."""
 
 
 class Describer:
     """The models of a recipe and the journal of its output.
 
+    Attributes:
+        notes: what the user should know of the descriptions, a line each.
     Raises:
         ValueError: a model that does not exist or does not take its stream.
     """
 
     def __init__(self, recipe: CaptionRecipe, journal: Journal):
         self.recipe, self.journal, models = recipe, journal, recipe.models
+        self.notes: list[str] = []
         self.models = {stream: model for stream in ("audio", "visual")
                        if (model := open_cue_model(stream, models)) is not None}
         self.merger = None if models.merge == TEXTUAL else Merger(models)
         self.asker = None if models.labels == RULES else llm.Asker(
-            llm.open_model(models.labels, models.batch_size, models.device))
+            llm.open_model(models.labels, models.batch_size, models.device, models.endpoint_timeout))
 
     def captions(self, clips: list[Clip]) -> tuple[list[Caption], Failures]:
         """Captions of the clips that give one, in their order, and why the others give none."""
         failed: Failures = {}
         cues: dict[str, dict[str, Any]] = {clip.key: {} for clip in clips}
         by_key = {clip.key: clip for clip in clips}
-        for clip in clips:
-            if (clip.start, clip.end) != (None, None):
-                failed[clip.key] = ("part of a file", "cues are found in whole files: cut the clip out first")
-        clips = [clip for clip in clips if clip.key not in failed]
         for stream, model in self.models.items():
             def find(keys: list[str], model=model) -> Iterator[dict]:
                 return model.cues([by_key[key] for key in keys])
 
-            for key, cue in self._fill(stream, {clip.key: model.identity for clip in clips}, find, model.chunk):
+            by = {clip.key: f"{model.identity} {_files_of(stream, clip)}" for clip in clips}
+            said = []
+            for key, cue in self._fill(stream, by, find, model.chunk):
                 if "error" in cue:
                     failed.setdefault(key, (f"{stream} cue", cue["error"]))
+                if "text" in cue:
+                    said.append(cue["text"])
                 cues[key][stream] = cue
+            self._look_at(f"{stream} cue", said)
         left = [clip for clip in clips if clip.key not in failed]
         voices = textual.VoiceBaselines(clips, {key: one.get("audio", {}).get("facts") for key, one in cues.items()},
                                         self.recipe.textual)
         merge = self._merged if self.merger else self._textual
         texts = merge(left, {clip.key: self._measured(clip, cues[clip.key], voices) for clip in left}, cues, failed)
-        return self._labelled(texts), failed
+        return self._labelled(texts, failed), failed
 
     def _fill(self, stage: str, by: Mapping[str, str], find: Callable[[list[str]], Iterator[Any]],
               chunk: int) -> Iterator[tuple[str, Any]]:
@@ -102,13 +105,23 @@ class Describer:
         texts = {}
         for key, value in self._fill("merge", by, lambda keys: self.merger.descriptions([talks[k] for k in keys]),
                                      self.merger.chunk):
-            if value.get("text"):
-                texts[key] = value["text"]
+            if "error" in value:
+                failed[key] = ("merge", value["error"])
             else:
-                failed[key] = ("merge", value.get("error", "the model answers nothing"))
+                texts[key] = value["text"]
+        self._look_at("merge", texts.values())
         return texts
 
-    def _labelled(self, texts: dict[str, str]) -> list[Caption]:
+    def _look_at(self, stage: str, texts: Collection[str]) -> None:
+        """Note how many answers of a model are empty, or end in the middle of a sentence."""
+        empty, cut = sum(not text for text in texts), sum(bool(text) and text[-1].isalnum() for text in texts)
+        if empty:
+            self.notes.append(f"{stage}: of {empty} of {len(texts)} clips the model says nothing")
+        if cut:
+            self.notes.append(f"{stage}: {cut} of {len(texts)} answers end in the middle of a sentence; where "
+                              "models.max_new_tokens cuts them off, raise it")
+
+    def _labelled(self, texts: dict[str, str], failed: Failures) -> list[Caption]:
         polarity_of = lexicon.load().polarity_of
         if self.asker is None:
             from affectgpt.extractors.rules import RuleExtractor
@@ -118,17 +131,41 @@ class Describer:
         else:
             by = {key: f"{self.asker.model.identity} {llm.LABELS.version} {_digest(text)}"
                   for key, text in texts.items()}
-            labels = {key: [] if isinstance(value, dict) else value
-                      for key, value in self._fill("labels", by, lambda keys: self._ask([texts[k] for k in keys]),
-                                                   4 * self.recipe.models.batch_size)}
-        return [Caption(key, text, tuple(dict.fromkeys(labels[key])), polarity_of(labels[key]))
-                for key, text in texts.items()]
+            labels = {}
+            for key, value in self._fill("labels", by, lambda keys: self._ask([texts[k] for k in keys]),
+                                         4 * self.recipe.models.batch_size):
+                if isinstance(value, dict):
+                    failed[key] = ("labels", value["error"])
+                else:
+                    labels[key] = value
+            if self.asker.not_a_list:
+                self.notes.append(f"labels: {self.asker.not_a_list} answers were no list of labels, and count as none")
+        return [Caption(key, texts[key], tuple(dict.fromkeys(found)), polarity_of(found))
+                for key, found in labels.items()]
 
     def _ask(self, texts: list[str]) -> Iterator[list[str] | dict]:
         """Labels of each text by the LLM; an error for those without any where a server refused some of them."""
         refused = self.asker.refused
         found = self.asker.labels(texts)
-        return iter([labels if labels or self.asker.refused == refused else {"error": "refused"} for labels in found])
+        error = {"error": "refused by the server"}
+        return iter([labels if labels or self.asker.refused == refused else error for labels in found])
+
+
+def _files_of(stream: str, clip: Clip) -> str:
+    """What names the part of the files that a cue was found in: the name, size and time of change of each, and the
+    span. Of a prepared clip its content stands for its media."""
+    main = (clip.audio or clip.media,) if stream == "audio" else (clip.media,)
+    found = [clip.content] if clip.content else [_stamp(path) for path in main]
+    face = [_stamp(clip.face)] if stream == "visual" else []
+    return _digest(json.dumps([found, face, clip.span]))
+
+
+def _stamp(path: Path | None) -> list | None:
+    try:
+        status = path.stat() if path is not None else None
+    except (OSError, ValueError):
+        status = None
+    return [path.name, status.st_size, status.st_mtime_ns] if status else None
 
 
 def _digest(text: str) -> str:

@@ -68,6 +68,10 @@ def run_filters(captions: Sequence[Caption], low: LowSection, high: HighSection,
     if low.speaker and known < len(captions):
         verdict.notes.append(f"active speaker: not applied to {len(captions) - known} of {len(captions)} captions, "
                              "which have no confidence of a face track")
+    unspaced = sum(len(caption.description.split()) == 1 < len(caption.description.strip()) for caption in captions)
+    if low.length_unit == "words" and 2 * unspaced > len(captions):
+        verdict.notes.append(f"length: {unspaced} of {len(captions)} descriptions have no blanks, so that each counts "
+                             "as one word: low.length_unit=characters measures them")
     if not (high.emotion or high.sentiment) or not voters:
         reason = "no classifier votes" if high.emotion or high.sentiment else "it is off in the recipe"
         verdict.notes.append(f"high-level filter: not applied, {reason}")
@@ -95,7 +99,7 @@ def _passes_low(caption: Caption, low: LowSection, bounds: tuple[float, float], 
     length = length_of(caption.description, low.length_unit)
     reason = None
     if not caption.labels:
-        reason = (NO_LABELS, "nothing in the description names an emotion")
+        reason = (NO_LABELS, "no emotion is read out of the description")
     elif low.speaker and caption.speaker is not None and caption.speaker < low.speaker:
         reason = (SPEAKER, f"confidence {caption.speaker:.3f} is below {low.speaker:g}")
     elif length < bounds[0]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from affectgpt.data.clip import Clip
 from affectgpt.media.waveform import SAMPLE_RATE, spoken_part
 
 HOP = SAMPLE_RATE // 100
@@ -19,6 +20,8 @@ AUDIBLE_BELOW_PEAK = 25.0
 NUCLEUS_DIP = 2.0
 """dB that the level must fall on both sides of a syllable's nucleus (de Jong & Wempe 2009)."""
 MIN_VOICED = 5
+SIZE, MARGIN = 112, 0.0
+"""Pixels of a face, and the room around it: the expression network was trained on tight crops."""
 
 
 def voice_facts(waveform: np.ndarray) -> dict[str, float] | None:
@@ -91,19 +94,18 @@ class FaceReader:
     def __init__(self, frames: int):
         self.frames, self._model = frames, None
 
-    def facts(self, path) -> dict[str, float] | None:
-        """Emotion -> mean probability over the frames in which a face was found; None where there is none.
+    def facts(self, clip: Clip) -> dict[str, float] | None:
+        """Emotion -> mean probability over the frames in which the face is seen; None where there is none.
 
         Raises:
-            MediaError: the pictures cannot be read.
+            MediaError: pictures, crops or face track cannot be read.
         """
         import torch
 
-        from affectgpt import media
+        from affectgpt.data.reading import read_face
 
-        images = media.read_frames(path, self.frames).images
-        crops = media.face_crops(images, margin=0.0)  # the network was trained on tight crops
-        if crops.images is None:
+        crops, _ = read_face(clip, self.frames, SIZE, MARGIN)
+        if crops.images is None or not crops.detected.any():
             return None
         if self._model is None:
             self._model = _expression_network()

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from affectgpt.config import typed
 from affectgpt.config.recipe import recipe_folder
+from affectgpt.config.sections import CorpusSection
 from affectgpt.models.settings import COUNT, SHARE, Above, AtLeast, Between
 from affectgpt.words.lexicon import WHEELS
 
@@ -25,6 +26,8 @@ class SourceSection:
     """Manifests and READER:PATH names."""
     root: str | None = None
     """Folder that media paths of manifests start from; null is the folder of each."""
+    corpora: list[CorpusSection] = field(default_factory=list)
+    """Corpora as training recipes name them, by `reader`, `root`, `options` and `protocol`; beside `manifests`."""
     splits: list[str] = field(default_factory=list)
     """Splits to describe; none named is all of them."""
     limit: Annotated[int, AtLeast(0)] = 0
@@ -80,9 +83,10 @@ class TextualSection:
 class LowSection:
     """The low-level filter: is it the speaker that is seen, is the description of a usual length."""
 
-    speaker: Annotated[float, Between(0, 1)] = 0.5
+    speaker: Annotated[float, Between(0, 1)] = 0.9
     """The least confidence that the face is the speaker's; clips without a confidence pass and are counted. 0 is
-    off."""
+    off. `affectgpt prepare` gives 1 to an only face, 0 where nothing decides, and from 0.5 on (two mouths fit the sound
+    alike) where the sound decides; scores of a detector have a scale of their own."""
     speaker_file: str | None = None
     """JSON Lines of `name` and `confidence`, as an active-speaker detector gives them; null takes a clip's face
     track."""
@@ -112,6 +116,8 @@ class HighSection:
     """Manifests and READER:PATH names with human labels that classifiers are trained on inside this job."""
     labelled_root: str | None = None
     """Folder that media paths of `labelled` manifests start from."""
+    labelled_corpora: list[CorpusSection] = field(default_factory=list)
+    """The same as entries of `reader`, `root`, `options` and `protocol`; beside `labelled`."""
     features: list[str] = field(default_factory=lambda: ["starter"])
     """Training recipes whose frozen encoders give a classifier its features, a set of classifiers each."""
     votes: Annotated[int, COUNT] = 3
@@ -137,7 +143,7 @@ class CaptionRecipe:
     """All settings of a caption job."""
 
     name: str = "caption"
-    """What the corpus of the manifest is called."""
+    """What the corpus of the manifest is called; of clips of the MER family their own corpus stands before it."""
     description: str = ""
     """What the recipe is for."""
     output: str = "runs/caption"
@@ -159,8 +165,14 @@ class CaptionRecipe:
         """Raise ValueError naming every setting that cannot be."""
         problems = typed.range_problems(self)
         models, low = self.models, self.low
-        if not self.source.manifests:
-            problems.append("source.manifests is empty: name a manifest, or READER:PATH")
+        if not self.source.manifests and not self.source.corpora:
+            problems.append("source.manifests is empty, and so is source.corpora: name a manifest, or READER:PATH")
+        for where, corpora in (("source.corpora", self.source.corpora),
+                               ("high.labelled_corpora", self.high.labelled_corpora)):
+            problems += [f"{where}.{number}.{name} is for training alone: leave it out"
+                         for number, section in enumerate(corpora) for name in ("weight", "questions", "labels",
+                                                                                "valence_range")
+                         if getattr(section, name) != getattr(CorpusSection(), name)]
         for name in ("audio", "visual", "merge", "labels"):
             value = getattr(models, name)
             own = {"merge": (TEXTUAL,), "labels": (RULES,)}.get(name, (TEXTUAL, "none"))

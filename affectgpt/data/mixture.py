@@ -154,14 +154,23 @@ def corpora_of(data: DataSection) -> list[tuple[str, CorpusSection]]:
         raise ValueError("data.manifests is empty, and so is data.corpora: name a manifest, for example "
                          "data.manifests=corpus/manifest.jsonl, or a corpus, for example data.corpora.0.reader=ravdess "
                          "data.corpora.0.root=/data/ravdess (affectgpt data list shows all)")
+    return sections_of(data.manifests, data.root, "data.manifests")
+
+
+def sections_of(sources: Iterable[str], root: str | None, where: str) -> list[tuple[str, CorpusSection]]:
+    """(where the recipe says so, corpus) of manifests and READER:PATH names.
+
+    Args:
+        root: folder that media paths of manifests start from; None for that of each manifest.
+    """
     found = []
-    for number, source in enumerate(data.manifests):
+    for number, source in enumerate(sources):
         reader, path = split_source(source)
         if reader is None:
-            section = CorpusSection("manifest", source, options={} if data.root is None else {"root": data.root})
+            section = CorpusSection("manifest", source, options={} if root is None else {"root": root})
         else:
             section = CorpusSection(reader, path)
-        found.append((f"data.manifests[{number}]", section))
+        found.append((f"{where}[{number}]", section))
     return found
 
 
@@ -169,11 +178,22 @@ def read_parts(data: DataSection) -> list[Part]:
     """The corpora of a recipe, each split by its protocol.
 
     Raises:
-        ValueError: as `corpora_of`, the readers and the protocols; no root; a variable that is not set; one clip twice.
+        ValueError: as `corpora_of` and `read_sections`.
     """
-    names = (data.train_split, data.validation_split, data.test_split)
+    return read_sections(corpora_of(data), (data.train_split, data.validation_split, data.test_split))
+
+
+def read_sections(sections: Iterable[tuple[str, CorpusSection]], names: protocols.Splits) -> list[Part]:
+    """Corpora, each split by its protocol.
+
+    Args:
+        sections: (where the recipe says so, corpus) of each.
+        names: how the training, the validation and the test split are called.
+    Raises:
+        ValueError: as the readers and the protocols; no root; a variable that is not set; one clip twice.
+    """
     parts = []
-    for where, section in corpora_of(data):
+    for where, section in sections:
         reader = reader_of(section.reader, where)
         if not section.root:
             raise ValueError(f"{where}.root is not set: name the folder of {section.reader}, for example {where}.root="
@@ -187,6 +207,14 @@ def read_parts(data: DataSection) -> list[Part]:
         parts.append(Part(section, where, clips, tested, [f"note: {note}" for note in notes]))
     check_unique(clip for part in parts for clip in part.clips)
     return parts
+
+
+def media_root(part: Part) -> Path:
+    """The folder below which the files of a corpus lie."""
+    root = _expanded(part.section.root, f"{part.where}.root")
+    if part.section.reader == "manifest" and part.section.options.get("root"):
+        return Path(part.section.options["root"])
+    return root if root.is_dir() else root.parent
 
 
 def _expanded(root: str, where: str) -> Path:

@@ -22,7 +22,7 @@ MIN_SOUND_SECONDS = 0.1
 
 CROPS, TRACK = ".npy", ".json"
 """Endings of `Clip.face`: crops of the clip itself, already cut to it; a face track, on the clock of its media."""
-NO_CROPS = "the file of face crops holds no face"
+NO_CROPS, NO_PICTURE = "the file of face crops holds no face", "no picture in this clip"
 
 
 def load_clip(processor, clip: Clip, streams: list[str] | None = None, reader: str = "pyav", transcribe: bool = False,
@@ -129,7 +129,7 @@ def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcr
         pictures -= {"face"}
     if pictures:
         if info is None or not info.shows_picture():
-            inputs.notes.append("no picture in this clip")
+            inputs.notes.append(NO_PICTURE)
         else:
             started = time.perf_counter()
             load_pictures(config, clip, pictures, inputs, reader)
@@ -140,19 +140,45 @@ def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcr
 def _load_pictures(config, clip: Clip, wanted: set[str], inputs: Inputs, reader: str) -> None:
     size = config.visual_size
     stretched = None if config.keep_aspect else (size, size)
-    track = _face_track(clip) if "face" in wanted else None
+    track = _face_track(clip) if "face" in wanted else None  # a damaged one is told before pictures are decoded
     frames = _read_frames(config, clip, reader, inputs)
     if "frame" in wanted:
         inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames.images]))
     if "face" in wanted:
-        if track is None:
-            crops = media.face_crops(frames.images, size=size, margin=config.face_margin)
-        else:
-            crops = media.track_crops(frames.images, frames.times, track, size=size, margin=config.face_margin)
+        crops = _cut_face(frames, track, size, config.face_margin)
         if crops.images is None:
             inputs.notes.append(crops.note)
         else:
             inputs.face = _face_tensor(config, crops.images)
+
+
+def read_face(clip: Clip, count: int, size: int, margin: float, reader: str = "pyav", rule: str = "centre",
+              max_side: int | None = None) -> tuple[media.FaceCrops, list[str]]:
+    """(the face of a clip in `count` of its frames, notes), as `load_clip` takes it: crops of `Clip.face`, the face
+    where its track says, or the one that is found.
+
+    Args:
+        size: pixels of the square crops. margin: room around the face, in units of its size; crops of a file are as
+            they are.
+        max_side: pixels to which larger frames are decoded.
+    Raises:
+        media.MediaError: a file that cannot be read, or a face of another kind.
+    """
+    if clip.face is not None and clip.face.suffix == CROPS:
+        images = media.read_crops(clip.face, count, size, rule)
+        return media.FaceCrops(images, None, np.full(count, images is not None), None if images is not None else
+                               NO_CROPS), []
+    track = _face_track(clip)
+    if clip.media is None or not media.probe(clip.media, clip.span).shows_picture():
+        return media.FaceCrops(None, None, np.zeros(0, dtype=bool), NO_PICTURE), []
+    frames = media.read_frames(clip.media, count, backend=reader, rule=rule, max_side=max_side, span=clip.span)
+    return _cut_face(frames, track, size, margin), frames.notes
+
+
+def _cut_face(frames: media.Frames, track: media.FaceTrack | None, size: int, margin: float) -> media.FaceCrops:
+    if track is None:
+        return media.face_crops(frames.images, size=size, margin=margin)
+    return media.track_crops(frames.images, frames.times, track, size=size, margin=margin)
 
 
 def _load_crops(config, path: Path, inputs: Inputs) -> None:

@@ -21,6 +21,9 @@ from affectgpt.words.basic import POLARITIES
 LONGEST_TEXT = 8_000
 """Characters; of a longer description the first and the last half of this many are shown to the LLM."""
 
+TIMEOUT = 120.0
+"""Seconds that a server's answer may take."""
+
 Message = dict[str, str]
 
 _ROLE = "You are an expert on human emotion."
@@ -87,8 +90,10 @@ class Model(Protocol):
         """Texts in the order of the conversations; None for one that a server refuses."""
 
 
-def open_model(name: str, batch_size: int = 8, device: str = "auto") -> Model:
+def open_model(name: str, batch_size: int = 8, device: str = "auto", timeout: float = TIMEOUT) -> Model:
     """"hf:FOLDER", "hf:ORG/NAME", "hf:starter:NAME", or "endpoint:http://host:port/v1#model".
+
+    timeout: seconds to wait for an endpoint's answer before it is asked again.
 
     Raises:
         ValueError: neither of them, or a folder or address that cannot be one.
@@ -97,7 +102,7 @@ def open_model(name: str, batch_size: int = 8, device: str = "auto") -> Model:
     if kind == "hf" and rest:
         return LocalModel(rest, batch_size, device)
     if kind == "endpoint" and "#" in rest:
-        return ServedModel(*rest.rsplit("#", 1), workers=batch_size)
+        return ServedModel(*rest.rsplit("#", 1), workers=batch_size, timeout=timeout)
     raise ValueError(f"--llm {name!r}: use hf:FOLDER, hf:ORG/NAME or endpoint:http://host:port/v1#MODEL")
 
 
@@ -193,9 +198,9 @@ class ServedModel:
     """A model behind an OpenAI-compatible server. Its identity is its address and name: a server that changes its
     weights under one name needs another cache folder."""
 
-    def __init__(self, url: str, model: str, workers: int = 8):
+    def __init__(self, url: str, model: str, workers: int = 8, timeout: float = TIMEOUT):
         self.name, self.workers = model, workers
-        self._endpoint = Endpoint(url, model)
+        self._endpoint = Endpoint(url, model, timeout=timeout)
         self.identity = f"endpoint {self._endpoint.url} {model}"
 
     def answers(self, conversations: list[list[Message]], max_tokens: int,

@@ -59,10 +59,10 @@ def main(arguments: list[str]) -> int:
 
 def prepare(options: argparse.Namespace) -> int:
     """Run the job; returns the exit code. Raises ValueError where nothing can be used, or another process is at it."""
+    from affectgpt.data.links import Links
     from affectgpt.data.readers import read_corpora
     from affectgpt.prepare.inspect import Work
     from affectgpt.prepare.journal import NAME, Journal, digest_of
-    from affectgpt.prepare.rows import Links
 
     clips = read_clips(options.corpus, options.root, options.options)
     against = read_corpora([str(path) for path in options.against]) if options.against else []
@@ -74,7 +74,7 @@ def prepare(options: argparse.Namespace) -> int:
     work = Work(root.resolve(), (options.output / AUDIO).resolve() if options.extract_audio else None,
                 options.transcribe, None if options.no_faces else (options.output / FACES).resolve())
     with only_writer(options.output):
-        links = Links(root, options.output)
+        links = Links([root], options.output)
         links.make()
         journal = Journal(options.output / NAME)
         digests = [digest_of(clip, work) for clip in clips]

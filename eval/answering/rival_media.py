@@ -11,11 +11,12 @@ import numpy as np
 
 from affectgpt import media
 from affectgpt.data.clip import Clip, spoken
+from affectgpt.data.reading import NO_PICTURE, read_face
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
 
 MAX_SIDE = 768
 """Pixels; larger pictures are made smaller while they are decoded. Chat models resize to about half of it."""
-FACE_SIDE = 336
+FACE_SIDE, FACE_MARGIN = 336, 0.2
 
 
 @dataclass
@@ -53,24 +54,18 @@ def load(clip: Clip, needed: set[str], frames: int, reader: str) -> RivalInputs:
         sound = media.read_sound(source, span=clip.span) if source is not None else media.Sound(None)
         inputs.sound = sound.waveform
         inputs.notes += sound.notes or (["no sound in this clip"] if sound.waveform is None else [])
-    if needed & set(VISUAL_STREAMS):
+    if "face" in needed:
+        crops, notes = read_face(clip, frames, FACE_SIDE, FACE_MARGIN, reader, max_side=MAX_SIDE)
+        inputs.pictures = crops.images
+        inputs.notes += notes if crops.note is None else [*notes, crops.note]
+    elif "frame" in needed:
         if info is None or not info.shows_picture():
-            inputs.notes.append("no picture in this clip")
+            inputs.notes.append(NO_PICTURE)
         else:
-            _load_pictures(clip, inputs, frames, reader)
+            found = media.read_frames(clip.media, frames, backend=reader, max_side=MAX_SIDE, span=clip.span)
+            inputs.pictures = found.images
+            inputs.notes += found.notes
     return inputs
-
-
-def _load_pictures(clip: Clip, inputs: RivalInputs, frames: int, reader: str) -> None:
-    found = media.read_frames(clip.media, frames, backend=reader, max_side=MAX_SIDE, span=clip.span)
-    inputs.notes += found.notes
-    if inputs.visual == "frame":
-        inputs.pictures = found.images
-        return
-    crops = media.face_crops(found.images, size=FACE_SIDE)
-    inputs.pictures = crops.images
-    if crops.images is None:
-        inputs.notes.append(crops.note)
 
 
 def check_streams(streams: list[str], able: list[str], model: str) -> None:
