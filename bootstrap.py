@@ -131,8 +131,9 @@ def pip(*arguments: str) -> None:
 def run_command(command: str, arguments: list[str]) -> int:
     """Run the main job or the tests in .venv; returns the exit code."""
     if command == "test":
-        # A process a core, each with one thread; a later -n in the arguments counts.
-        spread = ["-n", str(min(MOST_TEST_PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile"]
+        # A process a core, each with one thread; a later -n in the arguments counts. The order is that of conftest.py.
+        spread = ["-n", str(min(MOST_TEST_PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile",
+                  "--no-loadscope-reorder"]
         call = [VENV_PYTHON, "-m", "pytest", *spread, *arguments]
         settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     else:
