@@ -41,7 +41,7 @@ class Process:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def communicate(self, timeout: float = 300) -> tuple[str, None]:
+    def communicate(self, timeout: float = 900) -> tuple[str, None]:
         """Its output, standard error included, when it has ended."""
         limit = time.monotonic() + timeout
         while self.poll() is None:
@@ -74,7 +74,7 @@ def _end(server: subprocess.Popen) -> None:
 
 
 def run_ranks(file: str | Path, *arguments: object, ranks: int = 2, imports: tuple[str, ...] = (),
-              timeout: float = 300, **environment: str) -> list[Process]:
+              timeout: float = 900, **environment: str) -> list[Process]:
     """So many ranks of one run, as torchrun places them; returns when all have ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

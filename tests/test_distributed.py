@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_ranks_wait_for_messages_and_not_for_tensors(tmp_path):
     result = tmp_path / "found.json"
-    done = forks.run_ranks(distributed_worker.__file__, result, imports=("affectgpt.train.distributed",), timeout=120)
+    done = forks.run_ranks(distributed_worker.__file__, result, imports=("affectgpt.train.distributed",))
     assert result.is_file(), "".join(rank.communicate()[0][-3000:] for rank in done)
     found = json.loads(result.read_text())
     assert found.pop("late") < distributed_worker.WORK
