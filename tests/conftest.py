@@ -23,6 +23,18 @@ if "torch" in sys.modules:  # a plugin was faster than the lines above
     sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+LONGEST_FIRST = ("test_scale", "test_engines", "test_generate_restart", "test_benchmark", "test_generate",
+                 "test_training", "test_report", "test_memory", "test_merged_lora", "test_inference", "test_prepare",
+                 "test_resume", "test_features_resume", "test_scoring")
+"""Files that take most of the time: where one of them began last, one process would work and the others wait."""
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    """The longest files begin first; all others keep their order."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the checkout, or $AFFECTGPT_SHARED_DATA; skips where there is none."""

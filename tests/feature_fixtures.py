@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import media_fixtures
 import pytest
 import tiny
@@ -111,36 +109,6 @@ def rewrite(shard, change, header=None, tensors=None) -> None:
     save_file(content, shard, metadata={**metadata, "rows": json.dumps(rows), **(header or {})})
 
 
-WORKER = """
-import os, sys, time
-from affectgpt.features import shards as feature_shards
-from affectgpt.data import reading
-place, number = os.environ["STALL"].split()
-count, load, replace = 0, reading.load_clip, os.replace
-
-def stall(where):
-    global count
-    count += where == place
-    if count == int(number) and where == place:
-        open(os.environ["STALLED"], "w").close()
-        time.sleep(600)
-
-def slow_load(*arguments, **options):
-    stall("load")
-    return load(*arguments, **options)
-
-def slow_replace(source, target):
-    if str(target).endswith(".safetensors"):
-        stall("save")
-    return replace(source, target)
-
-reading.load_clip, os.replace = slow_load, slow_replace
-from affectgpt.errors import run_cli
-from affectgpt.train.extract_features import main
-sys.exit(run_cli(main))
-"""
-
-
 @pytest.fixture
 def recipe(parts, corpus, tmp_path):  # noqa: F811
     """A recipe on the corpus, without faces."""
@@ -156,7 +124,9 @@ def open_recipe_store(recipe, folder) -> FeatureStore:
     return FeatureStore.open(folder, processor.config, read_corpus(str(recipe.parent / "manifest.jsonl")))
 
 
-def start(recipe, folder, stall="none 0", **environment):
-    command = [sys.executable, "-c", WORKER, str(recipe), "--store", str(folder), "--shard-clips", "2"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env={**os.environ, "STALL": stall, "STALLED": str(folder) + ".stalled", **environment})
+def start(recipe, folder, stall="none 0", **environment) -> forks.Process:
+    """`train/extract_features.py` in a process of its own."""
+    worker = Path(__file__).parent / "feature_worker.py"
+    return forks.start(worker, recipe, "--store", folder, "--shard-clips", "2", imports=(
+        "affectgpt.train.extract_features", "affectgpt.features.extract", "affectgpt.models.modeling", "peft"),
+        STALL=stall, STALLED=f"{folder}.stalled", **environment)

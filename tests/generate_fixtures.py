@@ -9,7 +9,6 @@ import pytest
 import tiny
 import tiny_rivals
 
-from affectgpt.data.synthetic import make_corpus
 from affectgpt.eval import generate
 from affectgpt.eval.answering import affectgpt_model
 from affectgpt.eval.answering.answerers import Job
@@ -29,7 +28,7 @@ def manifest(tmp_path_factory) -> Path:
     folder = tmp_path_factory.getbasetemp() / "generate_corpus"
     if (folder / "judged.jsonl").is_file():
         return folder / "judged.jsonl"
-    corpus = make_corpus(folder, clips=6, speakers=3, workers=1, progress=False)
+    corpus = tiny.drawn_corpus(tmp_path_factory, folder, clips=6, speakers=3)
     rows = [row for _, row in read_jsonl(corpus)]
     for number, row in enumerate(rows):
         row |= {"split": "test", "corpus": "judged", "emotion": "sad" if number % 2 else None}

@@ -1,8 +1,9 @@
 """Starts a training run again and again and kills it, at random moments and inside saves; prints what it saw as JSON.
 
-    python tests/kill_worker.py KILLS RECIPE train.output=FOLDER key=value ...
+    python tests/kill_worker.py KILLS WHOLE RECIPE train.output=FOLDER key=value ...
 
-Children are forked from one process that has imported everything, so that a start costs little.
+Before them a run that nothing kills goes into the folder WHOLE. Children are forked from one process that has imported
+everything, so that a start costs little.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def start(arguments: list[str]) -> int:
 
 def stop_inside_a_save(child: int, folder: Path, torn: set[Path], generator: random.Random) -> None:
     """Halt the child somewhere within one of its saves; `torn` lies there from earlier kills."""
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 300
     while time.monotonic() < limit:
         if not set(folder.glob(".step-*.tmp")) - torn:
             time.sleep(0.0005)
@@ -47,7 +48,7 @@ def stop_inside_a_save(child: int, folder: Path, torn: set[Path], generator: ran
         if set(folder.glob(".step-*.tmp")) - torn:
             return
         os.kill(child, signal.SIGCONT)  # that save is over: wait for the next
-    raise AssertionError("no save was seen within 30 s")
+    raise AssertionError("no save was seen within 300 s")
 
 
 def check(checkpoints: Checkpoints) -> list[int]:
@@ -61,10 +62,12 @@ def check(checkpoints: Checkpoints) -> list[int]:
 
 
 def main() -> None:
-    kills, arguments = int(sys.argv[1]), sys.argv[2:]
+    kills, arguments = int(sys.argv[1]), sys.argv[3:]
     folder = Path(next(word for word in arguments if word.startswith("train.output=")).split("=", 1)[1]) / "checkpoints"
     checkpoints, generator = Checkpoints(folder, 3), random.Random(kills)
     torch.set_num_threads(1)
+    _, status = os.waitpid(start([*arguments, f"train.output={sys.argv[2]}"]), 0)
+    assert status == 0, status
     inside, newest = 0, [0]
     for number in range(kills):
         torn = set(folder.glob(".step-*.tmp"))

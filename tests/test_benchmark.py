@@ -58,7 +58,8 @@ def test_the_first_row_is_computed_by_peft_itself(parts, corpus, tmp_path, monke
 
 
 def test_answers_are_compared_in_turn(parts, corpus, tmp_path, capsys):
-    folder = tiny.write_bundled_model(parts, tmp_path / "m", streams=["audio", "face", "fusion", "text"])
+    folder = tiny.write_bundled_model(parts, tmp_path / "m", streams=["audio", "face", "fusion", "text"],
+                                      max_new_tokens=12)
     plain = recipe_file(tmp_path, parts, corpus)
     rows = tmp_path / "rows.json"
     split = json.loads(corpus.read_text().splitlines()[0])["split"]

@@ -78,7 +78,7 @@ def test_arguments_and_exit_code_are_passed_on(bootstrap, monkeypatch):
     assert bootstrap.main(["run"]) == 5
     processes = str(min(bootstrap.MOST_TEST_PROCESSES, os.cpu_count()))
     assert [call for call, _ in calls] == [
-        ["-m", "pytest", "-n", processes, "--dist", "loadfile", "-k", "x"],
+        ["-m", "pytest", "-n", processes, "--dist", "loadfile", "--no-loadscope-reorder", "-k", "x"],
         ["-m", "affectgpt.cli", "starter", "--clips", "9"],
         ["-m", "affectgpt.cli", "starter"],
     ]

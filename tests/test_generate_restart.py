@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,23 +69,32 @@ def test_a_finished_output_is_not_asked_again(model, manifest, capsys, asked):
     assert sum(asked) == 6
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["finished", "unfinished"])
+def begun(request, model, manifest, tmp_path_factory) -> Path:
+    """A folder with the output of a job that has ended, or of one that was interrupted after an answer."""
+    folder = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFECTGPT_CACHE", str(folder / "cache"))
+        if not request.param:
+            interrupt(patch, after=1)
+        try:
+            ask(model, manifest, folder / "out" / "out.jsonl", batch_size=1, limit=None)
+        except KeyboardInterrupt:
+            pass
+    assert (folder / "out" / "out.jsonl").exists() == request.param
+    return folder / "out"
+
+
 @pytest.mark.parametrize("change, words", [
     ({"question": "description"}, "questions="), ({"streams": "text"}, r"streams=\[\["),
     ({"max_new_tokens": 7}, "max_new_tokens="), ({"sample": True}, 'sampling="greedy"'),
     ({"limit": 2}, "limit=null, and limit=2"), ({"reader": "decord"}, "reader="), ({"dtype": "bfloat16"}, "dtype="),
     ({"target": "labels"}, 'target="auto", and target="labels"'), ({"checkpoint": "last"}, "checkpoints="),
 ])
-@pytest.mark.parametrize("finished", [True, False])
-def test_other_settings_are_refused(model, manifest, monkeypatch, change, words, finished):
-    with monkeypatch.context() as patch:
-        if not finished:
-            interrupt(patch, after=1)
-        try:
-            ask(model, manifest, batch_size=1, limit=None)
-        except KeyboardInterrupt:
-            pass
+def test_other_settings_are_refused(begun, model, manifest, change, words):
+    shutil.copytree(begun, "begun")
     with pytest.raises(ValueError, match=f"was made with .*{words}.*--overwrite"):
-        ask(model, manifest, batch_size=1, **change)
+        ask(model, manifest, "begun/out.jsonl", batch_size=1, **change)
 
 
 def test_other_weights_and_other_words_are_refused(model, manifest, tmp_path, parts):

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
+import conftest
 import pytest
 
 from affectgpt.models.streams import MEDIA_STREAMS, STREAMS, TOKEN_STREAMS, VISUAL_STREAMS
@@ -80,6 +82,14 @@ def others(module: str, *places: str, packages: tuple[str, ...] | None = None) -
         elif packages is not None and top not in sys.stdlib_module_names:
             found += [name] * (top not in packages)
     return found
+
+
+def test_the_longest_test_files_begin_first():
+    tests = {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    assert set(conftest.LONGEST_FIRST) <= tests and len(set(conftest.LONGEST_FIRST)) == len(conftest.LONGEST_FIRST)
+    items = [SimpleNamespace(path=Path(f"{name}.py")) for name in ("test_a", "test_engines", "test_b", "test_scale")]
+    conftest.pytest_collection_modifyitems(items)
+    assert [item.path.stem for item in items] == ["test_scale", "test_engines", "test_a", "test_b"]
 
 
 def test_no_line_of_code_is_long():

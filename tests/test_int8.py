@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import tiny
@@ -12,7 +13,6 @@ from describe_fixtures import failed, inside, model, run, samples  # noqa: F401 
 from tiny import corpus, parts  # noqa: F401  fixtures
 from torch import nn
 
-from affectgpt.data.synthetic import make_corpus
 from affectgpt.eval.answering.parts import beside
 from affectgpt.inference import Describer
 from affectgpt.models.int8 import KERNEL_ROWS, Int8Linear, check_quantisable, quantise, quantise_rows
@@ -108,9 +108,10 @@ def test_describe_answers_in_eight_bits(capsys, model, samples):
     assert "--quantize int8 is for the CPU" in line
 
 
-def test_generate_answers_in_eight_bits(capsys, model, tmp_path):
-    manifest = make_corpus(tmp_path / "c", clips=3, speakers=3, workers=1, progress=False)
-    rows = [json.loads(line) | {"split": "test"} for line in manifest.read_text().splitlines()]
+def test_generate_answers_in_eight_bits(capsys, model, corpus, tmp_path):
+    rows = [json.loads(line) | {"split": "test"} for line in corpus.read_text().splitlines()[:3]]
+    shutil.copytree(corpus.parent, tmp_path / "c")
+    manifest = tmp_path / "c" / corpus.name
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = ("generate", model, "--corpus", manifest, "--output", tmp_path / "a.jsonl", "--workers", "0")
     code, _, err = run(capsys, *asked, "--quantize", "int8")

@@ -231,7 +231,7 @@ def test_valence_error_and_correlation(tmp_path, capsys):
 def test_bad_rows_are_counted_and_never_dropped_in_silence(tmp_path, capsys, toy_wheels):
     rows = [labelled("a", "happy", "[happy]"), labelled("a", "happy", "[happy]"), labelled("a", "happy", "[sad]"),
             labelled("b", "sad", "[sad]"), labelled("stranger", "sad", "[sad]"),
-            labelled("long", "sad", "sad, " * 2_000_000), labelled("curly", "sad", "[can\u2019t cope, **sad**]"),
+            labelled("long", "sad", "sad, " * 200_000), labelled("curly", "sad", "[can\u2019t cope, **sad**]"),
             {"name": "bare", "target": "sad", "response": "x"}]
     file = write(tmp_path / "p.jsonl", rows)
     with file.open("a", encoding="utf-8") as out:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from affectgpt.data.inputs import Inputs
 from affectgpt.loading import from_parts, load_tokenizer
@@ -229,10 +232,24 @@ def write_bundled_model(parts: dict[str, str], folder: Path, **values) -> Path:
     return folder
 
 
+def drawn_corpus(tmp_path_factory, folder: Path, clips: int, speakers: int) -> Path:
+    """The manifest of a starter corpus in `folder`: a copy of one that is drawn once for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"drawn-{clips}-{speakers}"
+    with FileLock(f"{shared}.lock"):
+        if not shared.is_dir():
+            made = shared.with_name(f"{shared.name}.part")
+            shutil.rmtree(made, ignore_errors=True)
+            make_corpus(made, clips=clips, speakers=speakers, workers=1, progress=False)
+            made.rename(shared)
+    shutil.copytree(shared, folder)
+    return folder / "manifest.jsonl"
+
+
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory) -> Path:
     """Six clips of the starter corpus: their faces are found, their voices heard."""
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "c", clips=6, speakers=3, workers=1, progress=False)
+    return drawn_corpus(tmp_path_factory, tmp_path_factory.mktemp("corpus") / "c", clips=6, speakers=3)
 
 
 def recipe_file(folder: Path, parts, corpus: Path, **groups) -> Path:
