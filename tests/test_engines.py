@@ -66,7 +66,8 @@ CONTINUED = {
 }
 
 
-AFFECTGPT = {"affectgpt-bfloat16": {**zero(3, **CLIP), "counts": [2, 4], "bfloat16": True, "checkpointing": True},
+AFFECTGPT = {"affectgpt-float32": {**zero(3, **CLIP), "counts": [4, 2]},
+             "affectgpt-bfloat16": {**zero(3, **CLIP), "counts": [2, 4], "bfloat16": True, "checkpointing": True},
              # Ranks whose clips have other numbers of labels: the head's parts are not equally many.
              "affectgpt-uneven": {**zero(3, **CLIP), "counts": [4, 2], "head_chunk": 6},
              "affectgpt-uneven-llm": {**zero(3, **CLIP), "counts": [4, 2], "head_chunk": 6, "llm": True}}
