@@ -79,7 +79,7 @@ def prepare(options: argparse.Namespace) -> int:
         journal = Journal(options.output / NAME)
         digests = [digest_of(clip, work) for clip in clips]
         todo = [number for number, clip in enumerate(clips)
-                if not journal.holds(digests[number], clip, options.again)]
+                if not journal.holds(digests[number], clip, work, options.again)]
         tasks = ((digests[number], clips[number], work) for number in todo)
         write_jsonl(journal.path, _found(tasks, len(clips), len(todo), options), append=True)
         return _write(options, clips, Journal(journal.path), digests, links, against)
