@@ -101,7 +101,9 @@ class _Lengths:
 
     def _length(self, told: Fraction) -> int:
         """Samples of what a packet tells in units that may be coarser than samples."""
-        if self.usual is not None and abs(told - self.usual) <= (self._unit if self._unit > 1 else 0):
+        if self.usual is not None:
+            if abs(told - self.usual) > (self._unit if self._unit > 1 else 0):
+                raise _NotKnown
             return self.usual
         if self._unit > 1 or told.denominator != 1 or told <= 0:
             raise _NotKnown
