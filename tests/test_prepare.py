@@ -7,9 +7,8 @@ import time
 
 import numpy as np
 import pytest
-from prepare_fixtures import ENVIRONMENT, do_task, make_tree, rows_of, start, write_manifest, write_sound
+from prepare_fixtures import ENVIRONMENT, do_task, make_tree, prepare, rows_of, start, write_manifest, write_sound
 
-from affectgpt import cli
 from affectgpt.data.readers import read_corpus
 from affectgpt.files import only_writer
 from affectgpt.media import MediaError, count_crops
@@ -17,10 +16,6 @@ from affectgpt.prepare.language import language_of
 from affectgpt.prepare.workers import run_all
 
 OUTPUTS = ("manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html")
-
-
-def prepare(corpus, root, output, *more) -> int:
-    return cli.main(["prepare", corpus, "--root", str(root), "--output", str(output), "--processes", "1", *more])
 
 
 @pytest.fixture(scope="module")

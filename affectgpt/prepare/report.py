@@ -7,6 +7,7 @@ the same corpus gives the same page.
 from __future__ import annotations
 
 import argparse
+import re
 from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
 from affectgpt.eval.reporting import page
+from affectgpt.media.speaking import RULES
 from affectgpt.prepare.leaks import Leaks
 
 EDGES = (0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -31,6 +33,8 @@ class Summary:
         self.labels, self.unknown, self.languages = Counter(), Counter(), Counter()
         self.notes, self.reasons, self.lost_splits = Counter(), Counter(), Counter()
         self.rules: Counter[str] = Counter()
+        self.recognised = self.pictures = self.official_faces = 0
+        self.examples: dict[str, str] = {}
         self.contradictions: list[tuple[str, str]] = []
         self.lost: list[tuple[str, str]] = []
 
@@ -39,31 +43,43 @@ class Summary:
         self.clips += 1
         self.splits[clip.split or "(none)"] += 1
         self.streams.update(row.get("streams", []))
+        self.recognised += "words" in row
+        self.pictures += "video" in row.get("streams", [])
+        self.official_faces += "face" in row and "rule" not in row
         if "seconds" in row:
             self.seconds += row["seconds"]
             self.lengths[bisect_right(EDGES, row["seconds"])] += 1
         if "face" in row:
-            self.rules[row.get("rule", "crops or a track of the corpus")] += 1
+            self.rules[RULES.get(row.get("rule"), "crops or a track of the corpus")] += 1
         self.labels.update(row.get("labels", []))
         self.unknown.update(row.get("unknown", []))
         if "words" in row.get("streams", []):
             self.languages[row.get("language", "(not told by the words)")] += 1
-        self.notes.update(_kind(note) for note in row.get("notes", []))
+        self.notes.update(_kind(note, clip) for note in row.get("notes", []))
         if "contradiction" in row:
             self.contradictions.append((clip.key, row["contradiction"]))
 
-    def lose(self, clip: Clip, reason: str) -> None:
-        """Count a clip that cannot be used."""
+    def lose(self, clip: Clip, reason: str, root: Path) -> None:
+        """Count a clip that cannot be used; `root` is the folder below which its file is shown."""
         self.lost_splits[clip.split or "(none)"] += 1
-        self.reasons[_kind(reason)] += 1
+        kind = _kind(reason, clip)
+        self.reasons[kind] += 1
+        if kind not in self.examples:
+            file = next((path for path in (clip.media, clip.audio) if path is not None and str(path) in reason),
+                        clip.media or clip.audio)
+            below = file is not None and file.is_relative_to(root)
+            self.examples[kind] = clip.key if file is None else f"{file.relative_to(root)} below {root}" if below \
+                else str(file)
         if len(self.lost) < SHOWN_ROWS:
             self.lost.append((clip.key, reason))
 
 
-def _kind(reason: str) -> str:
-    """A reason without the file that it begins with and the numbers in it, so that like ones are counted together."""
-    text = reason.rpartition(": ")[2] if reason.startswith(("/", ".")) or ": " in reason else reason
-    return "".join("#" if letter.isdigit() else letter for letter in text).replace("##", "#").replace("##", "#")
+def _kind(reason: str, clip: Clip) -> str:
+    """A reason without the file that it names and the numbers in it, so that like ones are counted together."""
+    for path in (clip.media, clip.audio, clip.face, clip.provenance or None, clip.key):
+        reason = reason.replace(f"{path}: ", "").replace(str(path), "the file") if path is not None else reason
+    text = reason.rpartition(": ")[2] if reason.startswith(("/", ".")) else reason
+    return re.sub(r"[0-9]+(\.[0-9]+)?", "#", text)
 
 
 def page_of(summary: Summary, leaks: Leaks, notes: list[str], record: Corpus | None,
@@ -165,8 +181,9 @@ def _lost(summary: Summary, lost: int) -> list[dict]:
     if not lost:
         return []
     return [page.heading(2, "What cannot be used", "lost"),
-            page.table(["reason", "clips"], [[page.clean(reason), f"{count:,}"] for reason, count in
-                                             _most(summary.reasons, SHOWN_LABELS)]),
+            page.table(["reason", "clips", "such as"], [
+                [page.clean(reason), f"{count:,}", page.clean(summary.examples[reason], 240)]
+                for reason, count in _most(summary.reasons, SHOWN_LABELS)], numbers={1}),
             page.table(["clip", "why"], [[page.clean(clip), page.clean(reason, 240)] for clip, reason in summary.lost],
                        numbers=set(), caption=_more(lost, SHOWN_ROWS, "skipped.jsonl lists all"))]
 

@@ -10,6 +10,7 @@ A valence of -10 and an emotion of a set without emotions (0) say that there is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -99,11 +100,13 @@ class ProcessFolder:
     face_suffix = ".npy"
     missing = "give the corpus's own (its layout: affectgpt data info NAME)"
 
-    def __init__(self, root: Path, language: Language):
+    def __init__(self, root: Path, language: Language, corpus: Corpus | None = None):
         self.root, self.language = Path(root), language
         if not self.root.is_dir():
             raise ValueError(f"{root}: no such folder; {self.missing}")
-        self._video = MediaFolder(self.root, VIDEO_FOLDERS, VIDEO_SUFFIXES)
+        # The set's own folder comes first: it is the one that is named where there is none.
+        own = tuple(name for name in VIDEO_FOLDERS if corpus and re.search(rf"(?m)(^|\s){name}/", corpus.layout))
+        self._video = MediaFolder(self.root, own + VIDEO_FOLDERS, VIDEO_SUFFIXES)
         self._audio = MediaFolder(self.root, ("audio", "subaudio"), (".wav", ".flac", ".mp3"))
         self._faces = MediaFolder(self.root, ("openface_face",), (self.face_suffix,))
         self._words = transcripts(self.root / self.transcripts, language)
@@ -165,7 +168,7 @@ def read_set(root: Path, corpus: Corpus, labels: str, classes: tuple[str, ...] =
     Raises:
         ValueError: as `read_labels`, and for a class that is none.
     """
-    folder, clips = ProcessFolder(root, language), []
+    folder, clips = ProcessFolder(root, language, corpus), []
     for split, name, row, where in read_labels(folder.root / labels):
         valence = number(row.get("val", NO_VALENCE), where, "val")
         if valence is not None and corpus.valence_range:
