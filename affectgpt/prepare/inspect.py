@@ -16,6 +16,7 @@ from affectgpt.data.checks import contradiction
 from affectgpt.data.clip import Clip, clip_labels
 from affectgpt.data.readers import record_of
 from affectgpt.features.key import file_sha256
+from affectgpt.files import FULL, full
 from affectgpt.media import SAMPLE_RATE, MediaError, MediaInfo, count_crops, probe, read_sound, transcribe
 from affectgpt.media.finding import why_unusable
 from affectgpt.media.span import checked
@@ -31,6 +32,8 @@ FACE_FOLDER = "openface_face"
 LONGEST_SPEECH = 600.0
 """Seconds of a clip whose words are recognised: of a whole film they would be no target, and take longer than a file
 may."""
+STOP = "stop"
+"""Key of a row that is none: why the whole job cannot go on."""
 NOBODY_SPEAKS = "no words: nobody is heard to speak"
 
 
@@ -57,13 +60,25 @@ def inspect(task: tuple[str, Clip, Work]) -> dict[str, Any]:
     try:
         return {"digest": digest, **files, **_inspect(clip, work)}
     except MediaError as error:
-        return {"digest": digest, **files, "skipped": str(error)}
+        return {"digest": digest, **files, "skipped": one_line(str(error))}
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        if error.errno in FULL:  # of our own files: not the clip's fault
+            return {"digest": digest, STOP: full(work.audio or work.faces or work.root, error)}
+        return {"digest": digest, **files, "skipped": one_line(f"{clip.media or clip.audio}: cannot be read ({what}); "
+                                                              "it went away while it was read, or its disk fails")}
 
 
 def skipped(task: tuple[str, Clip, Work], reason: str) -> dict[str, Any]:
     """The row of a clip that cannot be used."""
     digest, clip, work = task
-    return {"digest": digest, **stamp(clip, work), "skipped": reason}
+    return {"digest": digest, **stamp(clip, work), "skipped": one_line(reason)}
+
+
+def one_line(reason: str) -> str:
+    """A reason in which a line break of a file's name is written as one."""
+    return "".join(letter if letter.isprintable() or "\ud800" <= letter <= "\udfff" else repr(letter)[1:-1]
+                   for letter in reason)
 
 
 def stamp(clip: Clip, work: Work) -> dict[str, Any]:

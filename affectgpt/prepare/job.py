@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from affectgpt.files import atomic_write_text, only_writer, write_jsonl
+from affectgpt.files import FULL, atomic_write_text, full, only_writer, write_jsonl
 from affectgpt.terminal import parse_intermixed, printable
 
 MANIFEST, SKIPPED, SHARED, REPORT = "manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html"
@@ -60,7 +60,20 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare(options: argparse.Namespace) -> int:
-    """Run the job; returns the exit code. Raises ValueError where nothing can be used, or another process is at it."""
+    """Run the job; returns the exit code.
+
+    Raises:
+        ValueError: nothing can be used, another process is at it, or the disk is full.
+    """
+    try:
+        return _prepare(options)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ValueError(full(options.output, error)) from error
+
+
+def _prepare(options: argparse.Namespace) -> int:
     from affectgpt.data.readers import read_corpora
     from affectgpt.prepare.inspect import Work
     from affectgpt.prepare.journal import NAME, Journal, digest_of
@@ -126,7 +139,7 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
     """What is found out about the clips that the journal does not hold, as it comes, with a progress bar."""
     from tqdm import tqdm
 
-    from affectgpt.prepare.inspect import LONGEST_SPEECH, inspect, skipped
+    from affectgpt.prepare.inspect import LONGEST_SPEECH, STOP, inspect, skipped
     from affectgpt.prepare.workers import run_all
 
     def failed(task: tuple, why: str) -> dict[str, Any]:
@@ -137,6 +150,8 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
         processes = min(options.processes, max(1, todo))
         seconds = options.limit + (LONGEST_SPEECH if options.transcribe else 0)
         for row in run_all(inspect, tasks, processes, seconds, failed, prepare_process):
+            if STOP in row:
+                raise ValueError(row[STOP])  # a disk that is full
             yield row
             bar.update()
 
@@ -157,7 +172,7 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
     from affectgpt.data.readers.manifest import clip_to_row
     from affectgpt.prepare import leaks
     from affectgpt.prepare.companions import companion_notes
-    from affectgpt.prepare.inspect import prepared
+    from affectgpt.prepare.inspect import one_line, prepared
     from affectgpt.prepare.report import Summary, page_of
 
     sizes = {entry[0] for row in journal.rows(iter(digests)) for entry in row["files"][:1] if entry}
@@ -173,7 +188,7 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
                              if (path := getattr(ready, key)) is not None}
                     values = clip_to_row(replace(ready, **paths), options.output)
                 except ValueError as error:
-                    reason = str(error)
+                    reason = one_line(str(error))
                 else:
                     search.add(ready)
                     summary.add(clip, row)

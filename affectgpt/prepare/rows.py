@@ -20,7 +20,7 @@ class Links:
         self.root, self.output, self._own = root, output, output.resolve()
         self._targets: dict[Path, str] = {root.resolve(): LINK}
         with os.scandir(root) as entries:
-            linked = sorted(entry.name for entry in entries if entry.is_symlink() and entry.is_dir())
+            linked = sorted(entry.name for entry in entries if entry.is_symlink() and os.path.isdir(entry.path))
         for name in linked:
             self._targets.setdefault((root / name).resolve(), f"{LINK}-{name}")
 
