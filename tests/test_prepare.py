@@ -230,5 +230,6 @@ def test_spans_are_kept_and_checked_against_their_file(tmp_path):
     assert prepare("manifest", manifest, tmp_path / "out") == 0
     assert [(row["id"], row.get("start"), row.get("end")) for row in rows_of(tmp_path / "out" / "manifest.jsonl")] == \
         [("one", 0.0, 1.0), ("two", 1.0, None)]
-    assert "9 s to 10 s reaches beyond the end of the file at 2.00 s" in rows_of(tmp_path / "out" / "skipped.jsonl")[0]["reason"]
+    reason = rows_of(tmp_path / "out" / "skipped.jsonl")[0]["reason"]
+    assert "9 s to 10 s reaches beyond the end of the file at 2.00 s" in reason
     assert rows_of(tmp_path / "out" / "shared.jsonl") == []  # two parts of one file are two clips

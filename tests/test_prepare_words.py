@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -169,3 +170,27 @@ def test_words_and_crops_that_are_not_there_are_counted(tmp_path):
     assert companion_notes(record, tmp_path, 10, 10, 9, 9) == []
     assert companion_notes(READERS["ravdess"].corpus, tmp_path, 10, 0, 9, 0) == []
     assert companion_notes(None, tmp_path, 10, 0, 9, 0) == []
+
+
+def test_files_that_are_absent_are_counted_by_reason_with_the_place_below_the_root(tmp_path, capsys):
+    write_sound(tmp_path / "a.wav", 1)
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"id": "a", "media": "a.wav", "labels": ["happy"]}] + [
+        {"id": f"{number}", "media": f"clips/{number}.mp4"} for number in range(30)])
+    assert prepare("manifest", manifest, tmp_path / "out") == 0
+    place = f"clips/0.mp4 below {tmp_path}"
+    assert f"30: no such file; check the path, as {place}" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert place in page and page.count("no such file") == 11 and "20 more; skipped.jsonl lists all" in page
+    assert "the lexicon knows all" in page
+
+
+def test_preparing_is_timed_beside_decoding(tmp_path, capsys):
+    from affectgpt.prepare.benchmark import decode, main
+
+    write_sound(tmp_path / "media" / "a.wav", 1, 2.0)
+    (tmp_path / "media" / "b.wav").write_bytes(b"RIFF")
+    assert abs(decode(tmp_path / "media" / "a.wav") - 2.0) < 0.6 and decode(tmp_path / "media" / "b.wav") == 0
+    assert main([str(tmp_path / "media"), "--processes", "1", "--rounds", "1", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["files"], row["usable"]) == (2, 1) and row["ratio"] > 0
+    assert row["prepare_files_per_second"] == pytest.approx(2 / row["prepare_seconds"], rel=0.2)

@@ -20,7 +20,7 @@ from affectgpt.prepare.leaks import Leaks
 
 EDGES = (0.5, 1, 2, 5, 10, 30, 60, 300)
 """Seconds between which clips are counted."""
-SHOWN_LABELS, SHOWN_ROWS = 40, 100
+SHOWN_LABELS, SHOWN_ROWS, SHOWN_OF_A_REASON = 40, 100, 10
 STREAMS_SHOWN = {"video": "picture", "audio": "sound", "face": "a face", "words": "words"}
 
 
@@ -70,7 +70,7 @@ class Summary:
             below = file is not None and file.is_relative_to(root)
             self.examples[kind] = clip.key if file is None else f"{file.relative_to(root)} below {root}" if below \
                 else str(file)
-        if len(self.lost) < SHOWN_ROWS:
+        if self.reasons[kind] <= SHOWN_OF_A_REASON and len(self.lost) < SHOWN_ROWS:
             self.lost.append((clip.key, reason))
 
 
@@ -135,10 +135,11 @@ def _streams(summary: Summary) -> list[dict]:
               page.table(["split", "can be used", "cannot"], splits),
               page.table(["clips with", "clips", "share"], [
                   [name, f"{summary.streams[stream]:,}", _share(summary.streams[stream], summary.clips)]
-                  for stream, name in STREAMS_SHOWN.items()]),
-              page.table(["duration", "clips", "share"], [
-                  [name, f"{summary.lengths[place]:,}", _share(summary.lengths[place], summary.clips)]
-                  for place, name in enumerate(names) if summary.lengths[place]])]
+                  for stream, name in STREAMS_SHOWN.items()])]
+    if summary.lengths:
+        blocks.append(page.table(["duration", "clips", "share"], [
+            [name, f"{summary.lengths[place]:,}", _share(summary.lengths[place], summary.clips)]
+            for place, name in enumerate(names) if summary.lengths[place]]))
     if summary.rules:
         blocks.append(page.table(["the face was chosen by", "clips", "share"], [
             [page.clean(rule), f"{count:,}", _share(count, summary.clips)] for rule, count in
@@ -154,8 +155,9 @@ def _labels(summary: Summary) -> list[dict]:
     if not summary.labels:
         return [*blocks, {"kind": "text", "text": "No clip has labels."}]
     whole, unknown = sum(summary.labels.values()), sum(summary.unknown.values())
-    blocks.append({"kind": "text", "text": f"{whole:,} labels, {len(summary.labels):,} different; {unknown:,} "
-                   f"({_share(unknown, whole)}) are unknown to the lexicon, so no polarity follows from them."})
+    blocks.append({"kind": "text", "text": f"{whole:,} labels, {len(summary.labels):,} different; " + (
+                       f"{unknown:,} ({_share(unknown, whole)}) are unknown to the lexicon, so no polarity follows "
+                       "from them." if unknown else "the lexicon knows all.")})
     blocks.append(page.table(["label", "clips", "known"], [
         [page.clean(label), f"{count:,}", "no" if label in summary.unknown else "yes"]
         for label, count in _most(summary.labels, SHOWN_LABELS)], numbers={1},
@@ -185,7 +187,7 @@ def _lost(summary: Summary, lost: int) -> list[dict]:
                 [page.clean(reason), f"{count:,}", page.clean(summary.examples[reason], 240)]
                 for reason, count in _most(summary.reasons, SHOWN_LABELS)], numbers={1}),
             page.table(["clip", "why"], [[page.clean(clip), page.clean(reason, 240)] for clip, reason in summary.lost],
-                       numbers=set(), caption=_more(lost, SHOWN_ROWS, "skipped.jsonl lists all"))]
+                       numbers=set(), caption=_more(lost, len(summary.lost), "skipped.jsonl lists all"))]
 
 
 def _most(counts: Counter, longest: int) -> list[tuple[str, int]]:

@@ -22,7 +22,7 @@ _COMMON = dict(
            "labels and transcripts as MERBench (Lian et al. 2024) distributes them",
     layout="label_4way.npz, label_6way.npz\ntranscription-engchi-polish.csv\nsubvideo-tgt/NAME.mp4\nsubaudio/NAME.wav\n"
            "openface_face/NAME.npy",
-    kinds=("emotion", "emotion_candidates"), evaluation="test")
+    transcripts=(merbench.TRANSCRIPTS,), kinds=("emotion", "emotion_candidates"), evaluation="test")
 _SPELLINGS = {"hap": "happy", "sad": "sad", "neu": "neutral", "ang": "angry", "exc": "excited", "fru": "frustrated"}
 
 IEMOCAP = Corpus(
