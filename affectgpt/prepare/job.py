@@ -160,6 +160,9 @@ def prepare_process() -> None:
     """What a process needs before its first file."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as CPUs
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # with --transcribe
+    import cv2
+
+    cv2.setNumThreads(1)
     from affectgpt.words import lexicon
 
     lexicon.load()
@@ -195,7 +198,7 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
                     yield values
                     continue
             lost.append({"clip": clip.key, "file": str(clip.media or clip.audio or ""), "reason": reason})
-            summary.lose(clip, reason, options.root)
+            summary.lose(clip, reason, links.root)
 
     count = write_jsonl(options.output / MANIFEST, rows())
     write_jsonl(options.output / SKIPPED, lost)

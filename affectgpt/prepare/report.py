@@ -67,9 +67,10 @@ class Summary:
         if kind not in self.examples:
             file = next((path for path in (clip.media, clip.audio) if path is not None and str(path) in reason),
                         clip.media or clip.audio)
-            below = file is not None and file.is_relative_to(root)
-            self.examples[kind] = clip.key if file is None else f"{file.relative_to(root)} below {root}" if below \
-                else str(file)
+            self.examples[kind] = clip.key if file is None else str(file)
+            for place in (root, root.resolve()):
+                if file is not None and file.is_relative_to(place):
+                    self.examples[kind] = f"{file.relative_to(place)} below {root}"
         if self.reasons[kind] <= SHOWN_OF_A_REASON and len(self.lost) < SHOWN_ROWS:
             self.lost.append((clip.key, reason))
 
