@@ -138,7 +138,7 @@ def test_real_clips_are_recognised_and_a_kill_changes_nothing(shared_data, tmp_p
     assert all(re.search("kids|dogs", row["words"].lower()) for row in rows)
     job = start("folder", "--root", tmp_path / "media", "--output", tmp_path / "killed", "--processes", 1,
                 "--transcribe", "--no-faces")
-    journal, until = tmp_path / "killed" / "journal.jsonl", time.monotonic() + 120
+    journal, until = tmp_path / "killed" / "journal.jsonl", time.monotonic() + 300
     while time.monotonic() < until and not (journal.is_file() and journal.stat().st_size):
         time.sleep(0.01)
     job.send_signal(signal.SIGKILL)
