@@ -6,6 +6,7 @@ sees half a file and an interrupted job leaves nothing behind. Pure standard lib
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -24,6 +25,8 @@ from affectgpt.devices import is_stream, open_stream
 DONE_MARK = "done"
 """Name of the empty file that makes a folder a finished one; without it the folder is never read."""
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Numbers of errors that tell of a disk and not of a file."""
 LOCK_NAME = ".lock"
 """Name of the file that the one process which writes a folder holds locked."""
 
@@ -133,6 +136,11 @@ def check_own_folder(path: str | os.PathLike[str]) -> None:
     if target.is_dir() and not is_done(target) and any(target.iterdir()):
         raise ValueError(f"{path}: has no '{DONE_MARK}' mark, so it is not one that affectgpt wrote and is left as it "
                          "is; move it away or choose another name")
+
+
+def full(path: str | os.PathLike[str], error: OSError) -> str:
+    """What is told of one of the errors of `FULL`, by a job that goes on where it was."""
+    return f"{path}: {error.strerror}; make room and start again: what was found out is kept"
 
 
 def share_file(path: str | os.PathLike[str]) -> None:
@@ -303,7 +311,9 @@ def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]], ap
         if not stream:
             _drop_torn_line(file)
         for row in rows:
-            file.write((_to_json(row, f"{path}: appended row {count + 1}") + "\n").encode())
+            line = (_to_json(row, f"{path}: appended row {count + 1}") + "\n").encode()
+            if file.write(line) != len(line) and not stream:  # what is left would be read as the next row's start
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             count += 1
     return count
 

@@ -47,6 +47,13 @@ def start(*arguments: object) -> subprocess.Popen:
                             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def prepare(corpus, root, output, *more) -> int:
+    """`affectgpt prepare` in this process; its exit code."""
+    from affectgpt import cli
+
+    return cli.main(["prepare", corpus, "--root", str(root), "--output", str(output), "--processes", "1", *more])
+
+
 def rows_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

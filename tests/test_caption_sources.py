@@ -168,7 +168,7 @@ def test_corpora_are_named_as_in_training_and_clips_may_have_names_alone(manifes
     (root / "video").mkdir(parents=True)
     for number, film in enumerate(films[:2]):
         shutil.copy(film, root / "video" / f"sample_0000000{number}.mp4")
-    (root / "subtitle_chieng.csv").write_text("name,chinese,english\n")
+    (root / "subtitle_chieng.csv").write_text("name,chinese,english\nother,,\n")
     (root / "track2_train_mercaptionplus.csv").write_text(
         "name,openset\nsample_00000000,[]\nsample_00000001,[]\nsample_00000002,[]\n")
     overrides = ["source.manifests=", "source.corpora.0.reader=mercaptionplus", f"source.corpora.0.root={root}",

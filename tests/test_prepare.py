@@ -7,9 +7,8 @@ import time
 
 import numpy as np
 import pytest
-from prepare_fixtures import ENVIRONMENT, do_task, make_tree, rows_of, start, write_manifest, write_sound
+from prepare_fixtures import ENVIRONMENT, do_task, make_tree, prepare, rows_of, start, write_manifest, write_sound
 
-from affectgpt import cli
 from affectgpt.data.readers import read_corpus
 from affectgpt.files import only_writer
 from affectgpt.media import MediaError, count_crops
@@ -17,10 +16,6 @@ from affectgpt.prepare.language import language_of
 from affectgpt.prepare.workers import run_all
 
 OUTPUTS = ("manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html")
-
-
-def prepare(corpus, root, output, *more) -> int:
-    return cli.main(["prepare", corpus, "--root", str(root), "--output", str(output), "--processes", "1", *more])
 
 
 @pytest.fixture(scope="module")
@@ -235,5 +230,6 @@ def test_spans_are_kept_and_checked_against_their_file(tmp_path):
     assert prepare("manifest", manifest, tmp_path / "out") == 0
     assert [(row["id"], row.get("start"), row.get("end")) for row in rows_of(tmp_path / "out" / "manifest.jsonl")] == \
         [("one", 0.0, 1.0), ("two", 1.0, None)]
-    assert "begins at 9 s, and the file has 2 s" in rows_of(tmp_path / "out" / "skipped.jsonl")[0]["reason"]
+    reason = rows_of(tmp_path / "out" / "skipped.jsonl")[0]["reason"]
+    assert "9 s to 10 s reaches beyond the end of the file at 2.00 s" in reason
     assert rows_of(tmp_path / "out" / "shared.jsonl") == []  # two parts of one file are two clips

@@ -18,6 +18,7 @@ class Corpus:
         access: how to ask for it; nothing is fetched by this project.
         languages: of its spoken words, ISO 639-1.
         layout: the files below its root, a line each.
+        transcripts: files of its layout that hold the spoken words, where labels do not; one is enough.
         kinds: question kinds that its targets answer (`data.kinds`).
         labels: its closed set, in words that the lexicon knows; empty where labels are open.
         spellings: how its files spell a label -> the word of `labels`, or of the lexicon.
@@ -34,6 +35,7 @@ class Corpus:
     access: str
     languages: tuple[str, ...] = ("en",)
     layout: str = ""
+    transcripts: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     spellings: dict[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from affectgpt.media.container import Media, codec_name, is_image, open_media
 from affectgpt.media.errors import MediaError, reading
 from affectgpt.media.limits import MAX_SOUND_SECONDS
 from affectgpt.media.mixing import Mixer, UnknownSound
+from affectgpt.media.seeking import late_sound
 from affectgpt.media.span import Span, check_inside, checked, named
 from affectgpt.media.waveform import is_silent
 from affectgpt.models.streams import SAMPLE_RATE
@@ -63,11 +65,11 @@ def read_sound(path: str | Path, track: int | None = None, span: Span | None = N
     with reading(path):
         if is_image(path):
             return Sound(None)
-        waveform, notes, mixer = _hear(path, track, None, span)
+        waveform, notes, mixer, first = _hear(path, track, None, span)
         channel = mixer.best_channel()
         if channel is not None:
             del waveform  # hours of sound are held once
-            waveform, notes, mixer = _hear(path, track, channel, span)
+            waveform, notes, mixer, first = _hear(path, track, channel, span)
             notes.append(f"the sound's channels cancel each other, so channel {channel + 1} is heard alone")
     if not len(waveform):
         return Sound(None)
@@ -77,7 +79,7 @@ def read_sound(path: str | Path, track: int | None = None, span: Span | None = N
     if mixer.bad:
         notes.append(f"{mixer.bad} of {mixer.samples} sound samples are no finite numbers and became 0")
     if span is not None:
-        waveform = _cut(path, waveform, span)
+        waveform = _cut(path, waveform, first, span)
         if not len(waveform):
             return Sound(None, (*notes, f"no sound in the span {named(span)}"))
     if is_silent(waveform):
@@ -85,13 +87,13 @@ def read_sound(path: str | Path, track: int | None = None, span: Span | None = N
     return Sound(waveform, tuple(notes))
 
 
-def _cut(path: Path, waveform: np.ndarray, span: Span) -> np.ndarray:
-    """The samples of a span."""
+def _cut(path: Path, waveform: np.ndarray, first: int, span: Span) -> np.ndarray:
+    """The samples of a span out of those from number `first` on."""
     with open_media(path) as media:
         late, length = _sound_after_picture(media), (media.container.duration or 0) / av.time_base
-    check_inside(path, span, max(length, late + len(waveform) / SAMPLE_RATE))
-    start = 0 if span[0] is None else max(0, round((span[0] - late) * SAMPLE_RATE))
-    end = len(waveform) if span[1] is None else max(0, round((span[1] - late) * SAMPLE_RATE))
+    check_inside(path, span, max(length, late + (first + len(waveform)) / SAMPLE_RATE))
+    start = 0 if span[0] is None else max(0, round((span[0] - late) * SAMPLE_RATE) - first)
+    end = len(waveform) if span[1] is None else max(0, round((span[1] - late) * SAMPLE_RATE) - first)
     return waveform[start:end].copy()
 
 
@@ -104,24 +106,32 @@ def _sound_after_picture(media: Media) -> float:
 
 
 def _hear(path: Path, track: int | None, channel: int | None,
-          span: Span | None) -> tuple[np.ndarray, list[str], Mixer]:
-    """(waveform, notes, mixer) of one track; an empty waveform where the file has no sound."""
+          span: Span | None) -> tuple[np.ndarray, list[str], Mixer, int]:
+    """(waveform, notes, mixer, number of the first sample) of one track; an empty waveform where the file has no
+    sound. Around a late span, samples before it may be left out."""
     mixer, sound = Mixer(channel), _Samples(path)
     with open_media(path) as media:
         _check_length(media)
-        until = None if span is None or span[1] is None else span[1] - _sound_after_picture(media)
+        late = _sound_after_picture(media)
+        until = None if span is None or span[1] is None else span[1] - late
         order = _order(media, track)
         for number, place in enumerate(order):
             if number:
                 media.rewind()
             stream = media.sounds[place]
             media.check_whole(stream)
+            said = [f"{len(media.sounds)} sound tracks: track {place} is heard"] * (len(media.sounds) > 1
+                                                                                    and track is None)
+            if span is not None and span[0]:
+                found = late_sound(media, stream, span[0] - late, until, partial(Mixer, channel))
+                if found is not None:
+                    return found[1], said, found[2], found[0]
+                media.rewind()
+                stream = media.sounds[place]
             notes = _decode(media, stream, mixer, sound, until)
             if sound.length:
-                if len(media.sounds) > 1 and track is None:
-                    notes.append(f"{len(media.sounds)} sound tracks: track {place} is heard")
-                return sound.joined(), notes, mixer
-    return sound.joined(), [], mixer
+                return sound.joined(), notes + said, mixer, 0
+    return sound.joined(), [], mixer, 0
 
 
 def _check_length(media: Media) -> None:

@@ -93,6 +93,9 @@ def why_unusable(path: Path) -> str | None:
         if not path.exists():
             return "leads nowhere: a link to a file that is not there" if path.is_symlink() else \
                 "no such file; check the path"
+        if path.is_dir():
+            return "is a folder; give a media file" if os.access(path, os.R_OK | os.X_OK) else \
+                "the folder cannot be read; check its permissions"
         if not path.is_file():
             return "is a device or a pipe; give a regular file"
         if not path.stat().st_size:

@@ -39,10 +39,11 @@ def weights(layout: av.AudioLayout) -> np.ndarray:
 
 
 class Mixer:
-    """Decoded frames in, float32 [n] of 16 kHz out, as they come: the mix, or `channel` alone."""
+    """Decoded frames in, float32 [n] of 16 kHz out, as they come: the mix, or `channel` alone; without the first
+    `skipped` decoded samples."""
 
-    def __init__(self, channel: int | None = None):
-        self.channel = channel
+    def __init__(self, channel: int | None = None, skipped: int = 0):
+        self.channel, self._skipped = channel, skipped
         self.samples = self.bad = 0
         """Numbers decoded in all channels, and those of them that are not finite or absurd; they become 0."""
         self._energy = np.zeros(0)
@@ -58,6 +59,10 @@ class Mixer:
             done = self.flush()
             self._open(form, frame.layout)
         self._waiting.write(frame)
+        if self._skipped:
+            gone = min(self._skipped, self._waiting.samples)
+            self._waiting.read(gone)
+            self._skipped -= gone
         # A call costs more than the samples of a short packet, so they wait for each other.
         if self._waiting.samples >= frame.sample_rate:
             done += self._take()

@@ -71,7 +71,12 @@ def probe(path: str | Path, span: Span | None = None) -> MediaInfo:
     """
     path = Path(path)
     span = checked(path, span)
-    info = _probe_whole(path)
+    return of_span(_probe_whole(path), span)
+
+
+def of_span(info: MediaInfo, span: Span | None) -> MediaInfo:
+    """What a span of a probed file holds; `span` as `checked` gives it. Raises MediaError for one beyond its end."""
+    path = info.path
     if span is None:
         return info
     if info.kind == "image":

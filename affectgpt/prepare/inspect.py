@@ -16,17 +16,25 @@ from affectgpt.data.checks import contradiction
 from affectgpt.data.clip import Clip, clip_labels
 from affectgpt.data.readers import record_of
 from affectgpt.features.key import file_sha256
-from affectgpt.media import SAMPLE_RATE, MediaError, count_crops, probe, read_sound, transcribe
+from affectgpt.files import FULL, full
+from affectgpt.media import SAMPLE_RATE, MediaError, MediaInfo, count_crops, probe, read_sound, transcribe
 from affectgpt.media.finding import why_unusable
+from affectgpt.media.span import checked
 from affectgpt.media.speaking import choose_speaker
+from affectgpt.media.speech import RECOGNISER
 from affectgpt.media.tracks import find_tracks, read_track, write_track
+from affectgpt.media.video import of_span
 from affectgpt.prepare.language import language_of
 from affectgpt.words import lexicon
 
 FACE_FOLDER = "openface_face"
 """Of face crops in the layout of the MER challenges: openface_face/NAME/NAME.npy, or openface_face/NAME.npy."""
-END_SLACK = 0.5
-"""Seconds by which a span may begin before the end that the file tells, whose last frame may be long."""
+LONGEST_SPEECH = 600.0
+"""Seconds of a clip whose words are recognised: of a whole film they would be no target, and take longer than a file
+may."""
+STOP = "stop"
+"""Key of a row that is none: why the whole job cannot go on."""
+NOBODY_SPEAKS = "no words: nobody is heard to speak"
 
 
 @dataclass(frozen=True)
@@ -41,34 +49,54 @@ class Work:
 
     def facts(self) -> dict[str, Any]:
         """What of it changes the result for a clip."""
-        return {"audio": self.audio is not None, "transcribe": self.transcribe, "faces": self.faces is not None}
+        return {"audio": self.audio is not None, "transcribe": RECOGNISER if self.transcribe else None,
+                "faces": self.faces is not None}
 
 
 def inspect(task: tuple[str, Clip, Work]) -> dict[str, Any]:
     """A row of the journal for (digest, clip, work): what was found, or why the clip cannot be used."""
     digest, clip, work = task
+    files = stamp(clip, work)  # before anything is read: what changes meanwhile is looked at again
     try:
-        return {"digest": digest, **stamp(clip), **_inspect(clip, work)}
+        return {"digest": digest, **files, **_inspect(clip, work)}
     except MediaError as error:
-        return skipped(task, str(error))
+        return {"digest": digest, **files, "skipped": one_line(str(error))}
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        if error.errno in FULL:  # of our own files: not the clip's fault
+            return {"digest": digest, STOP: full(work.audio or work.faces or work.root, error)}
+        return {"digest": digest, **files, "skipped": one_line(f"{clip.media or clip.audio}: cannot be read ({what}); "
+                                                              "it went away while it was read, or its disk fails")}
 
 
 def skipped(task: tuple[str, Clip, Work], reason: str) -> dict[str, Any]:
     """The row of a clip that cannot be used."""
-    digest, clip, _ = task
-    return {"digest": digest, **stamp(clip), "skipped": reason}
+    digest, clip, work = task
+    return {"digest": digest, **stamp(clip, work), "skipped": one_line(reason)}
 
 
-def stamp(clip: Clip) -> dict[str, Any]:
-    """Sizes and times of the clip's files, by which a changed file is known; None for what is not there."""
+def one_line(reason: str) -> str:
+    """A reason in which a line break of a file's name is written as one."""
+    return "".join(letter if letter.isprintable() or "\ud800" <= letter <= "\udfff" else repr(letter)[1:-1]
+                   for letter in reason)
+
+
+def stamp(clip: Clip, work: Work) -> dict[str, Any]:
+    """Sizes and times of all files that the row of a clip depends on, by which a changed one is known; None for what is
+    not there, so that one that comes later is noticed. Words are part of the clip, whatever table they come from."""
     found = []
-    for path in (clip.media, clip.audio, clip.face):
+    for path in (clip.media, clip.audio, clip.face, *official_faces(clip, work.root)):
         try:
             status = os.stat(path) if path is not None else None
         except (OSError, ValueError):
             status = None
         found.append([status.st_size, status.st_mtime_ns] if status else None)
     return {"files": found}
+
+
+def made_files(row: dict[str, Any]) -> list[Path]:
+    """Files that were written for the row of a clip, and that its result needs."""
+    return [Path(row[key]) for key, ours in (("face", "rule" in row), ("audio", True)) if ours and row.get(key)]
 
 
 def _inspect(clip: Clip, work: Work) -> dict[str, Any]:
@@ -82,43 +110,53 @@ def _inspect(clip: Clip, work: Work) -> dict[str, Any]:
     picture = sound = False
     main = clip.media or clip.audio
     if main is not None:
-        length, picture, sound, note = _probed(main, os.stat(main).st_mtime_ns)
-        found["notes"] += [note] if note else []
+        whole = _probed(main, os.stat(main).st_mtime_ns)
+        info = of_span(whole, checked(main, clip.span))
+        picture, sound = info.has_video and clip.media is not None, info.has_audio
+        found["notes"] += [info.picture_error] if info.picture_error else []
         if clip.audio is not None and clip.media is not None:
-            sound = _probed(clip.audio, os.stat(clip.audio).st_mtime_ns)[2]
-        found["file_seconds"], found["seconds"] = length, _span_seconds(clip, length)
+            sound = _probed(clip.audio, os.stat(clip.audio).st_mtime_ns).has_audio
+        found["file_seconds"], found["seconds"] = round(whole.duration, 3), round(info.duration, 3)
         found["content"] = _content(clip)
     found["streams"] += ["video"] * picture + ["audio"] * sound
     if picture:
         _look_for_face(clip, work, found)
     if sound and clip.audio is None and picture and work.audio is not None and clip.span is None:
         found["audio"] = _write_sound(clip, work.audio, found["content"])
-    if sound and words is None and work.transcribe and clip.language == "en" and clip.start is None:
-        waveform = read_sound(clip.audio or clip.media).waveform
-        words = found["words"] = transcribe(waveform) if waveform is not None else ""
+    if words is None and work.transcribe and main is not None:
+        words = found["words"] = _recognised(clip, sound, found)
     if words:
         found["streams"].append("words")
         found["language"] = language_of(words)
     _look_at_labels(clip, found)
-    return {key: value for key, value in found.items() if value not in (None, [])}
+    return {key: value for key, value in found.items() if value not in (None, [], "")}
+
+
+def _recognised(clip: Clip, sound: bool, found: dict[str, Any]) -> str:
+    """The English words that are heard in a clip; "" with a note that says why there are none."""
+    if not sound:
+        found["notes"].append("no words: there is no sound")
+    elif clip.language != "en":
+        found["notes"].append(f"no words: the clip's language is {clip.language}, and English is recognised")
+    elif found["seconds"] > LONGEST_SPEECH:
+        found["notes"].append(f"no words: clips of up to {LONGEST_SPEECH / 60:g} minutes are recognised; cut it")
+    else:
+        waveform = read_sound(clip.audio or clip.media, span=clip.span).waveform
+        try:
+            words = transcribe(waveform) if waveform is not None else ""
+        except Exception as error:  # the recogniser's own: nothing is wrong with the clip
+            found["notes"].append(f"no words: recognition failed ({type(error).__name__}: {error})")
+            return ""
+        if not words:
+            found["notes"].append(NOBODY_SPEAKS if waveform is not None else "no words: the sound is silent")
+        return words
+    return ""
 
 
 @lru_cache(maxsize=16)
-def _probed(path: Path, changed: int) -> tuple[float, bool, bool, str | None]:
-    """(seconds, whether there is a picture, whether there is sound, a note); utterances of one video follow another."""
-    info = probe(path)
-    return round(info.duration, 3), info.has_video, info.has_audio, info.picture_error
-
-
-def _span_seconds(clip: Clip, length: float) -> float:
-    """Seconds of the clip. Raises MediaError for a span that is none, or begins behind the end of its file."""
-    start, end = clip.start or 0.0, length if clip.end is None else clip.end
-    if clip.end is not None and end <= start:
-        raise MediaError(f"{clip.provenance or clip.key}: the clip goes from {start:g} to {end:g} s; correct its row")
-    if clip.start is not None and length and start >= length + END_SLACK:
-        raise MediaError(f"{clip.media}: the clip begins at {start:g} s, and the file has {length:g} s; get the whole "
-                         "file, or correct the row")
-    return round(max(0.0, min(end, length) - start) if length else max(0.0, end - start), 3)
+def _probed(path: Path, changed: int) -> MediaInfo:
+    """What a file holds; utterances of one video follow another."""
+    return probe(path)
 
 
 def _content(clip: Clip) -> str:
@@ -128,7 +166,7 @@ def _content(clip: Clip) -> str:
 
 def _look_for_face(clip: Clip, work: Work, found: dict[str, Any]) -> None:
     """Note the official crops of the face, or find the one who speaks and keep the track of that face."""
-    path = clip.face or _official_face(clip, work.root)
+    path = clip.face or next((place for place in official_faces(clip, work.root) if place.is_file()), None)
     if path is not None:
         try:
             if path.suffix == ".npy":
@@ -162,10 +200,12 @@ def _look_for_face(clip: Clip, work: Work, found: dict[str, Any]) -> None:
     found["streams"].append("face")
 
 
-def _official_face(clip: Clip, root: Path) -> Path | None:
+def official_faces(clip: Clip, root: Path) -> tuple[Path, ...]:
+    """Where the official crops of a clip may lie that names no face itself."""
+    if clip.media is None or clip.face is not None:
+        return ()
     name = clip.media.stem
-    places = (root / FACE_FOLDER / name / f"{name}.npy", root / FACE_FOLDER / f"{name}.npy")
-    return next((place for place in places if place.is_file()), None)
+    return root / FACE_FOLDER / name / f"{name}.npy", root / FACE_FOLDER / f"{name}.npy"
 
 
 def _write_sound(clip: Clip, folder: Path, content: str) -> str | None:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from affectgpt.files import atomic_write_text, only_writer, write_jsonl
+from affectgpt.files import FULL, atomic_write_text, full, only_writer, write_jsonl
 from affectgpt.terminal import parse_intermixed, printable
 
 MANIFEST, SKIPPED, SHARED, REPORT = "manifest.jsonl", "skipped.jsonl", "shared.jsonl", "report.html"
@@ -29,6 +29,8 @@ LEAKS = 3
 """Exit code where clips are shared."""
 FILE_SECONDS = 300.0
 """On the clock, for one file; the limits of `affectgpt.media.limits` on CPU time end nearly all before."""
+SHOWN_REASONS = 5
+"""Kinds of reasons, and of notes, that the screen shows; the report has all."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +46,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="that read files (default: one a CPU)")
     parser.add_argument("--limit", type=float, default=FILE_SECONDS, metavar="SECONDS",
-                        help=f"the longest time for one file (default: {FILE_SECONDS:g})")
+                        help=f"the longest time for one file (default: {FILE_SECONDS:g}; with --transcribe 600 more)")
     parser.add_argument("--no-faces", action="store_true", help="find no faces where there are no official crops")
     parser.add_argument("--extract-audio", action="store_true", help="write the sound of videos to files of their own")
     parser.add_argument("--transcribe", action="store_true", help="recognise English words where a clip has none")
@@ -58,7 +60,20 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare(options: argparse.Namespace) -> int:
-    """Run the job; returns the exit code. Raises ValueError where nothing can be used, or another process is at it."""
+    """Run the job; returns the exit code.
+
+    Raises:
+        ValueError: nothing can be used, another process is at it, or the disk is full.
+    """
+    try:
+        return _prepare(options)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ValueError(full(options.output, error)) from error
+
+
+def _prepare(options: argparse.Namespace) -> int:
     from affectgpt.data.links import Links
     from affectgpt.data.readers import read_corpora
     from affectgpt.prepare.inspect import Work
@@ -79,7 +94,7 @@ def prepare(options: argparse.Namespace) -> int:
         journal = Journal(options.output / NAME)
         digests = [digest_of(clip, work) for clip in clips]
         todo = [number for number, clip in enumerate(clips)
-                if not journal.holds(digests[number], clip, options.again)]
+                if not journal.holds(digests[number], clip, work, options.again)]
         tasks = ((digests[number], clips[number], work) for number in todo)
         write_jsonl(journal.path, _found(tasks, len(clips), len(todo), options), append=True)
         return _write(options, clips, Journal(journal.path), digests, links, against)
@@ -124,7 +139,7 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
     """What is found out about the clips that the journal does not hold, as it comes, with a progress bar."""
     from tqdm import tqdm
 
-    from affectgpt.prepare.inspect import inspect, skipped
+    from affectgpt.prepare.inspect import LONGEST_SPEECH, STOP, inspect, skipped
     from affectgpt.prepare.workers import run_all
 
     def failed(task: tuple, why: str) -> dict[str, Any]:
@@ -133,7 +148,10 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
     bar = tqdm(total=clips, initial=clips - todo, unit="clip", file=sys.stderr, disable=None, desc="prepare")
     with bar:
         processes = min(options.processes, max(1, todo))
-        for row in run_all(inspect, tasks, processes, options.limit, failed, prepare_process):
+        seconds = options.limit + (LONGEST_SPEECH if options.transcribe else 0)
+        for row in run_all(inspect, tasks, processes, seconds, failed, prepare_process):
+            if STOP in row:
+                raise ValueError(row[STOP])  # a disk that is full
             yield row
             bar.update()
 
@@ -141,6 +159,10 @@ def _found(tasks: Iterator, clips: int, todo: int, options: argparse.Namespace) 
 def prepare_process() -> None:
     """What a process needs before its first file."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as CPUs
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # with --transcribe
+    import cv2
+
+    cv2.setNumThreads(1)
     from affectgpt.words import lexicon
 
     lexicon.load()
@@ -152,7 +174,8 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
     from affectgpt.data.readers import record_of
     from affectgpt.data.readers.manifest import clip_to_row
     from affectgpt.prepare import leaks
-    from affectgpt.prepare.inspect import prepared
+    from affectgpt.prepare.companions import companion_notes
+    from affectgpt.prepare.inspect import one_line, prepared
     from affectgpt.prepare.report import Summary, page_of
 
     sizes = {entry[0] for row in journal.rows(iter(digests)) for entry in row["files"][:1] if entry}
@@ -168,14 +191,14 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
                              if (path := getattr(ready, key)) is not None}
                     values = clip_to_row(replace(ready, **paths), options.output)
                 except ValueError as error:
-                    reason = str(error)
+                    reason = one_line(str(error))
                 else:
                     search.add(ready)
                     summary.add(clip, row)
                     yield values
                     continue
             lost.append({"clip": clip.key, "file": str(clip.media or clip.audio or ""), "reason": reason})
-            summary.lose(clip, reason)
+            summary.lose(clip, reason, links.roots[0])
 
     count = write_jsonl(options.output / MANIFEST, rows())
     write_jsonl(options.output / SKIPPED, lost)
@@ -183,6 +206,8 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
     write_jsonl(options.output / SHARED, [*found.shared, *found.twins])
     record = record_of(clips[0].corpus)
     notes = count_notes(record, clips) if record else []
+    notes += companion_notes(record, links.roots[0], summary.clips, summary.streams["words"], summary.pictures,
+                             summary.official_faces)
     atomic_write_text(options.output / REPORT, page_of(summary, found, notes, record, options))
     if not count:
         raise ValueError(f"{options.root}: none of {len(lost)} clips can be used; {options.output / SKIPPED} says why, "
@@ -190,6 +215,14 @@ def _write(options: argparse.Namespace, clips: list, journal, digests: list[str]
     print(f"manifest: {printable(str(options.output / MANIFEST))}: {count:,} of {len(clips):,} clips")
     if lost:
         print(f"skipped:  {len(lost):,} clips, with reasons in {printable(str(options.output / SKIPPED))}")
+    for reason, number in summary.reasons.most_common(SHOWN_REASONS):
+        print(f"          {number:,}: {printable(reason)}, as {printable(summary.examples[reason])}")
+    if options.transcribe:
+        print(f"words:    recognised in {summary.recognised:,} clips")
+    for note in notes:
+        print(f"note:     {printable(note)}")
+    for note, number in summary.notes.most_common(SHOWN_REASONS):
+        print(f"noticed:  {number:,} clips: {printable(note)}")
     print(f"report:   {printable(str(options.output / REPORT))}")
     if found.found:
         print(f"error: {len(found.shared):,} clips are shared with {len(options.against)} other corpora, and "

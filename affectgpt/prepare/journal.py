@@ -10,7 +10,7 @@ from typing import Any
 
 from affectgpt.data.clip import Clip
 from affectgpt.files import parse_object
-from affectgpt.prepare.inspect import Work, stamp
+from affectgpt.prepare.inspect import Work, made_files, stamp
 
 NAME = "journal.jsonl"
 
@@ -43,8 +43,8 @@ class Journal:
                 self._places[_key(row["digest"])] = place
                 place += len(line)
 
-    def holds(self, digest: str, clip: Clip, again: bool) -> bool:
-        """Whether there is a result for a clip whose files have not changed since.
+    def holds(self, digest: str, clip: Clip, work: Work, again: bool) -> bool:
+        """Whether there is a result for a clip whose files have not changed since, with the files that belong to it.
 
         again: clips that could not be used count as not there.
         """
@@ -52,7 +52,9 @@ class Journal:
             return False
         with open(self.path, "rb") as file:
             row = self._row(file, digest)
-        return row["files"] == stamp(clip)["files"] and not (again and "skipped" in row)
+        if again and "skipped" in row or row["files"] != stamp(clip, work)["files"]:
+            return False
+        return all(path.is_file() for path in made_files(row))
 
     def rows(self, digests: Iterator[str]) -> Iterator[dict[str, Any]]:
         """The rows of these digests, in their order."""

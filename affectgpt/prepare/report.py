@@ -7,6 +7,7 @@ the same corpus gives the same page.
 from __future__ import annotations
 
 import argparse
+import re
 from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
@@ -14,11 +15,12 @@ from pathlib import Path
 from affectgpt.data.clip import Clip
 from affectgpt.data.corpora import Corpus
 from affectgpt.eval.reporting import page
+from affectgpt.media.speaking import RULES
 from affectgpt.prepare.leaks import Leaks
 
 EDGES = (0.5, 1, 2, 5, 10, 30, 60, 300)
 """Seconds between which clips are counted."""
-SHOWN_LABELS, SHOWN_ROWS = 40, 100
+SHOWN_LABELS, SHOWN_ROWS, SHOWN_OF_A_REASON = 40, 100, 10
 STREAMS_SHOWN = {"video": "picture", "audio": "sound", "face": "a face", "words": "words"}
 
 
@@ -31,6 +33,8 @@ class Summary:
         self.labels, self.unknown, self.languages = Counter(), Counter(), Counter()
         self.notes, self.reasons, self.lost_splits = Counter(), Counter(), Counter()
         self.rules: Counter[str] = Counter()
+        self.recognised = self.pictures = self.official_faces = 0
+        self.examples: dict[str, str] = {}
         self.contradictions: list[tuple[str, str]] = []
         self.lost: list[tuple[str, str]] = []
 
@@ -39,31 +43,44 @@ class Summary:
         self.clips += 1
         self.splits[clip.split or "(none)"] += 1
         self.streams.update(row.get("streams", []))
+        self.recognised += "words" in row
+        self.pictures += "video" in row.get("streams", [])
+        self.official_faces += "face" in row and "rule" not in row
         if "seconds" in row:
             self.seconds += row["seconds"]
             self.lengths[bisect_right(EDGES, row["seconds"])] += 1
         if "face" in row:
-            self.rules[row.get("rule", "crops or a track of the corpus")] += 1
+            self.rules[RULES.get(row.get("rule"), "crops or a track of the corpus")] += 1
         self.labels.update(row.get("labels", []))
         self.unknown.update(row.get("unknown", []))
         if "words" in row.get("streams", []):
             self.languages[row.get("language", "(not told by the words)")] += 1
-        self.notes.update(_kind(note) for note in row.get("notes", []))
+        self.notes.update(_kind(note, clip) for note in row.get("notes", []))
         if "contradiction" in row:
             self.contradictions.append((clip.key, row["contradiction"]))
 
-    def lose(self, clip: Clip, reason: str) -> None:
-        """Count a clip that cannot be used."""
+    def lose(self, clip: Clip, reason: str, root: Path) -> None:
+        """Count a clip that cannot be used; `root` is the folder below which its file is shown."""
         self.lost_splits[clip.split or "(none)"] += 1
-        self.reasons[_kind(reason)] += 1
-        if len(self.lost) < SHOWN_ROWS:
+        kind = _kind(reason, clip)
+        self.reasons[kind] += 1
+        if kind not in self.examples:
+            file = next((path for path in (clip.media, clip.audio) if path is not None and str(path) in reason),
+                        clip.media or clip.audio)
+            self.examples[kind] = clip.key if file is None else str(file)
+            for place in (root, root.resolve()):
+                if file is not None and file.is_relative_to(place):
+                    self.examples[kind] = f"{file.relative_to(place)} below {root}"
+        if self.reasons[kind] <= SHOWN_OF_A_REASON and len(self.lost) < SHOWN_ROWS:
             self.lost.append((clip.key, reason))
 
 
-def _kind(reason: str) -> str:
-    """A reason without the file that it begins with and the numbers in it, so that like ones are counted together."""
-    text = reason.rpartition(": ")[2] if reason.startswith(("/", ".")) or ": " in reason else reason
-    return "".join("#" if letter.isdigit() else letter for letter in text).replace("##", "#").replace("##", "#")
+def _kind(reason: str, clip: Clip) -> str:
+    """A reason without the file that it names and the numbers in it, so that like ones are counted together."""
+    for path in (clip.media, clip.audio, clip.face, clip.provenance or None, clip.key):
+        reason = reason.replace(f"{path}: ", "").replace(str(path), "the file") if path is not None else reason
+    text = reason.rpartition(": ")[2] if reason.startswith(("/", ".")) else reason
+    return re.sub(r"[0-9]+(\.[0-9]+)?", "#", text)
 
 
 def page_of(summary: Summary, leaks: Leaks, notes: list[str], record: Corpus | None,
@@ -119,10 +136,11 @@ def _streams(summary: Summary) -> list[dict]:
               page.table(["split", "can be used", "cannot"], splits),
               page.table(["clips with", "clips", "share"], [
                   [name, f"{summary.streams[stream]:,}", _share(summary.streams[stream], summary.clips)]
-                  for stream, name in STREAMS_SHOWN.items()]),
-              page.table(["duration", "clips", "share"], [
-                  [name, f"{summary.lengths[place]:,}", _share(summary.lengths[place], summary.clips)]
-                  for place, name in enumerate(names) if summary.lengths[place]])]
+                  for stream, name in STREAMS_SHOWN.items()])]
+    if summary.lengths:
+        blocks.append(page.table(["duration", "clips", "share"], [
+            [name, f"{summary.lengths[place]:,}", _share(summary.lengths[place], summary.clips)]
+            for place, name in enumerate(names) if summary.lengths[place]]))
     if summary.rules:
         blocks.append(page.table(["the face was chosen by", "clips", "share"], [
             [page.clean(rule), f"{count:,}", _share(count, summary.clips)] for rule, count in
@@ -138,8 +156,9 @@ def _labels(summary: Summary) -> list[dict]:
     if not summary.labels:
         return [*blocks, {"kind": "text", "text": "No clip has labels."}]
     whole, unknown = sum(summary.labels.values()), sum(summary.unknown.values())
-    blocks.append({"kind": "text", "text": f"{whole:,} labels, {len(summary.labels):,} different; {unknown:,} "
-                   f"({_share(unknown, whole)}) are unknown to the lexicon, so no polarity follows from them."})
+    blocks.append({"kind": "text", "text": f"{whole:,} labels, {len(summary.labels):,} different; " + (
+                       f"{unknown:,} ({_share(unknown, whole)}) are unknown to the lexicon, so no polarity follows "
+                       "from them." if unknown else "the lexicon knows all.")})
     blocks.append(page.table(["label", "clips", "known"], [
         [page.clean(label), f"{count:,}", "no" if label in summary.unknown else "yes"]
         for label, count in _most(summary.labels, SHOWN_LABELS)], numbers={1},
@@ -165,10 +184,11 @@ def _lost(summary: Summary, lost: int) -> list[dict]:
     if not lost:
         return []
     return [page.heading(2, "What cannot be used", "lost"),
-            page.table(["reason", "clips"], [[page.clean(reason), f"{count:,}"] for reason, count in
-                                             _most(summary.reasons, SHOWN_LABELS)]),
+            page.table(["reason", "clips", "such as"], [
+                [page.clean(reason), f"{count:,}", page.clean(summary.examples[reason], 240)]
+                for reason, count in _most(summary.reasons, SHOWN_LABELS)], numbers={1}),
             page.table(["clip", "why"], [[page.clean(clip), page.clean(reason, 240)] for clip, reason in summary.lost],
-                       numbers=set(), caption=_more(lost, SHOWN_ROWS, "skipped.jsonl lists all"))]
+                       numbers=set(), caption=_more(lost, len(summary.lost), "skipped.jsonl lists all"))]
 
 
 def _most(counts: Counter, longest: int) -> list[tuple[str, int]]:

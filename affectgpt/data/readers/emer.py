@@ -3,6 +3,7 @@
     gt-eng.csv | gt-chi.csv          names, emotions, subtitles, reasons     (version 1, 100 clips)
     final-EMER-reason.csv            name, chinese, english                  (version 2, 332 clips)
     ovmerd-openset.csv | check-openset.csv | openset.csv    name, openset
+    transcription-engchi-polish.csv  name, chinese, english                  (words of version 2, optional)
     ovlabel.csv, subtitle_eng.csv    name, openset; name, sentence           (OV-MERD+, 532 clips)
     video/NAME.mp4  audio/NAME.wav  openface_face/NAME.npy
 """
@@ -29,10 +30,10 @@ EMER_V1 = Corpus(name="emer-v1", title="EMER, version 1 (Lian et al. 2023)",
                  **_COMMON)
 EMER = Corpus(name="emer", title="EMER, version 2 (Lian et al. 2024)", kinds=("description", "labels"),
               access="the authors' repository zeroQiaoba/AffectGPT; clips with MER2024", counts={"train": 332},
-              **_COMMON)
+              transcripts=(merbench.TRANSCRIPTS,), **_COMMON)
 OV_MERD_PLUS = Corpus(name="ovmerdplus", title="OV-MERD+ (Lian et al. 2025)", kinds=("labels",),
                       access="MER-UniBench, the authors' repository zeroQiaoba/AffectGPT", counts={"test": 532},
-                      evaluation="test", **_COMMON)
+                      transcripts=("subtitle_eng.csv", merbench.TRANSCRIPTS), evaluation="test", **_COMMON)
 
 DESCRIPTIONS = "final-EMER-reason.csv"
 _OPENSETS = ("ovmerd-openset.csv", "check-openset.csv", "openset.csv", "track2_train_ovmerd.csv")

@@ -33,7 +33,7 @@ _COMMON = dict(
     access="request form of the Signal Analysis and Interpretation Laboratory, University of Southern California; "
            "labels and transcripts as MERBench (Lian et al. 2024) distributes them",
     layout=layout_of(__doc__), valence_range=(1.0, 5.0),
-    kinds=("emotion", "emotion_candidates", "valence", "vad"), evaluation="test")
+    transcripts=(merbench.TRANSCRIPTS,), kinds=("emotion", "emotion_candidates", "valence", "vad"), evaluation="test")
 _SPELLINGS = {"hap": "happy", "sad": "sad", "neu": "neutral", "ang": "angry", "exc": "excited", "fru": "frustrated"}
 
 IEMOCAP = Corpus(

@@ -27,7 +27,7 @@ CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 
 CORPUS = Corpus(
     name="meld", title="MELD (Poria et al. 2019)", licence="GPL-3.0 for texts and labels; the series is its owners'",
-    access="the authors' repository declare-lab/MELD", layout=layout_of(__doc__),
+    access="the authors' repository declare-lab/MELD", layout=layout_of(__doc__), transcripts=(merbench.TRANSCRIPTS,),
     kinds=("emotion", "emotion_candidates", "sentiment"),
     labels=("angry", "happy", "sad", "neutral", "disgusted", "fearful", "surprised"),
     spellings={"anger": "angry", "joy": "happy", "sadness": "sad", "neutral": "neutral", "disgust": "disgusted",

@@ -27,6 +27,7 @@ from affectgpt.files import safe_join
 SUBTITLES = "subtitle_chieng.csv"
 _EULA = dict(
     licence="CC BY-NC 4.0, by agreement (EULA)", languages=("zh",), layout=layout_of(__doc__),
+    transcripts=(SUBTITLES,),
     access="gated on the Hugging Face hub: MERChallenge/MER2025 and MERChallenge/MER2026; sign the EULA there")
 
 MER_CAPTION = Corpus(name="mercaption", title="MER-Caption (Lian et al. 2025)", kinds=("description", "labels"),

@@ -26,11 +26,13 @@ _KINDS = ("emotion", "emotion_candidates", "valence", "sentiment")
 MER2023 = Corpus(
     name="mer2023", title="MER2023 (Lian et al. 2023)", licence="academic use, by agreement (EULA)",
     access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS,
+    transcripts=(merbench.TRANSCRIPTS,),
     labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, valence_range=(-5.0, 5.0),
     counts={"train": 3373, "test1": 411, "test2": 412, "test3": 834}, evaluation="test1")
 MER2024 = Corpus(
     name="mer2024", title="MER2024 (Lian et al. 2024)", licence="academic use, by agreement (EULA)",
     access="the challenge's page (merchallenge.cn)", languages=("zh",), layout=_LAYOUT, kinds=_KINDS,
+    transcripts=(merbench.TRANSCRIPTS,),
     labels=merbench.SIX, spellings=merbench.SIX_SPELLINGS, valence_range=(-5.0, 5.0), counts={"test1": 1169},
     evaluation="test1")
 

@@ -23,7 +23,8 @@ from affectgpt.files import parse_object
 _COMMON = dict(
     licence="research; the clips are MER2023's, by agreement (EULA)", languages=("zh",),
     access="the authors' repository ZebangCheng/Emotion-LLaMA; clips with MER2023",
-    layout=layout_of(__doc__), kinds=("description", "emotion", "emotion_candidates"),
+    layout=layout_of(__doc__), transcripts=("transcription_en_all.csv", merbench.TRANSCRIPTS),
+    kinds=("description", "emotion", "emotion_candidates"),
     labels=("neutral", "angry", "happy", "sad", "worried", "surprised", "fearful", "contemptuous", "doubtful"),
     spellings={**merbench.SIX_SPELLINGS, "fear": "fearful", "fearful": "fearful", "contempt": "contemptuous",
                "contemptuous": "contemptuous", "doubt": "doubtful", "doubtful": "doubtful"})

@@ -15,6 +15,7 @@ from affectgpt.data.readers import merbench, mmsa
 from affectgpt.data.readers.places import elsewhere
 
 _KINDS = ("valence", "sentiment")
+_WORDS = (merbench.TRANSCRIPTS,)
 _LAYOUT = "label.npz\ntranscription-engchi-polish.csv\n{video}/NAME.mp4\n{audio}/NAME.wav\nopenface_face/NAME.npy\n" \
           "or {table}   video_id, clip_id, text, label, mode, ...\nRaw/VIDEO/CLIP.mp4"
 _CMU = "CMU Multimodal SDK; labels and transcripts as MERBench (Lian et al. 2024) distributes them"
@@ -32,19 +33,19 @@ def _layout(name: str, table: str) -> str:
 CMU_MOSI = Corpus(
     name="cmumosi", title="CMU-MOSI (Zadeh et al. 2016)", licence="research use", access=_CMU,
     layout=_layout("cmumosi", "label.csv"), kinds=_KINDS, valence_range=(-3.0, 3.0),
-    counts={"train": 1284, "validation": 229, "test": 686}, evaluation="test")
+    transcripts=_WORDS, counts={"train": 1284, "validation": 229, "test": 686}, evaluation="test")
 CMU_MOSEI = Corpus(
     name="cmumosei", title="CMU-MOSEI (Zadeh et al. 2018)", licence="research use", access=_CMU,
     layout=_layout("cmumosei", "label.csv"), kinds=_KINDS, valence_range=(-3.0, 3.0),
-    counts={"train": 16326, "validation": 1871, "test": 4659}, evaluation="test")
+    transcripts=_WORDS, counts={"train": 16326, "validation": 1871, "test": 4659}, evaluation="test")
 CH_SIMS = Corpus(
     name="sims", title="CH-SIMS (Yu et al. 2020)", licence="research use", access=_SIMS, languages=("zh",),
     layout=_layout("sims", "label.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
-    counts={"train": 1368, "validation": 456, "test": 457}, evaluation="test")
+    transcripts=_WORDS, counts={"train": 1368, "validation": 456, "test": 457}, evaluation="test")
 CH_SIMS_V2 = Corpus(
     name="simsv2", title="CH-SIMS v2 (Liu et al. 2022)", licence="research use", access=_SIMS, languages=("zh",),
     layout=_layout("simsv2", "meta.csv"), kinds=_KINDS, valence_range=(-1.0, 1.0),
-    counts={"train": 2722, "validation": 647, "test": 1034}, evaluation="test")
+    transcripts=_WORDS, counts={"train": 2722, "validation": 647, "test": 1034}, evaluation="test")
 
 
 def read_cmumosi(root: Path, language: merbench.Language = "en") -> list[Clip]:
