@@ -97,7 +97,7 @@ def compare(folder: Path, processes: int, rounds: int, faces: bool) -> dict[str,
                            "hours": round(seconds / 3600, 4), "rounds": rounds, "faces": faces}
     for way in WAYS:
         median = statistics.median(times[way])
-        row |= {f"{way}_seconds": round(median, 3), f"{way}_files_per_second": round(len(clips) / median, 3),
+        row |= {f"{way}_seconds": round(median, 6), f"{way}_files_per_second": round(len(clips) / median, 3),
                 f"{way}_media_hours_per_hour": round(seconds / median, 2)}
     return row | {"ratio": round(statistics.median(ratios), 3), "ratios": [round(ratio, 3) for ratio in ratios]}
 
