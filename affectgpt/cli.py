@@ -36,6 +36,7 @@ VERBS = """\
   prepare CORPUS      a corpus as downloaded -> a manifest, what cannot be used and why, leaks, a report
   data list|info      which corpora can be read, what each is, what is there of one
   info MODEL          what a model is made of
+  convert FILE        an official checkpoint -> a model folder, and back
 """
 
 JOBS = {
@@ -47,7 +48,7 @@ JOBS = {
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
-    "prepare": ("prepare.job", "main"),
+    "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),
 }
 """Verb -> the module and function that do it."""
 
