@@ -37,6 +37,9 @@ VERBS = """\
   data list|info      which corpora can be read, what each is, what is there of one
   info MODEL          what a model is made of
   convert FILE        an official checkpoint -> a model folder, and back
+  release RUN         a trained model -> a folder that others can load, check and cite, with its card
+  verify FOLDER       a released folder: hashes, loading, its stored answer again
+  push FOLDER         a released folder -> a model hub (a dry run unless --yes)
 """
 
 JOBS = {
@@ -49,6 +52,7 @@ JOBS = {
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
     "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),
+    "release": ("release.job", "main"), "verify": ("release.verify", "main"), "push": ("release.push", "main"),
 }
 """Verb -> the module and function that do it."""
 
