@@ -39,6 +39,7 @@ VERBS = """\
   convert FILE        an official checkpoint -> a model folder, and back
   release RUN         a trained model -> a folder that others can load, check and cite, with its card
   verify FOLDER       a released folder: hashes, loading, its stored answer again
+  vllm export|describe  the LLM for a vLLM server, and answers through one
   push FOLDER         a released folder -> a model hub (a dry run unless --yes)
 """
 
@@ -53,6 +54,7 @@ JOBS = {
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
     "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),
     "release": ("release.job", "main"), "verify": ("release.verify", "main"), "push": ("release.push", "main"),
+    "vllm": ("release.vllm", "main"),
 }
 """Verb -> the module and function that do it."""
 

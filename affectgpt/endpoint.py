@@ -99,6 +99,26 @@ class Endpoint:
         body = {name: value for name, value in body.items() if value is not None}
         return self._parse(self._post(f"{self.url}/chat/completions", body))
 
+    def complete(self, **fields: Any) -> Reply:
+        """The completion protocol, once: what the server goes on with after a prompt, or after its embeddings.
+
+        Args:
+            fields: of the request beside the model, such as prompt, prompt_embeds and max_tokens.
+        Raises:
+            Refused, ValueError: as `reply`.
+        """
+        response = self._post(f"{self.url}/completions", {"model": self.model, **fields})
+        try:
+            choice = response.json()["choices"][0]
+            text, reason = choice["text"], choice.get("finish_reason")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            said = self._hide(" ".join(response.data.decode("utf-8", "replace").split()))[:200]
+            raise ValueError(f"{self.url}: the answer is not that of an OpenAI-compatible completions endpoint "
+                             f"({said!r}); does the address end in /v1?") from error
+        if not isinstance(text, str):
+            raise Refused(f"{self.url}: the reply holds no text (finish_reason {reason!r})")
+        return Reply(text, None, reason)
+
     def map(self, conversations: Iterable[list[Message]], workers: int = 4, **options: Any) -> Iterator[str]:
         """Texts of many conversations, several at a time, in their order; `options` as for `chat`.
 
