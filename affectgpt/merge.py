@@ -12,7 +12,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -28,7 +28,7 @@ from affectgpt.models.folders import LLM
 from affectgpt.models.merged_lora import can_merge, lora_product, take_lora
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
-from affectgpt.models.shards import bytes_of, read_tensors, tensor_bytes, write_tensors
+from affectgpt.models.shards import StoredTensors, bytes_of, read_tensors, tensor_bytes, write_tensors
 from affectgpt.standalone import write_standalone
 
 KEPT = ("recipe.yaml", "training.json")
@@ -161,7 +161,9 @@ def _merged(folder: Path, config: AffectGPTConfig, dtype: torch.dtype
     of_llm = {name for name in set(own) - set(tied_names(model)) if name.startswith(LLM)}
     missing = sorted(set(lacking) | (model.saved_names() | of_llm - set(base)) - set(saved))
     unknown = sorted(set(saved) - set(own))
-    wrong = sorted(name for name, tensor in (base | saved).items() if name in own and tensor.shape != own[name].shape)
+    shapes = (base.shapes if isinstance(base, StoredTensors) else {name: tensor.shape for name, tensor in base.items()}
+              ) | {name: tensor.shape for name, tensor in saved.items()}
+    wrong = sorted(name for name, shape in shapes.items() if name in own and shape != own[name].shape)
     if missing or unknown or wrong:
         raise ValueError(f"{folder} does not fit its config.json: {len(missing)} tensors are missing "
                          f"({', '.join(missing[:2])}), {len(unknown)} are unknown ({', '.join(unknown[:2])}), "
@@ -185,24 +187,24 @@ def _merged(folder: Path, config: AffectGPTConfig, dtype: torch.dtype
     return model, tensor_of
 
 
-def _base_tensors(config: AffectGPTConfig, llm: nn.Module) -> dict[str, Tensor]:
+def _base_tensors(config: AffectGPTConfig, llm: nn.Module) -> Mapping[str, Tensor]:
     """The LLM's tensors by the model's names, mapped from its files where these are named as the model is.
 
     Others (pickles, names of another version of its class) are read by transformers, which holds the LLM once.
     """
     name = hub.locate(config.llm, "model.llm")
-    own, tied = set(llm.state_dict()), set(tied_names(llm))
     if not Path(name).is_dir():
         from huggingface_hub import snapshot_download
 
         name = snapshot_download(name, allow_patterns=["*.safetensors", "*.json"])
+    own, tied = ({f"{LLM}{name}" for name in names} for names in (llm.state_dict(), tied_names(llm)))
     try:
-        found = read_tensors(name)
+        found = StoredTensors(name, LLM)
     except ValueError:
         found = {}
-    if not own - tied <= set(found) <= own:
-        found = loading.read_causal_lm(config.llm, "auto").state_dict()
-    return {f"{LLM}{name}": tensor for name, tensor in found.items()}
+    if own - tied <= set(found) <= own:
+        return found
+    return {f"{LLM}{name}": tensor for name, tensor in loading.read_causal_lm(config.llm, "auto").state_dict().items()}
 
 
 def _check_room(to: Path, size: int) -> None:

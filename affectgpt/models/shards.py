@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from pathlib import Path
 
@@ -36,12 +36,48 @@ def read_tensors(source: str | Path) -> dict[str, Tensor]:
         ValueError: as `weight_files`; a file that is cut off or damaged, and shards that hold other tensors than their
             index says.
     """
-    files = weight_files(source) if Path(source).is_dir() else {Path(source): None}
     tensors: dict[str, Tensor] = {}
+    for path, names in _checked_files(source).items():
+        with safe_open(path, framework="pt") as file:
+            tensors |= {name: file.get_tensor(name) for name in names}
+    return tensors
+
+
+class StoredTensors(Mapping):
+    """The tensors of a model folder, each mapped anew when it is asked for: nothing of the others stays in memory.
+
+    `shapes` is name -> shape, from the headers. Raises ValueError as `read_tensors`.
+    """
+
+    def __init__(self, source: str | Path, prefix: str = ""):
+        self._places = {}
+        self.shapes = {}
+        for path, names in _checked_files(source).items():
+            with safe_open(path, framework="pt") as file:
+                for name in names:
+                    self._places[prefix + name] = (path, name)
+                    self.shapes[prefix + name] = tuple(file.get_slice(name).get_shape())
+
+    def __getitem__(self, name: str) -> Tensor:
+        path, own = self._places[name]
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(own)
+
+    def __iter__(self):
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _checked_files(source: str | Path) -> dict[Path, list[str]]:
+    """File -> the names of its tensors, all of which can be read and are those that the index says."""
+    files = weight_files(source) if Path(source).is_dir() else {Path(source): None}
+    checked = {}
     for path, expected in files.items():
         try:
             with safe_open(path, framework="pt") as file:
-                found = {name: file.get_tensor(name) for name in file.keys()}
+                found = list(file.keys())
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path} cannot be read ({error}): the model is half written; copy it again, or train it "
                              "again") from error
@@ -49,8 +85,8 @@ def read_tensors(source: str | Path) -> dict[str, Tensor]:
             lost, more = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
             raise ValueError(f"{path} does not hold what {INDEX_NAME} says: {len(lost)} tensors are missing "
                              f"({', '.join(lost[:2])}), {len(more)} are unknown ({', '.join(more[:2])})")
-        tensors |= found
-    return tensors
+        checked[path] = found
+    return checked
 
 
 def bytes_of(size: int | str) -> int:
