@@ -41,6 +41,7 @@ VERBS = """\
   verify FOLDER       a released folder: hashes, loading, its stored answer again
   vllm export|describe  the LLM for a vLLM server, and answers through one
   push FOLDER         a released folder -> a model hub (a dry run unless --yes)
+  merge RUN           a trained model as one folder with all its parts, which transformers loads by itself
 """
 
 JOBS = {
@@ -55,6 +56,7 @@ JOBS = {
     "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),
     "release": ("release.job", "main"), "verify": ("release.verify", "main"), "push": ("release.push", "main"),
     "vllm": ("release.vllm", "main"),
+    "merge": ("merge", "main"),
 }
 """Verb -> the module and function that do it."""
 
@@ -103,8 +105,8 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--question", help="ask something else")
     parser.add_argument("--batch-size", type=int, default=4, help="clips at once (default: 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--quantize", choices=("int8",), help="hold the LLM's layers in eight bits each weight: less "
-                        "memory, not always the same words; on a CPU only")
+    parser.add_argument("--quantize", choices=("int8", "8bit", "4bit"), help="hold the LLM's layers in fewer "
+                        "bits: less memory, not always the same words; int8 on a CPU, 8bit and 4bit by bitsandbytes")
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--track", type=int, metavar="N",
                         help="which sound track of a FILE with several, from 0 (default: as a player chooses)")
@@ -188,9 +190,12 @@ def _check(options: argparse.Namespace, streams: list[str] | None) -> None:
         raise ValueError("--question is empty: give a question, or leave it out")
     if options.reader == "decord" and importlib.util.find_spec("decord") is None:
         raise ValueError("--reader decord: the package decord is not installed; pip install decord, or use pyav")
+    if options.quantize in ("8bit", "4bit") and importlib.util.find_spec("bitsandbytes") is None:
+        raise ValueError(f"--quantize {options.quantize} needs bitsandbytes: pip install bitsandbytes, or use "
+                         "--quantize int8 on a CPU")
     check_folder_streams(check_model_folder(options.model), streams)
     if options.device == "cuda":
-        if options.quantize:
+        if options.quantize == "int8":
             raise ValueError("--quantize int8 is for the CPU, and the device is cuda: leave one of them out")
         import torch
 
@@ -253,7 +258,7 @@ def info(arguments: list[str]) -> int:
         "tokens": {s: config[f"{s}_tokens"] for s in config["streams"] if s != "text"},
         "frames": config["frames"], "audio_positions": config["audio_positions"],
         "lora_rank": config["lora_rank"], "label_words": config["label_space"],
-        "trained_parameters": _parameters(folder / "model.safetensors"),
+        "trained_parameters": _parameters(folder),
         "training": json.loads(training.read_text(encoding="utf-8")) if training.is_file() else None,
     }
     if options.json:
@@ -269,20 +274,23 @@ def info(arguments: list[str]) -> int:
     return 0
 
 
-def _parameters(file: Path) -> dict[str, int]:
-    """Part -> number of stored parameters, from the header alone."""
+def _parameters(folder: Path) -> dict[str, int]:
+    """Part -> number of stored parameters, from the headers of its files alone."""
     from math import prod
 
     from safetensors import SafetensorError, safe_open
 
+    from affectgpt.models.weight_files import weight_files
+
     sizes: dict[str, int] = {}
-    try:
-        with safe_open(file, "numpy") as tensors:
-            for name in tensors.keys():
-                part = "LoRA" if "lora_" in name else name.split(".")[0]
-                sizes[part] = sizes.get(part, 0) + prod(tensors.get_slice(name).get_shape())
-    except SafetensorError as error:
-        raise ValueError(f"{file}: cannot be read, the model is half written ({error}); train it again") from error
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, "numpy") as tensors:
+                for name in tensors.keys():
+                    part = "LoRA" if "lora_" in name else name.split(".")[0]
+                    sizes[part] = sizes.get(part, 0) + prod(tensors.get_slice(name).get_shape())
+        except SafetensorError as error:
+            raise ValueError(f"{file}: cannot be read, the model is half written ({error}); train it again") from error
     return sizes
 
 

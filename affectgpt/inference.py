@@ -68,7 +68,8 @@ class Describer:
         device: "auto", "cpu" or "cuda".
         dtype: what the LLM computes in, "float32" or "bfloat16"; None for what it was trained in, or float32 where
             the device would have to emulate that.
-        quantize: "int8" holds the LLM's linear layers in eight bits each weight (`models.int8`); on a CPU only.
+        quantize: "int8" holds the LLM's linear layers in eight bits each weight (`models.int8`), on a CPU only; "8bit"
+            and "4bit" hold them as bitsandbytes does.
     Raises:
         ValueError: no such folder, one that is half written, or one that cannot be quantised.
     """
@@ -81,7 +82,6 @@ class Describer:
         from affectgpt.environment import runnable_dtype
         from affectgpt.models.int8 import check_quantisable
         from affectgpt.models.modeling import AffectGPTForConditionalGeneration
-        from affectgpt.models.precision import cast_weights
         from affectgpt.models.processing import AffectGPTProcessor
 
         folder = check_model_folder(folder)
@@ -90,9 +90,10 @@ class Describer:
         self.processor = AffectGPTProcessor.from_pretrained(folder)
         config = self.processor.config
         if quantize is not None:
-            check_quantisable(config.text_config, device)
+            check_quantisable(config.text_config, device, quantize)
         self.model = AffectGPTForConditionalGeneration.from_pretrained(
-            folder, config=config, dtype=dtype or runnable_dtype(config, device), merge_lora=True, quantize=quantize)
+            folder, config=config, dtype=dtype or runnable_dtype(config, device), merge_lora=True, quantize=quantize,
+            device=device)
         recipe = folder / "recipe.yaml"
         if not recipe.is_file() and folder.resolve().parent.name == "checkpoints":  # that of the run
             recipe = folder.resolve().parent.parent / "recipe.yaml"
@@ -100,8 +101,6 @@ class Describer:
         self.transcribe = stored.data.transcribe
         self.trained_encoders = stored.model.train_encoders
         self.model.merge_lora()
-        if dtype is not None:  # a folder that holds its LLM is loaded in float32, whatever is asked
-            cast_weights(self.model.language_model, getattr(torch, dtype))
         self.model.to(device).eval()
 
     def check_streams(self, streams: list[str] | None) -> list[str]:

@@ -12,8 +12,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 
 from affectgpt import hub
 from affectgpt.models.attention import BY_CLIP
+from affectgpt.models.base_parts import read_audio_model, read_visual_model, visual_configuration
 from affectgpt.models.configuration import AffectGPTConfig
-from affectgpt.models.encoders import WhisperEncoderHalf, audio_model_from_config
+from affectgpt.models.encoders import audio_model_from_config
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.precision import cast_weights
 from affectgpt.starter.reading import read_model
@@ -43,16 +44,21 @@ def with_parts(config: AffectGPTConfig, dtype: torch.dtype, attention: str = "sd
     """
     if as_stored:
         rounding = getattr(torch, config.llm_rounding) if config.llm_rounding else "auto"
-        language_model = _read_causal_lm(config.llm, rounding, None if attention == "sdpa" else attention)
+        language_model = read_causal_lm(config.llm, rounding, None if attention == "sdpa" else attention)
     else:
         language_model = load_language_model(config.llm, dtype, attention, config.llm_rounding, quantization, device)
+    return AffectGPTForConditionalGeneration(config, language_model, *load_encoders(config), merge_lora)
+
+
+def load_encoders(config: AffectGPTConfig) -> tuple[nn.Module | None, nn.Module | None]:
+    """The audio and the visual encoder that a configuration names, None for those that it does not look through."""
     audio = visual = None
     # Frozen encoders run in float32: they are small beside the LLM, and their features are kept.
     if config.audio_config is not None and "audio" in config.streams:
         audio = load_audio_model(config.audio_encoder, torch.float32)
     if config.visual_config is not None and config.visual_streams:
         visual = load_visual_model(config.visual_encoder, torch.float32)
-    return AffectGPTForConditionalGeneration(config, language_model, audio, visual, merge_lora)
+    return audio, visual
 
 
 def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
@@ -71,7 +77,7 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
         stored = getattr(torch, rounding) if rounding else dtype
         # Straight to a GPU: eight ranks of a machine would else hold eight copies in its memory.
         place = {"device_map": {"": device}} if device is not None and torch.device(device).type != "cpu" else {}
-        return cast_weights(_read_causal_lm(name, stored, attention, **place), dtype)
+        return cast_weights(read_causal_lm(name, stored, attention, **place), dtype)
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ValueError(f"model.quantization={quantization} needs bitsandbytes: pip install 'affectgpt[qlora]'")
     from transformers import BitsAndBytesConfig
@@ -83,7 +89,7 @@ def load_language_model(name: str, dtype: torch.dtype, attention: str = "sdpa",
     )
 
 
-def _read_causal_lm(name: str, dtype: torch.dtype | str, attention: str | None, **place) -> nn.Module:
+def read_causal_lm(name: str, dtype: torch.dtype | str, attention: str | None = None, **place) -> nn.Module:
     """The weights of an LLM in `dtype`, or as they are stored ("auto"); `place` is a device map."""
     path = hub.locate(name, "model.llm")
     if not name.startswith(hub.PREFIX) or place:
@@ -122,37 +128,18 @@ def load_audio_model(name: str, dtype: torch.dtype) -> nn.Module:
     """An audio encoder; of Whisper the encoder half alone."""
     path = hub.locate(name, "model.audio_encoder")
     config = _auto_config(path)
-    if config.model_type != "whisper":
-        return AutoModel.from_pretrained(path, config=config, dtype=dtype)
-    if name.startswith(hub.PREFIX):
+    if config.model_type == "whisper" and name.startswith(hub.PREFIX):
         return read_model(path, lambda: audio_model_from_config(config), dtype, prefix="model.encoder.")
-    return WhisperEncoderHalf.from_pretrained(path, config=config, dtype=dtype,
-                                              key_mapping={r"^(model\.)?encoder\.": ""})
+    return read_audio_model(path, dtype)
 
 
 def load_visual_model(name: str, dtype: torch.dtype) -> nn.Module:
     """A visual encoder; of CLIP the vision half with its projection."""
     path = hub.locate(name, "model.visual_encoder")
-    config = _auto_config(path)
     if name.startswith(hub.PREFIX):
+        config = _auto_config(path)
         return read_model(path, lambda: AutoModel.from_config(config, dtype=torch.float32), dtype)
-    if config.model_type in ("clip", "clip_vision_model"):
-        from transformers import CLIPVisionModelWithProjection
-
-        return CLIPVisionModelWithProjection.from_pretrained(path, config=visual_configuration(config), dtype=dtype)
-    if config.model_type == "siglip":
-        from transformers import SiglipVisionModel
-
-        return SiglipVisionModel.from_pretrained(path, config=config.vision_config, dtype=dtype)
-    return AutoModel.from_pretrained(path, dtype=dtype)
-
-
-def visual_configuration(config):
-    """The vision half of a two-tower configuration; any other configuration as it is."""
-    if config.model_type == "clip":
-        # Old files give the projection width only at the top, where the vision half does not look.
-        config.vision_config.projection_dim = config.projection_dim
-    return getattr(config, "vision_config", config)
+    return read_visual_model(path, dtype)
 
 
 def describe_parts(config: AffectGPTConfig) -> AffectGPTConfig:
@@ -171,8 +158,6 @@ def describe_parts(config: AffectGPTConfig) -> AffectGPTConfig:
 
 
 def _auto_config(path: str):
-    import affectgpt.starter.expression  # noqa: F401  registers the starter's network with the Auto classes
-
     return AutoConfig.from_pretrained(path)
 
 

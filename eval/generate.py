@@ -72,8 +72,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"),
                         help="what the model computes in (default: its own); float32 gives the same answers in any "
                         "batch, where bfloat16 may choose another of two nearly equal words")
-    parser.add_argument("--quantize", choices=("int8",), help="hold the layers of an AffectGPT model's LLM in eight "
-                        "bits each weight: less memory, not always the same words; on a CPU only")
+    parser.add_argument("--quantize", choices=("int8", "8bit", "4bit"), help="hold the layers of an AffectGPT model's "
+                        "LLM in fewer bits: less memory, not always the same words; int8 on a CPU, 8bit and 4bit by "
+                        "bitsandbytes")
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--workers", type=int, default=2, help="threads that read media ahead (default: 2)")
     parser.add_argument("--max-skip-ratio", type=float, default=0.005,

@@ -58,7 +58,7 @@ def test_face_expression_starter(cache):
     import torch
     from transformers import AutoModel
 
-    import affectgpt.starter.expression as expression
+    import affectgpt.models.expression as expression
 
     assert expression.EXPRESSION_LABELS == labels.BASIC_EMOTIONS
     model = AutoModel.from_pretrained(hub.resolve("starter:face-expression")).eval()
@@ -84,7 +84,7 @@ ORIGINAL_LOGITS = [-0.8356, -2.1068, -5.2488, -3.0842, -8.7758, -6.1708, -4.7393
 def test_face_expression_model(tmp_path):
     import torch
 
-    from affectgpt.starter.expression import FaceExpressionConfig, FaceExpressionModel
+    from affectgpt.models.expression import FaceExpressionConfig, FaceExpressionModel
 
     torch.manual_seed(0)
     config = FaceExpressionConfig(channels=(4, 8), convolutions=2, image_size=16)

@@ -103,7 +103,7 @@ def clip():
 
 
 def face_expression():
-    from affectgpt.starter.expression import FaceExpressionConfig, FaceExpressionModel
+    from affectgpt.models.expression import FaceExpressionConfig, FaceExpressionModel
 
     torch.manual_seed(5)
     model = FaceExpressionModel(FaceExpressionConfig(channels=[4, 8, 8, 16], convolutions=2, image_size=32))

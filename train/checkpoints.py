@@ -25,6 +25,8 @@ from safetensors.torch import load_file, save_file
 from affectgpt.config import Recipe, load_recipe
 from affectgpt.errors import describe_error
 from affectgpt.files import DONE_MARK, atomic_folder, atomic_write_json, is_done, remove_folder, share_file
+from affectgpt.models.shards import read_tensors
+from affectgpt.models.weight_files import INDEX_NAME, WEIGHTS_NAME
 
 NAME = "step-{:08d}"
 OPTIMIZER_NAME = "optimizer.safetensors"
@@ -173,7 +175,7 @@ def check_files(path: Path) -> None:
     try:
         values = json.loads(sums.read_text(encoding="utf-8"))
         expected = {name: (value["size"], value["sha256"]) for name, value in values.items()}
-        for name in ("model.safetensors", OPTIMIZER_NAME, "state.json"):
+        for name in ([] if INDEX_NAME in expected else [WEIGHTS_NAME]) + [OPTIMIZER_NAME, "state.json"]:
             expected[name]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{sums}: is missing or damaged, or another version wrote this checkpoint "
@@ -202,7 +204,7 @@ def read_state(path: Path) -> State:
 
 def load_weights(model, path: Path) -> None:
     """Put a checkpoint's trained weights and buffers into a model that was built from the same recipe."""
-    saved = load_file(path / "model.safetensors")
+    saved = read_tensors(path)
     expected = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     missing = sorted(expected - set(saved))
     unknown = sorted(set(saved) - set(model.state_dict()))

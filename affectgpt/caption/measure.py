@@ -117,6 +117,6 @@ class FaceReader:
 
 def _expression_network():
     from affectgpt import hub
-    from affectgpt.starter.expression import FaceExpressionModel
+    from affectgpt.models.expression import FaceExpressionModel
 
     return FaceExpressionModel.from_pretrained(hub.resolve("starter:face-expression")).eval()

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from affectgpt.models.prompting import spoken  # noqa: F401  known by this name too
 from affectgpt.words import lexicon
-
-_FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-"""Letters and a symbol that fonts draw as nothing: Hangul fillers and the empty Braille pattern."""
-
-
-def spoken(words: str | None) -> str | None:
-    """The words as they are, or None where nothing of them can be read: blanks, control and invisible characters,
-    marks without a letter.
-
-    >>> spoken("well?"), spoken(" \u200b\n")
-    ('well?', None)
-    """
-    if words is None or all(unicodedata.category(c)[0] in "ZCM" or c in _FILLERS for c in words):
-        return None
-    return words
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from affectgpt.data.clip import Targets
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.evidence import description, polarity, visible_emotions, visible_labels
+from affectgpt.models.prompting import DESCRIBE
 
 Fill = Callable[[Corpus | None, Targets, tuple[float, float]], dict[str, str] | None]
 Answer = Callable[[Targets, list[str]], str | None]
@@ -169,8 +170,7 @@ _PUBLISHED_BETTER = {"first": "a1", "second": "a2", "same": "same"}
 KINDS: dict[str, Kind] = {
     "description": Kind(
         "a description, or evidence of streams",
-        {"chat": "Describe the person's emotion with its evidence.",
-         "published": "Please infer the person's emotional state and provide your reasoning process."},
+        DESCRIBE,
         {"chat": _described, "published": description}),
     "labels": Kind(
         "labels, an emotion or cues of streams",

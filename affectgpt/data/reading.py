@@ -15,6 +15,7 @@ from torch import Tensor
 from affectgpt import media
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.inputs import Inputs
+from affectgpt.models.raw_inputs import fit
 from affectgpt.models.streams import VISUAL_STREAMS
 
 MIN_SOUND_SECONDS = 0.1
@@ -143,7 +144,7 @@ def _load_pictures(config, clip: Clip, wanted: set[str], inputs: Inputs, reader:
     track = _face_track(clip) if "face" in wanted else None  # a damaged one is told before pictures are decoded
     frames = _read_frames(config, clip, reader, inputs)
     if "frame" in wanted:
-        inputs.frame = _to_tensor(np.stack([_fit(image, size, stretched) for image in frames.images]))
+        inputs.frame = _to_tensor(np.stack([fit(image, size, stretched) for image in frames.images]))
     if "face" in wanted:
         crops = _cut_face(frames, track, size, config.face_margin)
         if crops.images is None:
@@ -213,17 +214,3 @@ def _read_frames(config, clip: Clip, reader: str, inputs: Inputs) -> media.Frame
 
 def _to_tensor(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-
-
-def _fit(image: np.ndarray, size: int, stretched: tuple[int, int] | None) -> np.ndarray:
-    """Resize a picture [height, width, 3]: shorter side to `size` and centre crop, or stretched to a square."""
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    if stretched:
-        return np.asarray(picture.resize(stretched, Image.BICUBIC))
-    scale = size / min(picture.size)
-    wide, high = (max(size, round(side * scale)) for side in picture.size)
-    picture = picture.resize((wide, high), Image.BICUBIC)
-    left, top = (wide - size) // 2, (high - size) // 2
-    return np.asarray(picture.crop((left, top, left + size, top + size)))

@@ -16,6 +16,7 @@ from affectgpt import hub
 from affectgpt.data.clip import Clip
 from affectgpt.files import create_json
 from affectgpt.models.streams import MEDIA_STREAMS, VISUAL_STREAMS
+from affectgpt.models.weight_files import weight_files
 
 FORMAT = 1
 PREPROCESSING = 2
@@ -74,7 +75,8 @@ def encoder_revision(name: str | None, weights: str | Path | None = None) -> str
         ValueError: no name and no weights, or a hub id without a known revision.
     """
     if weights is not None:
-        return "sha256:" + file_sha256(Path(weights) / "model.safetensors")
+        digests = [file_sha256(path) for path in weight_files(weights)]
+        return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())
     if not name:
         raise ValueError("the model's encoders have no name, so what they compute cannot be told from what others "
                          "compute: give the model folder that holds their weights")

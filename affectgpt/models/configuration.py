@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib
 
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
+from affectgpt.models.expression import FaceExpressionConfig  # noqa: F401  registers it: transformers has no such class
 from affectgpt.models.settings import preset_values, problems_of
 from affectgpt.models.streams import STREAMS, VISUAL_STREAMS
 
@@ -106,8 +106,6 @@ def _configuration(value):
         return value
     value = dict(value)
     model_type = value.pop("model_type", None)
-    if model_type == "face_expression":
-        importlib.import_module("affectgpt.starter.expression")  # registers the class, which transformers does not know
     if model_type not in CONFIG_MAPPING:
         raise ValueError(f"unknown model_type {model_type!r} in a part's configuration: "
                          "it must be a model type that transformers knows")

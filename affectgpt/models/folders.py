@@ -1,125 +1,157 @@
-"""A model as a folder: config.json and model.safetensors, of everything or of the trained parts over named bases."""
+"""A model as a folder: config.json and safetensors, of everything or of the trained parts over named bases."""
 
 from __future__ import annotations
 
 import importlib
-import os
-import shutil
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from transformers.initialization import no_init_weights
+from torch import Tensor
+from transformers import AutoModelForCausalLM, GenerationConfig
 
+from affectgpt.models.base_parts import read_parts
 from affectgpt.models.configuration import AffectGPTConfig
+from affectgpt.models.empty import empty_weights, put_tensor, tied_names
 from affectgpt.models.int8 import quantise
 from affectgpt.models.merged_lora import add_lora, take_lora
 from affectgpt.models.precision import cast_weights
+from affectgpt.models.shards import MAX_SHARD_SIZE, read_tensors, write_tensors
+from affectgpt.models.weight_files import weight_files
 
-WEIGHTS_NAME = "model.safetensors"
+STANDALONE = __package__ != "affectgpt.models"
+"""Whether this is the copy of the code that a model folder carries, which needs torch and transformers alone."""
+LLM = "language_model."
 
 
 class FolderMethods:
     """How the model is written to a folder and read from one; mixed into the model's class."""
 
     def saved_names(self) -> set[str]:
-        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name."""
-        state = self.state_dict()
+        """State entries that a checkpoint holds: all trained parts, or everything where the base has no name.
+
+        Of tensors that are one (a head that is the embeddings), the first name alone.
+        """
+        state = set(self.state_dict()) - set(tied_names(self))
         if self.config.bundled or not self.config.llm:
-            return set(state)
+            return state
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         bridge = ("norms.", "projectors.", "fusion.", "token_norms.")
         return {name for name in state if name in trained or name.startswith(bridge) or "lora_" in name}
 
-    def save_pretrained(self, save_directory, state_dict: dict | None = None, **kwargs) -> None:
-        """Write config.json and model.safetensors; each file is whole or absent."""
+    def save_pretrained(self, save_directory, state_dict: dict | None = None,
+                        max_shard_size: int | str = MAX_SHARD_SIZE, **kwargs) -> None:
+        """Write config.json and the weights; each file is whole or absent.
+
+        max_shard_size: weights that are larger ("5GB") are written as shards and their index.
+        """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         state = state_dict if state_dict is not None else self.state_dict()
-        self.config.bundled = not self.config.llm
+        self.config.bundled = self.config.bundled or not self.config.llm
         self.config.architectures = [type(self).__name__]
+        vars(self.config).pop("auto_map", None)  # of the folder that the model came from, where its code lies
         self.config.save_pretrained(folder)
         names = self.saved_names()
-        # Tied tensors share memory, which safetensors refuses: each is written as its own copy.
-        tensors = {name: tensor.detach().clone().contiguous().cpu() for name, tensor in state.items() if name in names}
-        temporary = folder / f"{WEIGHTS_NAME}.{os.getpid()}.tmp"
-        try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-            shutil.copymode(folder / "config.json", temporary)  # else only its owner may read it
-            os.replace(temporary, folder / WEIGHTS_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
+        forms = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items() if name in names}
+        write_tensors(folder, forms, state.__getitem__, max_shard_size)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
                         dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
-                        merge_lora: bool = False, quantize: str | None = None, **kwargs):
+                        merge_lora: bool = False, quantize: str | None = None, device=None, **kwargs):
         """Load a model folder: its base parts, then the trained parts over them.
 
-        A folder that holds everything needs no other module; base parts by name are loaded by `affectgpt.loading`.
+        A folder that holds everything needs no other module: the model is built without weights, and those of the
+        files become its own without being copied. Base parts by name are loaded by `affectgpt.loading`, or by
+        transformers alone where the folder's own copy of this code runs, which cannot be trained.
         `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
         `quantize="int8"` does that too, and rounds the weights of the LLM's linear layers to eight bits
-        (`models.int8`).
+        (`models.int8`); "8bit" and "4bit" hold them as bitsandbytes does (`models.bits`), made on `device`.
 
         Raises:
             ValueError: a folder without weights, weights that are not the ones the configuration needs, or an LLM
                 whose layers cannot be quantised.
         """
-        folder = Path(pretrained_model_name_or_path)
-        if not folder.is_dir():
-            folder = importlib.import_module("affectgpt.hub").local_folder(str(pretrained_model_name_or_path))
+        folder = _local(pretrained_model_name_or_path, kwargs.get("revision"))
         config = config or AffectGPTConfig.from_pretrained(folder)
-        weights = folder / WEIGHTS_NAME
-        if not weights.is_file():
-            raise ValueError(f"{folder} has no {WEIGHTS_NAME}: the model is half written or not an AffectGPT model")
+        weight_files(folder)  # before anything large is read
         if dtype is None or dtype == "auto":
             dtype = config.dtype or torch.float32
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        merge_lora = merge_lora or quantize is not None or STANDALONE
         if config.bundled:
-            with no_init_weights():  # every one is read, or missing below
-                model = cls(config, merge_lora=merge_lora or quantize is not None)
-            model.language_model.tie_weights()
+            kernel = {} if attn_implementation == "sdpa" else {"attn_implementation": attn_implementation}
+            with empty_weights():
+                # Float32, in which an LLM makes the tables that no file holds.
+                llm = AutoModelForCausalLM.from_config(config.text_config, dtype=torch.float32, **kernel)
+                llm.tie_weights()
+                model = cls(config, llm, merge_lora=merge_lora)
+        elif STANDALONE:
+            parts = read_parts(config, dtype, attn_implementation, as_stored=quantize is not None)
+            model = cls(config, *parts, merge_lora=merge_lora)
         else:
             model = importlib.import_module("affectgpt.loading").with_parts(
-                config, dtype, attn_implementation, merge_lora=merge_lora or quantize is not None,
-                as_stored=quantize is not None)
+                config, dtype, attn_implementation, merge_lora=merge_lora, as_stored=quantize is not None)
         model.mark_trained()
-        model.load_weights(weights, quantize)
+        model.load_weights(folder, quantize, dtype, device)
         if quantize is not None:
             cast_weights(model.language_model, dtype)
+        if (folder / "generation_config.json").is_file():
+            model.generation_config = GenerationConfig.from_pretrained(folder)
         return model.eval()
 
-    def load_weights(self, weights: Path, quantize: str | None = None) -> None:
-        """Put the tensors of a file over the model's own.
+    def load_weights(self, weights: Path, quantize: str | None = None, dtype: torch.dtype = torch.float32,
+                     device=None) -> None:
+        """Put the tensors of a folder, or of one file, over the model's own.
 
-        quantize: "int8" rounds the LLM's linear layers, LoRA added, to eight bits.
+        Args:
+            quantize: "int8", "8bit" or "4bit": the LLM's linear layers, LoRA added, in fewer bits.
+            dtype: of an LLM that is read from here; with `quantize`, what layers of bitsandbytes compute in.
+            device: where layers of bitsandbytes are made.
 
         Raises:
-            ValueError: the file cannot be read, or its tensors are not the ones the configuration needs.
+            ValueError: a file cannot be read, or its tensors are not the ones the configuration needs.
         """
-        try:
-            state = load_file(weights)
-        except SafetensorError as error:
-            raise ValueError(f"{weights} cannot be read ({error}): the model is half written; train it "
-                             "again") from error
+        state = read_tensors(weights)
         if quantize is not None and not self.lora_merged:
-            raise ValueError("--quantize int8: this LLM's layers are no plain linear ones (GPT-2's Conv1D); leave it "
-                             "out")
+            raise ValueError(f"--quantize {quantize}: this LLM's layers are no plain linear ones (GPT-2's Conv1D); "
+                             "leave it out")
         pairs, lacking = [], []
         if self.lora_merged and self.config.lora_rank:
             pairs, lacking = take_lora(state, self.language_model, self.config.lora_targets)
         own = self.state_dict()
-        missing = sorted(set(lacking) | (set(own) if self.config.bundled else self.saved_names()) - set(state))
+        missing = sorted(set(lacking) | self.saved_names() - set(state))
         unexpected = sorted(set(state) - set(own))
         wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
         if missing or unexpected or wrong:
             raise ValueError(f"{weights} does not fit its config.json: {len(missing)} tensors are missing "
                              f"({', '.join(missing[:2])}), {len(unexpected)} are unknown "
                              f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
-        self.load_state_dict(state, strict=False)
+        if self.config.bundled:
+            pairs = [(name, a.clone(), b.clone()) for name, a, b in pairs]  # views would keep whole files in memory
+            for name in list(state):  # in the order of the files: what was read of one goes before the next is
+                put_tensor(self, name, _held(name, state.pop(name), None if quantize else dtype))
+            self.language_model.tie_weights()
+        else:
+            self.load_state_dict(state, strict=False)
         scale = self.config.lora_alpha / max(1, self.config.lora_rank)
         if quantize is None:
             add_lora(self.language_model, pairs, scale)
         else:
-            quantise(self.language_model, pairs, scale)
+            quantise(self.language_model, pairs, scale, quantize, dtype, device)
+
+
+def _held(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A tensor in the format in which it is held: the LLM in `dtype` (as it is stored where None), all else float32."""
+    if not tensor.is_floating_point() or name.startswith(LLM) and "lora_" not in name and dtype is None:
+        return tensor
+    return tensor.to(dtype if name.startswith(LLM) and "lora_" not in name else torch.float32)
+
+
+def _local(name, revision: str | None) -> Path:
+    """The folder of a model by its path, by a starter name, or, for the code that a folder carries, by a hub id."""
+    if Path(name).is_dir():
+        return Path(name)
+    if not STANDALONE:
+        return importlib.import_module("affectgpt.hub").local_folder(str(name))
+    return Path(importlib.import_module("huggingface_hub").snapshot_download(str(name), revision=revision))

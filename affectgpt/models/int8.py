@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from affectgpt.models.bits import BITS, bits_layer, check_bits
 from affectgpt.models.merged_lora import lora_product
 
 KERNEL_ROWS = 16
@@ -73,21 +74,27 @@ class Int8Linear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-def check_quantisable(text_config, device: str) -> None:
-    """Raise ValueError where int8 weights do not fit: on a GPU, or an LLM that is quantised already."""
-    if torch.device(device).type != "cpu":
+def check_quantisable(text_config, device: str, kind: str = "int8") -> None:
+    """Raise ValueError where weights of this kind do not fit: int8 on a GPU, eight or four bits without bitsandbytes,
+    or an LLM that is quantised already."""
+    if kind in BITS:
+        check_bits(kind)
+    elif torch.device(device).type != "cpu":
         raise ValueError(f"--quantize int8 is for the CPU, and the device is {device}: leave it out, or use "
-                         "--device cpu")
+                         "--device cpu, or --quantize 8bit")
     if getattr(text_config, "quantization_config", None) is not None:
-        raise ValueError("--quantize int8: the LLM of this model is quantised already; leave it out")
+        raise ValueError(f"--quantize {kind}: the LLM of this model is quantised already; leave it out")
 
 
 @torch.no_grad()
-def quantise(language_model: nn.Module, pairs: list[tuple[str, Tensor, Tensor]] = (), scale: float = 1.0) -> int:
-    """Make every linear layer but the head int8, layer by layer: no second copy of the LLM is ever held.
+def quantise(language_model: nn.Module, pairs: list[tuple[str, Tensor, Tensor]] = (), scale: float = 1.0,
+             kind: str = "int8", dtype: torch.dtype = torch.float32, device=None) -> int:
+    """Quantise every linear layer but the head, layer by layer: no second copy of the LLM is ever held.
 
     Args:
         pairs, scale: LoRA that is added to the weights before they are rounded, as in `merged_lora.add_lora`.
+        kind: "int8" of this module, or "8bit" and "4bit" of `models.bits`.
+        dtype, device: of layers of `models.bits`: what they compute in, and where they are made.
     Returns:
         how many layers there are.
     Raises:
@@ -98,16 +105,17 @@ def quantise(language_model: nn.Module, pairs: list[tuple[str, Tensor, Tensor]] 
               and (isinstance(module, (nn.Linear, Int8Linear)) or hasattr(module, "quant_state"))}
     for name, layer in layers.items():
         if type(layer) is not nn.Linear or not layer.weight.is_floating_point() or "lora_" in name:
-            raise ValueError(f"--quantize int8: {name} is a {type(layer).__name__}, which is no plain linear layer "
+            raise ValueError(f"--quantize {kind}: {name} is a {type(layer).__name__}, which is no plain linear layer "
                              "(LoRA that is not merged, or an LLM that is quantised already); leave it out")
     if not layers:
-        raise ValueError("--quantize int8: this LLM has no plain linear layers; leave it out")
+        raise ValueError(f"--quantize {kind}: this LLM has no plain linear layers; leave it out")
     lora = {name: (a, b) for name, a, b in pairs}
     for name, layer in layers.items():
         weight = layer.weight
         if name in lora:
             weight = weight.float() + lora_product(name, weight, *lora[name], scale)
+        made = Int8Linear(weight, layer.bias) if kind == "int8" else bits_layer(kind, weight, layer.bias, dtype, device)
         parent, _, own = name.rpartition(".")
-        setattr(language_model.get_submodule(parent), own, Int8Linear(weight, layer.bias))
+        setattr(language_model.get_submodule(parent), own, made)
         layer.weight = layer.bias = None
     return len(layers)

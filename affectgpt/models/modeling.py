@@ -6,6 +6,7 @@ S sequence tokens, N clips that have a stream.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 import torch
@@ -69,9 +70,8 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
         # Where weights are loaded to answer with, LoRA is added to them, and no adapter modules are made.
         self.lora_merged = merge_lora and can_merge(language_model)
         if config.lora_rank and not self.lora_merged:
-            from affectgpt.models.lora import with_lora  # PEFT is not needed to answer
-
-            language_model = with_lora(language_model, config)
+            # PEFT is not needed to answer, and code that a model folder carries goes without it.
+            language_model = importlib.import_module("affectgpt.models.lora").with_lora(language_model, config)
         self.language_model = language_model
         self.autocast_dtype: torch.dtype | None = None  # set where the whole LLM is trained, in float32
         self.logit_rule = LogitRule.of(config.text_config)
@@ -103,7 +103,8 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
             self.token_norms.update({stream: TokenNorm() for stream in config.media_streams})
             size = word_size(language_model.get_input_embeddings())
             for norm in self.token_norms.values():
-                norm.size.copy_(size)
+                if not size.is_meta:  # of weights that are read later; their file knows the size
+                    norm.size.copy_(size)
 
     def _width(self, stream: str) -> int:
         encoder = self.audio_encoder if stream == "audio" else self.visual_encoder
@@ -283,9 +284,12 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
                  audio_lengths=None, face=None, face_mask=None, frame=None, frame_mask=None, **kwargs) -> Tensor:
         """New tokens [B, at most max_new_tokens] after left-padded prompts; arguments as for the LLM's `generate`.
 
-        Greedy, but for what the arguments ask: what the LLM's own folder says of generation does not count.
+        Greedy, but for what the arguments ask: what the LLM's own folder says of generation does not count. Padding and
+        ends are those of the model's own generation_config.json, unless they are given.
         """
-        self.language_model.generation_config = greedy_config()
+        own = self.generation_config
+        self.language_model.generation_config = greedy_config(pad_token_id=own.pad_token_id,
+                                                              eos_token_id=own.eos_token_id) if own else greedy_config()
         embeds = self.embed(input_ids, audio=audio, audio_mask=audio_mask, audio_lengths=audio_lengths, face=face,
                             face_mask=face_mask, frame=frame, frame_mask=frame_mask)
         # The last states of a batch lie apart in memory; on a CPU, torch would copy the head's matrix for each row.

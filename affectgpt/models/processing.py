@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 from torch import Tensor
-from transformers import AutoProcessor, AutoTokenizer
+from transformers import AutoProcessor, AutoTokenizer, BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
-from affectgpt.models import chat_template, prompting
+from affectgpt.models import prompting
+from affectgpt.models.chat_template import render
 from affectgpt.models.collate import collate
 from affectgpt.models.configuration import PLACEHOLDERS, PUBLISHED_PLACEHOLDER_ORDER, AffectGPTConfig
 from affectgpt.models.control_tokens import ControlTokens
 from affectgpt.models.greedy import NEUTRAL, greedy_config
 from affectgpt.models.llm_checks import context_length
 from affectgpt.models.prompting import Outside, Piece, Stream, Text
+from affectgpt.models.raw_inputs import raw_inputs
+from affectgpt.models.streams import SAMPLE_RATE
 from affectgpt.models.windows import cut_windows
 
 KEPT_PROMPTS = 256
@@ -67,6 +70,33 @@ class AffectGPTProcessor(ProcessorMixin):
     def windows(self, waveform: np.ndarray) -> tuple[Tensor, Tensor]:
         """16 kHz samples [N] -> windows [T, 1, L] and their lengths [T], as `models.windows.cut_windows`."""
         return cut_windows(waveform, self.config)
+
+    def __call__(self, audio=None, faces=None, frames=None, text: str | None = None, question: str | None = None,
+                 sampling_rate: int = SAMPLE_RATE, **kwargs) -> BatchFeature:
+        """The model's inputs for one clip, or for several where each argument is a list with an entry a clip.
+
+        As `model.generate(**inputs, **processor.generation_options())` takes them; `decode` gives the texts.
+
+        Args:
+            audio, faces, frames, text, sampling_rate: as for `models.raw_inputs`; None for what is not there.
+            question: what to ask of every clip; by default a description with its evidence.
+        Raises:
+            ValueError: as `raw_inputs`; nothing to look at, lists of several lengths.
+        """
+        given = {"audio": audio, "faces": faces, "frames": frames, "text": text}
+        several = [len(value) for value in given.values() if isinstance(value, list | tuple)]
+        if len(set(several)) > 1:
+            raise ValueError(f"the lists of {', '.join(given)} have {', '.join(map(str, several))} entries: give "
+                             "one a clip")
+        clips = [{name: value[place] if isinstance(value, list | tuple) else value for name, value in given.items()}
+                 for place in range(several[0])] if several else [given]
+        samples = []
+        for clip in clips:
+            inputs = raw_inputs(self.config, **clip, sampling_rate=sampling_rate)
+            if not inputs.media_streams and inputs.words is None:
+                raise ValueError("nothing to describe: give audio, faces, frames or text")
+            samples.append(self.inference_sample(inputs, question or prompting.DESCRIBE[self.config.prompt_style]))
+        return BatchFeature(self.collate(samples, side="left"))
 
     # ------------------------------------------------------------------ text
 
@@ -131,7 +161,7 @@ class AffectGPTProcessor(ProcessorMixin):
         Its control tokens become ids, all else stays text.
         """
         sides = []
-        for text in chat_template.render(self.tokenizer, prompting.SYSTEM_MESSAGE, name):
+        for text in render(self.tokenizer, prompting.SYSTEM_MESSAGE, name):
             sides.append([self.controls.get(part, Text(part)) for part in self.control_tokens.split(text)])
         before, after = sides
         touching = before.pop().text if before and isinstance(before[-1], Text) else ""

@@ -7,6 +7,7 @@ either; only a `Stream` piece becomes placeholder tokens. Training and inference
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from affectgpt.models.streams import MEDIA_STREAMS
@@ -15,6 +16,25 @@ SYSTEM_MESSAGE = "You read emotions."
 """Short on purpose: it is in every sequence."""
 
 PUBLISHED_STOP = "###"
+
+DESCRIBE = {"chat": "Describe the person's emotion with its evidence.",
+            "published": "Please infer the person's emotional state and provide your reasoning process."}
+"""Prompt style -> the question that a model is asked where none is given; all others are in `data.kinds`."""
+
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Letters and a symbol that fonts draw as nothing: Hangul fillers and the empty Braille pattern."""
+
+
+def spoken(words: str | None) -> str | None:
+    """The words as they are, or None where nothing of them can be read: blanks, control and invisible characters,
+    marks without a letter.
+
+    >>> spoken("well?"), spoken(" \u200b\n")
+    ('well?', None)
+    """
+    if words is None or all(unicodedata.category(c)[0] in "ZCM" or c in _FILLERS for c in words):
+        return None
+    return words
 
 
 @dataclass(frozen=True)

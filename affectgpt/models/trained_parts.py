@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import torch
 
 from affectgpt.models.precision import cast_weights
@@ -49,7 +51,5 @@ class TrainedParts:
     def merge_lora(self) -> None:
         """Add LoRA into the weights it adapts: faster generation, no more training."""
         if not self.lora_merged:
-            from affectgpt.models.lora import merge_lora
-
-            merge_lora(self.language_model)
+            importlib.import_module("affectgpt.models.lora").merge_lora(self.language_model)
         self.lora_merged = True

@@ -23,6 +23,7 @@ from affectgpt.files import atomic_folder, atomic_write_json, share_file
 from affectgpt.models.configuration import AffectGPTConfig
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
+from affectgpt.models.shards import read_tensors
 from affectgpt.official.names import from_official, to_official
 
 FACTS, UNUSED_WEIGHTS = "official.json", "official.safetensors"
@@ -194,7 +195,7 @@ def convert_back(folder: str | Path, path: str | Path, overwrite: bool = False) 
         bundled = ", its parts bundled" if config.bundled else ""
         raise ValueError(f"{folder}: is of the preset {config.preset!r}{bundled}; an official checkpoint holds the "
                          "trained parts of the preset 'published' alone")
-    ours = load_file(folder / "model.safetensors")
+    ours = read_tensors(folder)
     state = {to_official(name, config.fusion): tensor for name, tensor in ours.items()}
     if (folder / UNUSED_WEIGHTS).is_file():
         state |= load_file(folder / UNUSED_WEIGHTS)

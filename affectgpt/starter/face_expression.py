@@ -33,7 +33,7 @@ def convert(sources: dict[str, Path], folder: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    from affectgpt.starter.expression import FaceExpressionConfig, FaceExpressionModel
+    from affectgpt.models.expression import FaceExpressionConfig, FaceExpressionModel
 
     (path,) = sources.values()
     packed = load_file(path)

@@ -45,7 +45,7 @@ def check(job: Job) -> None:
             (job.top_p is not None and not 0 < job.top_p <= 1, f"--top-p is {job.top_p}: use more than 0, at most 1"),
             (job.quantize is not None and job.model.startswith(("hf:", "endpoint:")),
              f"--quantize {job.quantize} is for AffectGPT models: leave it out for {job.model}"),
-            (job.quantize is not None and job.device == "cuda",
+            (job.quantize == "int8" and job.device == "cuda",
              f"--quantize {job.quantize} is for the CPU, and the device is cuda: leave one of them out"),
             (not low < high, f"--valence-range is {low:g} {high:g}: the first must be the lower one"),
             (not job.endpoint_timeout > 0, f"--endpoint-timeout is {job.endpoint_timeout}: use more than 0")):
