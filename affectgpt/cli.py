@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,8 @@ JOBS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
+    # Before torch loads its threads: those that spin while they wait stand still beside any other busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return run_cli(_dispatch, argv)
 
 

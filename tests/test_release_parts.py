@@ -163,7 +163,8 @@ def test_push_sends_nothing_unless_told(released, capsys, monkeypatch):
 
 def made_facts(**more) -> dict:
     return {"streams": ["audio", "face", "text"], "preset": "affectgpt", "projector": "attention", "fusion": "none",
-            "lora_rank": 16, "parts": [vars(OPEN)], "corpora": [], "recipe": {}, "training": {}, "energy": {},
+            "lora_rank": 16, "parts": [vars(OPEN) | {"revision": "sha256:0123"}], "corpora": [],
+            "recipe": {}, "training": {}, "energy": {},
             "skipped": 0, "results": [], "official": {}} | more
 
 
@@ -194,7 +195,8 @@ def test_a_card_shows_what_was_recorded():
     training = {"train_clips": 12345, "seconds": 7200, "hardware": "1 x X"}
     text = rendered(corpora=[corpus], results=[row], training=training,
                     energy={"kilowatt_hours": 1.4, "assumed": "1 x 700 W"}, skipped=17,
-                    parts=[vars(Ingredient("LLM", "Qwen/Qwen2.5-7B-Instruct", "apache-2.0", "open"))])
+                    parts=[vars(Ingredient("LLM", "Qwen/Qwen2.5-7B-Instruct", "apache-2.0", "open")) | {
+                        "revision": "not recorded"}])
     assert "12345 clips were trained on" in text and "17 could not be read" in text and "2.0 h" in text
     assert "| mer2023 |  | strict: sample\\_f | 53.20 | 50.00 to 56.50 | 411 | 3 | rules 2 |" in text
     assert "1.4 kWh" in text and "mer2023 (academic use)" in text

@@ -15,6 +15,8 @@ from affectgpt.files import parse_object, read_jsonl
 from affectgpt.release import licences
 from affectgpt.release.licences import Ingredient
 
+OFFICIAL, OFFICIAL_CORPUS = "official.json", "mercaptionplus"
+"""What a converted official checkpoint has beside it, and what the published ones were trained on."""
 STARTER_CORPUS = "affectgpt-starter-corpus"
 """What `corpus.json` of a starter corpus calls itself."""
 
@@ -60,7 +62,7 @@ def gather(run: str | Path, results: Sequence[str] = (), part_licences: Mapping[
     training = folder / "training.json"
     trained = parse_object(training.read_text(encoding="utf-8"), str(training)) if training.is_file() else {}
     parts = _parts(config, folder, dict(part_licences or {}))
-    corpora = _corpora(recipe, folder, trained, dict(data_licences or {})) if recipe else []
+    corpora = _corpora(recipe, folder, dict(data_licences or {}))
     found = [Path(name) for name in results]
     kept = folder.parent / "evaluation" / "results.json"
     if not found and kept.is_file():
@@ -68,7 +70,7 @@ def gather(run: str | Path, results: Sequence[str] = (), part_licences: Mapping[
     return {
         "streams": list(config.streams), "preset": config.preset, "projector": config.projector,
         "fusion": config.fusion if "fusion" in config.streams else "none", "lora_rank": config.lora_rank,
-        "parts": [vars(one) for one in parts], "corpora": corpora,
+        "parts": [{**vars(one), "revision": revision(one.name)} for one in parts], "corpora": corpora,
         "recipe": _recipe(recipe), "training": trained,
         "energy": _energy(trained, watts), "skipped": _skipped(folder.parent),
         "results": [row for path in found for row in result_rows(path)],
@@ -78,7 +80,7 @@ def gather(run: str | Path, results: Sequence[str] = (), part_licences: Mapping[
 
 def ingredients(facts: dict[str, Any]) -> list[Ingredient]:
     """Parts and corpora with their terms."""
-    return [*(Ingredient(**one) for one in facts["parts"]),
+    return [*(Ingredient(one["what"], one["name"], one["licence"], one["kind"]) for one in facts["parts"]),
             *(Ingredient("corpus", one["name"], one["licence"], one["kind"]) for one in facts["corpora"])]
 
 
@@ -94,25 +96,56 @@ def _parts(config, folder: Path, known: dict[str, str]) -> list[Ingredient]:
     return [licences.part(what, name, known.get(name)) for what, name in named.items()]
 
 
-def _corpora(recipe: Recipe, folder: Path, trained: dict, known: dict[str, str]) -> list[dict]:
-    """Name, reader, licence, protocol and weight of each corpus that the recipe trains on."""
-    from affectgpt.data.mixture import corpora_of
-    from affectgpt.data.readers import reader_of
+def revision(name: str) -> str:
+    """Which weights a name stands for here: a commit of a hub, or SHA-256 of files; "not recorded" where none is at
+    hand."""
+    from affectgpt.features.key import encoder_revision
 
-    found = []
-    for where, section in corpora_of(recipe.data):
-        if not section.weight:
-            continue
-        record = reader_of(section.reader, where).corpus
+    try:
+        return encoder_revision(name)
+    except (ValueError, OSError):
+        return "not recorded"
+
+
+def _corpora(recipe: Recipe | None, folder: Path, known: dict[str, str]) -> list[dict]:
+    """Name, reader, licence, protocol and weight of each corpus that the recipe trains on; further ones that the user
+    names.
+
+    Raises:
+        ValueError: nothing says what the model was trained on, so nothing says what may be done with it.
+    """
+    from affectgpt.config.sections import CorpusSection
+    from affectgpt.data.mixture import corpora_of
+    from affectgpt.data.readers import READERS, reader_of
+
+    if recipe is not None:
+        sections = [section for _, section in corpora_of(recipe.data) if section.weight]
+    elif (folder / OFFICIAL).is_file():
+        sections = [CorpusSection(OFFICIAL_CORPUS)]
+    elif known:
+        sections = []
+    else:
+        raise ValueError(f"{folder}: has no recipe.yaml, so nothing says what it was trained on; say it, for example "
+                         "--data-licence mercaptionplus=cc-by-nc-4.0")
+    found, named = [], dict(known)
+    for section in sections:
+        record = reader_of(section.reader, str(folder)).corpus
         name = record.name
         if section.reader == "manifest":
             name = Path(str(section.root)).parent.name or str(section.root)
             if _is_starter(Path(str(section.root))):
-                known = {name: "apache-2.0", **known}
-        one = licences.data(name, record.licence, known.get(name) or known.get(str(section.root)))
+                named.setdefault(name, "apache-2.0")
+        said = named.pop(name, None) or named.pop(str(section.root), None)
+        one = licences.data(name, record.licence, said)
         found.append({"name": name, "title": _title(section, record), "reader": section.reader,
                       "licence": one.licence, "kind": one.kind, "protocol": section.protocol,
                       "weight": section.weight, "languages": list(record.languages)})
+    for name, licence in named.items():
+        record = READERS[name].corpus if name in READERS else None
+        one = licences.data(name, "", licence)
+        found.append({"name": name, "title": record.title if record else "as said at the release", "reader": "",
+                      "licence": one.licence, "kind": one.kind, "protocol": "not recorded", "weight": "not recorded",
+                      "languages": list(record.languages) if record else []})
     return found
 
 
@@ -161,7 +194,7 @@ def _skipped(run: Path) -> int:
 
 
 def _official(folder: Path) -> dict[str, Any]:
-    path = folder / "official.json"
+    path = folder / OFFICIAL
     if not path.is_file():
         return {}
     facts = parse_object(path.read_text(encoding="utf-8"), str(path))

@@ -70,13 +70,14 @@ def release(options: argparse.Namespace, command: str) -> Path:
     title = options.name or known["recipe"].get("name") or source.resolve().name
     with atomic_folder(options.to, overwrite=options.force) as folder:
         _write_model(source, folder, options)
+        hashed = manifest.write_manifest(folder)  # the model is whole: it may be asked
         stored = _example(folder, options)
         atomic_write_json(folder / "results.json", {"results": known["results"]})
         atomic_write_json(folder / "release.json", {"title": title, "licence": licence, "form": options.form,
                                                     "command": command, **known})
         files = {name: (folder / name).stat().st_size for name in manifest.files_of(folder)}
         atomic_write_text(folder / card.NAME, card.render(known, title, licence, options.form, files, stored, command))
-        manifest.write_manifest(folder)
+        manifest.write_manifest(folder, hashed)
     size = sum(file.stat().st_size for file in Path(options.to).rglob("*") if file.is_file())
     print(f"{options.to}: {title}, {options.form}, licence {licence}, {manifest.size_text(size)}\n"
           f"stored answer: {stored['answer'] or '(none)'}\n\ncard:  {Path(options.to) / card.NAME}\n"
@@ -86,12 +87,10 @@ def release(options: argparse.Namespace, command: str) -> Path:
 
 def _write_model(source: Path, folder: Path, options: argparse.Namespace) -> None:
     """Weights, configuration, tokenizer, code."""
-    from affectgpt.models.standalone import write_standalone
     from affectgpt.release import weights
 
     if options.form == "merged":
         weights.merged(source, folder, options.max_shard_size)
-        write_standalone(folder)
     else:
         weights.adapter(source, folder)
 

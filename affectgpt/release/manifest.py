@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from affectgpt.files import DONE_MARK, atomic_write_json, parse_object, safe_join
+from affectgpt.model_folder import MANIFEST as NAME
+from affectgpt.models.weight_files import PICKLES
 
-NAME = "manifest.json"
 FORMAT = 1
-PICKLES = (".bin", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy")
-"""Endings of files that can hold code that runs when they are read."""
 
 
 def files_of(folder: Path) -> list[str]:
@@ -33,18 +32,22 @@ def files_of(folder: Path) -> list[str]:
     return found
 
 
-def write_manifest(folder: str | Path) -> Path:
-    """Hash every file of a folder and write the manifest, whole or not at all.
+def write_manifest(folder: str | Path, known: dict[str, dict] | None = None) -> dict[str, dict]:
+    """Hash every file of a folder and write the manifest, whole or not at all; returns what it says of each.
 
+    Args:
+        known: what an earlier call returned, of files that have not changed since: they are not read again.
     Raises:
         ValueError: a pickle among the files, or a link.
     """
     folder = Path(folder)
     names = files_of(folder)
     refuse_kinds(folder, names)
-    files = {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in names}
+    known = known or {}
+    files = {name: known.get(name) or {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size}
+             for name in names}
     atomic_write_json(folder / NAME, {"format": FORMAT, "files": files})
-    return folder / NAME
+    return files
 
 
 def read_manifest(folder: str | Path) -> dict[str, dict]:

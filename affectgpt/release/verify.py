@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     files = manifest.read_manifest(folder)
     print(f"files     {len(files)} files, {manifest.size_text(sum(one['size'] for one in files.values()))}: every "
           "SHA-256 is the released one", flush=True)
-    from affectgpt.models.standalone import check_auto_map
+    from affectgpt.model_folder import check_auto_map
 
     check_auto_map(folder)
     print("code      auto_map stays in the folder", flush=True)
