@@ -15,7 +15,45 @@ from affectgpt.config import typed
 from affectgpt.config.recipe import recipe_folder
 from affectgpt.config.sections import CorpusSection
 from affectgpt.files import atomic_write_text
-from affectgpt.models.settings import AtLeast
+from affectgpt.models.settings import COUNT, SHARE, Above, AtLeast
+
+
+@dataclass
+class FitSettings:
+    """How a classifier is fitted (`train.classify.fit`)."""
+
+    epochs: Annotated[float, Above(0)] = 4.0
+    """Passes over the training clips, at most."""
+    batch_size: Annotated[int, COUNT] = 32
+    """Clips in one forward pass."""
+    accumulation: Annotated[int, COUNT] = 1
+    """Forward passes for one step."""
+    batching: Literal["grouped", "random"] = "random"
+    """Batches of clips of like length, or as they come."""
+    learning_rate: Annotated[float, Above(0)] = 1e-4
+    """Peak learning rate of AdamW."""
+    learning_rates: dict[str, Annotated[float, Above(0)]] = field(default_factory=dict)
+    """Start of a parameter's name -> its own peak learning rate; the longest start counts. Of texts: "head"."""
+    weight_decay: Annotated[float, AtLeast(0)] = 0.01
+    """Of weights that are no biases, norms or scales."""
+    warmup_ratio: Annotated[float, SHARE] = 0.1
+    """Share of all steps in which the learning rate rises from 0."""
+    schedule: Literal["cosine", "constant", "linear"] = "linear"
+    """Course of the learning rate after it; "cosine" and "linear" end at 0."""
+    clip_norm: Annotated[float, AtLeast(0)] = 1.0
+    """Largest norm of all gradients together; 0 does not clip."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """"balanced" weighs a class by the inverse of its count, which helps the rare ones and costs weighted F1."""
+    label_smoothing: Annotated[float, SHARE] = 0.0
+    """Share of the target that is spread over all classes."""
+    choose: Literal["weighted_f1", "macro_f1", "accuracy", "loss"] = "weighted_f1"
+    """What the best epoch is chosen by, on the validation clips alone."""
+    patience: Annotated[int, AtLeast(0)] = 0
+    """Epochs without a better one after which training ends; 0 does not end early."""
+    save_every: Annotated[int, AtLeast(0)] = 0
+    """Steps between checkpoints to go on from after a kill, looked at after each epoch; 0 saves each epoch."""
+    log_every: Annotated[int, COUNT] = 50
+    """Steps between two lines of the log."""
 
 
 @dataclass
