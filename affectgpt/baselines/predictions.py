@@ -74,3 +74,20 @@ def read_predictions(folder: str | Path) -> tuple[list[Prediction], dict[str, An
     if len(rows) != facts.get("clips"):
         raise ValueError(f"{folder / ROWS}: has {len(rows)} rows, and {facts.get('clips')} were written: run it again")
     return rows, facts
+
+
+def run_folder(output: str | Path, system: str, split: str, seed: int) -> Path:
+    """Where the predictions of one system, split and seed lie."""
+    return Path(output) / system / split / f"seed-{seed}"
+
+
+def read_runs(output: str | Path, system: str, splits: Iterable[str], seeds: Iterable[int]) -> dict[
+        int, list[Prediction]]:
+    """Seed -> predictions of all splits together, of the folders that `run_folder` names.
+
+    Raises:
+        ValueError: as `read_predictions`.
+    """
+    splits = list(splits)
+    return {seed: [row for split in splits for row in read_predictions(run_folder(output, system, split, seed))[0]]
+            for seed in seeds}
