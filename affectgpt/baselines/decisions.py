@@ -52,15 +52,15 @@ def join_windows(length: int, parts: Sequence[tuple[int, Tensor]]) -> Tensor:
 
 
 def windows_of(length: int, window: int, hop: int) -> list[tuple[int, int]]:
-    """(first, end) of the windows of a sequence: one each `hop` positions, the last one ending with the sequence.
+    """(first, end) of the windows of a sequence: one each `hop` positions while it has new ones.
+
+    They follow from the number of positions before them alone, so padding adds none to a clip.
 
     >>> windows_of(500, 300, 200), windows_of(520, 300, 200), windows_of(80, 300, 200)
-    ([(0, 300), (200, 500)], [(0, 300), (200, 500), (220, 520)], [(0, 80)])
+    ([(0, 300), (200, 500)], [(0, 300), (200, 500), (400, 520)], [(0, 80)])
     """
-    if length <= window:
-        return [(0, length)]
-    starts = [*range(0, length - window, hop), length - window]
-    return [(start, start + window) for start in starts]
+    starts = range(0, max(1, length - (window - hop)), hop)
+    return [(start, min(length, start + window)) for start in starts]
 
 
 def level_scores(targets: Sequence[str], predictions: Sequence[str | None]) -> dict[str, float]:

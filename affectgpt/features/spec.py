@@ -78,6 +78,7 @@ def sequence_settings(spec: FeatureSpec, revision: str | None, reader: str = "py
         revision: `key.encoder_revision` of the encoder; of action units the names of what finds them.
     """
     values = {name: getattr(spec, name) for name in SEQUENCE_SETTINGS[spec.source]}
+    values |= {name: float(values[name]) for name in ("rate", "margin") if name in values}  # 5 is 5.0
     values |= {"encoder": spec.encoder, "revision": revision}
     return json.loads(json.dumps({
         "format": FORMAT, "kind": SEQUENCES, "preprocessing": PREPROCESSING, "reader": reader, "recogniser": None,
