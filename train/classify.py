@@ -329,9 +329,9 @@ def _recipe(settings: FitSettings, output: Path, seed: int) -> Recipe:
     train = TrainSection(
         output=str(output), seed=seed, alignment_epochs=0, alignment_weight=0.0, projector_warmup_steps=0,
         learning_rates={"": settings.learning_rate, **settings.learning_rates},
-        **{name: getattr(settings, name) for name in ("epochs", "batching", "batch_size", "accumulation", "weight_decay",
-                                                      "warmup_ratio", "schedule", "clip_norm", "save_every",
-                                                      "log_every")})
+        **{name: getattr(settings, name) for name in (
+            "epochs", "batching", "batch_size", "accumulation", "weight_decay", "warmup_ratio", "schedule", "clip_norm",
+            "save_every", "log_every")})
     return Recipe(train=train, data=DataSection(workers=0))
 
 

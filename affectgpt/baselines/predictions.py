@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from affectgpt.files import atomic_write_json, read_jsonl, write_jsonl
+from affectgpt.files import atomic_write_json, parse_object, read_jsonl, write_jsonl
 
 ROWS, FACTS = "predictions.jsonl", "run.json"
 
@@ -37,7 +36,7 @@ def write_predictions(folder: str | Path, rows: Iterable[Prediction], facts: dic
     """Write both files; the folder is whole when this returns.
 
     Raises:
-        ValueError: a clip twice, or a class that is not finite.
+        ValueError: a clip twice, or a probability that is not finite.
     """
     folder, rows = Path(folder), list(rows)
     twice = len(rows) - len({row.key for row in rows})
@@ -64,11 +63,15 @@ def read_predictions(folder: str | Path) -> tuple[list[Prediction], dict[str, An
     folder = Path(folder)
     if not is_whole(folder):
         raise ValueError(f"{folder}: has no whole {ROWS} and {FACTS}: the run did not end; run it again")
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    facts = parse_object((folder / FACTS).read_text(encoding="utf-8"), str(folder / FACTS))
     rows = []
     for number, row in read_jsonl(folder / ROWS):
         if not isinstance(row.get("key"), str) or not isinstance(row.get("target"), str):
             raise ValueError(f"{folder / ROWS}:{number}: a prediction has a key and a target")
+        if not isinstance(row.get("predicted"), str | None):
+            raise ValueError(f"{folder / ROWS}:{number}: predicted is {row['predicted']!r}: give a class or null")
+        if not isinstance(row.get("probabilities") or {}, dict):
+            raise ValueError(f"{folder / ROWS}:{number}: probabilities must be an object of class and share")
         rows.append(Prediction(row["key"], row["target"], row.get("predicted"), row.get("probabilities") or {},
                                row.get("note") or ""))
     if len(rows) != facts.get("clips"):
