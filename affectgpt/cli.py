@@ -23,6 +23,7 @@ VERBS = """\
   extract RECIPE      compute the features of frozen encoders once, for every later run
   caption RECIPE      describe clips anew: cues, descriptions, labels, votes, a filtered manifest
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
+  features RECIPE     train and judge fusion heads on features of frozen encoders (the feature-based baseline)
   benchmark           clips a second, the published way against this one; MFU of a model of any size
   generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
   label FILE          answers -> emotion labels and sentiment
@@ -41,7 +42,7 @@ VERBS = """\
 JOBS = {
     "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"),
     "benchmark": ("train.benchmark", "main"),
-    "caption": ("caption.job", "main"),
+    "caption": ("caption.job", "main"), "features": ("train.features", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),

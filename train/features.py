@@ -108,7 +108,7 @@ class Prepared:
     def __init__(self, settings: FusionSettings, clips: Sequence):
         import torch
 
-        from affectgpt.baselines.sequence_set import align_all
+        from affectgpt.baselines.sequence_set import align_all, widths_of
         from affectgpt.environment import process_device
         from affectgpt.features.sequences import sequences_of
 
@@ -123,9 +123,11 @@ class Prepared:
         self.variants = []
         for speed in (1.0, *speeds):
             found = sequences_of(clips, settings.used, folder, device, settings.workers, speed=speed)
-            self.variants.append(align_all(found, settings.used))
+            pooled = settings.head == "statistics"
+            self.variants.append(align_all(found, settings.used, pooled))
             if speed == 1.0:
-                self.widths, self.why = found.widths, dict(found.notes)
+                self.widths = widths_of(self.variants[0], settings.used)
+                self.why = dict(found.notes)
                 self.notes = found.note_lines()
         without = [clip.key for clip in clips if clip.key not in self.variants[0]]
         if without:
@@ -176,8 +178,8 @@ def run_split(settings: FusionSettings, split: Split, classes: Sequence[str], se
                            list(prepared.widths), cut, seed)
 
     heard = [one for one in prepared.variants if all(clip.key in one for clip in parts["train"])]
-    cut = None if settings.head == "statistics" else (settings.window, settings.hop)
-    train_set, validation_set = samples(parts["train"], heard, cut), samples(parts["validation"], [own])
+    train_set = samples(parts["train"], heard, (settings.window, settings.hop))
+    validation_set = samples(parts["validation"], [own])
     collate = Collate(prepared.widths)
     torch.manual_seed(seed)
     model = FusionModel(prepared.widths, len(classes), settings)

@@ -23,8 +23,8 @@ STREAM = "stream_"
 
 @dataclass
 class FusionOutput:
-    """`logits` [B, C], log-shares of the decision; `frames` [B, T', C] scores of positions, T' = 1 of "statistics";
-    `mask` bool [B, T']; `loss` where labels were given."""
+    """`logits` [B, C], log-shares of the decision; `frames` [B, T, C] scores of positions, `mask` bool [B, T] which of
+    them there are; `loss` where labels were given."""
 
     logits: Tensor
     frames: Tensor
@@ -36,7 +36,7 @@ class FusionModel(nn.Module):
     """The feature-based baseline.
 
     Args:
-        widths: stream -> D, the leader first.
+        widths: stream -> D, the leader first; of the head "statistics" the width of its statistics.
         classes: C.
     """
 
@@ -48,16 +48,15 @@ class FusionModel(nn.Module):
             self.register_buffer(f"{name}_deviation", torch.ones(width))
         self.register_buffer("class_weights", torch.ones(classes))
         self.pooled = settings.head == "statistics"
-        if self.pooled:
-            sizes = list(widths.values())
-        else:
+        sizes = dict(widths)
+        if not self.pooled:
             self.encoders = nn.ModuleDict({
                 name: TemporalConvolution(width, settings.temporal_of.get(name, settings.temporal), settings.kernel,
                                           settings.dropout) for name, width in widths.items()})
-            sizes = [encoder.width for encoder in self.encoders.values()]
-            self.norms = nn.ModuleDict({name: MaskedBatchNorm(size) for name, size in zip(widths, sizes, strict=True)})
+            sizes = {name: encoder.width for name, encoder in self.encoders.items()}
+            self.norms = nn.ModuleDict({name: MaskedBatchNorm(size) for name, size in sizes.items()})
         self.features_dropout = nn.Dropout(settings.dropout if self.pooled or not settings.temporal else 0.0)
-        self.head = HEADS[settings.head](sizes, classes, settings.width, settings.attention_heads,
+        self.head = HEADS[settings.head](list(sizes.values()), classes, settings.width, settings.attention_heads,
                                          settings.head_dropout)
 
     @torch.no_grad()
@@ -100,10 +99,7 @@ class FusionModel(nn.Module):
             hidden = there & (torch.rand(there.shape, device=there.device) < self.settings.stream_dropout)
             hidden[(there & ~hidden).sum(1) == 0] = False  # one stream stays
             there = there & ~hidden
-        if self.pooled:
-            frames, mask = self.head(values, there, mask), mask[:, :1]
-        else:
-            frames = self._windows(values, there, mask)
+        frames = self._windows(values, there, mask)
         logits = torch.stack([decide(one[has], self.settings.decision) for one, has in zip(
             frames.detach(), mask, strict=True)]).clamp_min(1e-9).log().float()
         return FusionOutput(logits, frames, mask, None if labels is None else self._loss(frames, mask, labels))
@@ -129,6 +125,8 @@ class FusionModel(nn.Module):
         return total / count.clamp_min(1)[..., None]
 
     def _score(self, values: list[Tensor], there: Tensor, mask: Tensor) -> Tensor:
+        if self.pooled:
+            return self.head(values, there, mask)
         encoded = []
         for name, value, has in zip(self.streams, values, there.unbind(1), strict=True):
             own = mask & has[:, None]

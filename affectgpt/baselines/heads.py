@@ -197,32 +197,22 @@ class MT(Head):
         return self.classify(self.dropout(torch.cat(crossed, -1)))
 
 
-class Statistics(Head):
-    """Mean and deviation over time of each stream, joined, through one hidden layer; one score a clip.
+class Perceptron(Head):
+    """One hidden layer over the concatenation: y = W_2 dropout(ReLU(W_1 dropout([x_1; ...; x_S]))); W = 0 is linear.
 
-        s_i = [mean_t x_i; deviation_t x_i],   y = W_2 dropout(ReLU(W_1 dropout([s_1; ...; s_S])))
-
-    Small corpora need few parameters in time: this sees no order. It has one position: [B, 1, C]. With W = 0 it is
-    linear.
+    The head of "statistics", whose streams are mean and deviation over a clip, one position each: few parameters for
+    small corpora, and no order in time.
     """
 
     def build(self, classes: int) -> None:
-        total = 2 * sum(self.widths)
-        self.norms = nn.ModuleList(MaskedBatchNorm(2 * width, momentum=None) for width in self.widths)
+        total = sum(self.widths)
         self.hidden = nn.Sequential(nn.Linear(total, self.width), nn.ReLU()) if self.width else nn.Identity()
         self.classify = nn.Linear(self.width or total, classes)
 
     def fuse(self, streams: list[Tensor], there: Tensor, mask: Tensor) -> Tensor:
-        pooled = []
-        count = mask.sum(1)[:, None].clamp_min(1)
-        for value, norm, has in zip(streams, self.norms, there.unbind(1), strict=True):
-            value = value * mask[..., None]
-            mean = value.sum(1) / count
-            deviation = (((value - mean[:, None]) * mask[..., None]).pow(2).sum(1) / count + 1e-8).sqrt()
-            pooled.append(norm(torch.cat([mean, deviation], -1)[:, None], has[:, None]))
-        return self.classify(self.dropout(self.hidden(self.dropout(torch.cat(pooled, -1)))))
+        return self.classify(self.dropout(self.hidden(torch.cat(streams, -1))))
 
 
 HEADS: dict[str, type[Head]] = {"concatenation": Concatenation, "lfan": LFAN, "can": CAN, "jmt": JMT, "mt": MT,
-                                "statistics": Statistics}
+                                "statistics": Perceptron}
 """Name in recipes -> head."""

@@ -47,9 +47,37 @@ def align(found: Mapping[str, tuple[Tensor, Tensor]], specs: Sequence[FeatureSpe
     return Aligned(streams, times)
 
 
-def align_all(sequences: Sequences, specs: Sequence[FeatureSpec]) -> dict[str, Aligned]:
-    """Clip key -> its streams; clips without any are not there."""
-    found = {key: align(sequences[key], specs) for key in sequences}
+def pool(found: Mapping[str, tuple[Tensor, Tensor]], specs: Sequence[FeatureSpec]) -> Aligned | None:
+    """Streams [P, D] as one position: mean and deviation over their own times; None without any.
+
+    Where positions are means with deviations and a level [P, d + d + 1] (`FeatureSpec.statistics`), the deviation is
+    that of all steps within them, sqrt(mean of the squared deviations + variance of the means).
+    """
+    streams = {}
+    for spec in specs:
+        if spec.title not in found:
+            continue
+        values = found[spec.title][0]
+        mean, deviation = values.mean(0), values.std(0, correction=0)
+        if spec.source == "audio" and spec.statistics == "mean_std":
+            half = (values.shape[1] - 1) // 2
+            within = values[:, half : 2 * half].pow(2).mean(0)
+            kept = [*range(half), 2 * half]
+            deviation = torch.cat([(within + deviation[:half].pow(2)).sqrt(), deviation[2 * half :]])
+            mean = mean[kept]
+        streams[spec.title] = torch.cat([mean, deviation])[None]
+    return Aligned(streams, torch.zeros(1)) if streams else None
+
+
+def widths_of(clips: Mapping[str, Aligned], specs: Sequence[FeatureSpec]) -> dict[str, int]:
+    """Stream -> D, of the streams that any clip has, in the order of the specs."""
+    widths = {name: value.shape[1] for clip in clips.values() for name, value in clip.streams.items()}
+    return {spec.title: widths[spec.title] for spec in specs if spec.title in widths}
+
+
+def align_all(sequences: Sequences, specs: Sequence[FeatureSpec], pooled: bool = False) -> dict[str, Aligned]:
+    """Clip key -> its streams, aligned or each pooled; clips without any are not there."""
+    found = {key: pool(sequences[key], specs) if pooled else align(sequences[key], specs) for key in sequences}
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -67,15 +67,11 @@ class TemporalConvolution(nn.Module):
 
 
 class MaskedBatchNorm(nn.Module):
-    """Batch normalisation over the positions that exist.
+    """Batch normalisation over the positions that exist."""
 
-    Args:
-        momentum: of the running statistics; None averages all batches alike, for inputs that do not change in training.
-    """
-
-    def __init__(self, width: int, momentum: float | None = 0.1):
+    def __init__(self, width: int):
         super().__init__()
-        self.norm = nn.BatchNorm1d(width, momentum=momentum)
+        self.norm = nn.BatchNorm1d(width)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         """[B, T, H] and mask bool [B, T] -> [B, T, H], zero where masked."""

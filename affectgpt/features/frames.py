@@ -221,15 +221,17 @@ class Words:
 
     @torch.inference_mode()
     def encode(self, loaded: Loaded) -> Tensor:
-        batch = self.tokenizer(loaded.raw, is_split_into_words=True, truncation=True, max_length=self.longest,
-                               return_tensors="pt")
-        places = batch.word_ids(0)
+        batch = self.tokenizer(" ".join(loaded.raw), truncation=True, max_length=self.longest,
+                               return_offsets_mapping=True, return_tensors="pt")
+        ends = batch.pop("offset_mapping")[0].tolist()
         if self.spec.layers == "embeddings":
             states = self.model.get_input_embeddings()(batch["input_ids"].to(self.device))
         else:
             states = self.model(**batch.to(self.device)).last_hidden_state
         states = states[0].float().cpu()
-        owners = torch.tensor([-1 if place is None else place for place in places])
+        # A sub-word may begin with the blank before its word, or be that blank: its last sign tells whose it is.
+        word_of = [place for number, word in enumerate(loaded.raw) for place in [number] * len(word) + [number + 1]]
+        owners = torch.tensor([word_of[end - 1] if end > start else -1 for start, end in ends])
         sums = torch.zeros(len(loaded.raw), states.shape[1]).index_add_(0, owners[owners >= 0], states[owners >= 0])
         counts = torch.bincount(owners[owners >= 0], minlength=len(loaded.raw))
         kept = counts > 0  # no sub-word: cut off at the encoder's longest text, or a sign that it does not know
