@@ -22,6 +22,7 @@ VERBS = """\
   describe FILE...    describe the emotion in videos, sounds and pictures
   extract RECIPE      compute the features of frozen encoders once, for every later run
   caption RECIPE      describe clips anew: cues, descriptions, labels, votes, a filtered manifest
+  textualize RECIPE   clips as words: what is said, what face and voice show
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
   benchmark           clips a second, the published way against this one; MFU of a model of any size
   generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
@@ -41,7 +42,7 @@ VERBS = """\
 JOBS = {
     "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"),
     "benchmark": ("train.benchmark", "main"),
-    "caption": ("caption.job", "main"),
+    "caption": ("caption.job", "main"), "textualize": ("textualize.job", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
