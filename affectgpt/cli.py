@@ -22,6 +22,7 @@ VERBS = """\
   describe FILE...    describe the emotion in videos, sounds and pictures
   extract RECIPE      compute the features of frozen encoders once, for every later run
   caption RECIPE      describe clips anew: cues, descriptions, labels, votes, a filtered manifest
+  textualize RECIPE   clips as words: what is said, what face and voice show
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
   features RECIPE     train and judge fusion heads on features of frozen encoders (the feature-based baseline)
   benchmark           clips a second, the published way against this one; MFU of a model of any size
@@ -42,7 +43,8 @@ VERBS = """\
 JOBS = {
     "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"),
     "benchmark": ("train.benchmark", "main"),
-    "caption": ("caption.job", "main"), "features": ("train.features", "main"),
+    "caption": ("caption.job", "main"), "textualize": ("textualize.job", "main"),
+    "features": ("train.features", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),

@@ -189,7 +189,7 @@ def test_packaged_recipes_are_whole(name):
 
 @pytest.mark.parametrize("words, message", [
     (["use=nose"], "no stream 'nose'"), (["hop=400"], "would not be seen"), (["width=33"], "multiple"),
-    (["streams.0.source=units"], "source units has none"), (["streams.1.name=face"], "a name of its own")])
+    (["streams.0.encoder="], "streams.0.encoder is empty"), (["streams.1.name=face"], "a name of its own")])
 def test_what_cannot_be_is_said(words, message):
     with pytest.raises(ValueError, match=message):
         load_settings(FusionSettings, "features-starter", words)

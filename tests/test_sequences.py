@@ -225,6 +225,7 @@ def test_names_of_stores_follow_what_changes_features():
     assert store_name(same, sequence_settings(same, "commit:1")) == name
     assert store_name(other, sequence_settings(other, "commit:1")) != name != store_name(
         spec, sequence_settings(spec, "commit:2"))
-    assert FeatureSpec(source="units", encoder="x").problems("streams.0") and not spec.problems("streams.0")
+    assert FeatureSpec(source="audio").problems("streams.0") and not spec.problems("streams.0")
+    assert not FeatureSpec(source="units").problems("streams.0")
     with pytest.raises(ValueError, match="called 'face'"):
         sequences_of([], [spec, other], "nowhere")

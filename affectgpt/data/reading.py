@@ -176,6 +176,7 @@ def read_face(clip: Clip, count: int, size: int, margin: float, reader: str = "p
 
 
 def cut_face(frames: media.Frames, track: media.FaceTrack | None, size: int, margin: float) -> media.FaceCrops:
+    """Crops of the face where its track says, or of the one that is found."""
     if track is None:
         return media.face_crops(frames.images, size=size, margin=margin)
     return media.track_crops(frames.images, frames.times, track, size=size, margin=margin)

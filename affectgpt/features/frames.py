@@ -247,13 +247,14 @@ def spread(count: int, start: float, end: float) -> np.ndarray:
 
 
 class Units:
-    """Facial action units, 0 to 1, of the frames in which a face was found."""
+    """Facial action units, 0 to 1, measured from the face where one was found."""
 
     def __init__(self, spec: FeatureSpec, device, reader: str):
         from affectgpt.textualize import units
+        from affectgpt.textualize.settings import FaceSection
 
-        self.find, self.settings = units.frame_units, units.UnitSettings()
-        self.width = len(units.UNIT_NAMES)
+        self.find, self.settings = units.frame_units, FaceSection(frames_per_second=spec.rate, max_frames=10**6)
+        self.width = len(units.MEASURED)
 
     def load(self, clip: Clip, speed: float = 1.0) -> Loaded:
         found = self.find(clip, self.settings)

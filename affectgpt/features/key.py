@@ -41,7 +41,7 @@ SEQUENCE_SETTINGS = {
     "face": (*_PICTURES_AT_A_RATE, "margin"),
     "frame": _PICTURES_AT_A_RATE,
     "words": ("layers", "spoken_part"),
-    "units": (),
+    "units": ("rate",),
 }
 """Source of a sequence -> fields of its `FeatureSpec` that change its features."""
 

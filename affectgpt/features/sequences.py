@@ -24,13 +24,15 @@ from torch import Tensor
 from affectgpt.data.clip import Clip
 from affectgpt.features import frames
 from affectgpt.features.extract import fill
-from affectgpt.features.key import TIMES, encoder_revision, read_settings
+from affectgpt.features.key import TIMES, encoder_revision, file_sha256, read_settings
 from affectgpt.features.shards import Row, read_index
 from affectgpt.features.spec import FeatureSpec, sequence_settings, store_name
 from affectgpt.features.store import find_all
 
 NOT_FINITE = "its features are no finite numbers"
 SHARD_CLIPS = 64
+LANDMARKS = Path(frames.__file__).parents[1] / "starter" / "face_mesh.safetensors"
+"""What measured action units depend on besides the face."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def sequences_of(clips: Sequence[Clip], specs: Sequence[FeatureSpec], folder: st
     for spec in specs:
         if spec.source == "texts":
             streams.append(_of_texts(spec, clips, notes))
+        elif spec.source == "units" and spec.encoder:
+            streams.append(_of_tables(spec, clips, notes))
         else:
             at = speed if spec.source == "audio" else 1.0
             streams.append(_of_store(spec, clips, Path(folder), device, workers, reader, at, notes, progress))
@@ -123,7 +127,7 @@ def sequences_of(clips: Sequence[Clip], specs: Sequence[FeatureSpec], folder: st
 
 def _of_store(spec: FeatureSpec, clips: Sequence[Clip], folder: Path, device: str, workers: int, reader: str,
               speed: float, notes: dict, progress: bool) -> Stored:
-    revision = encoder_revision(spec.encoder) if spec.encoder else "own"
+    revision = encoder_revision(spec.encoder) if spec.encoder else f"sha256:{file_sha256(LANDMARKS)}"
     settings = sequence_settings(spec, revision, reader)
     place = folder / store_name(spec, settings)
     rows_of = [_named_by_words(clip) if spec.source == "words" else clip for clip in clips]
@@ -207,6 +211,31 @@ def _of_texts(spec: FeatureSpec, clips: Sequence[Clip], notes: dict) -> Stored:
             notes[clip.key, spec.title] = f"no {spec.cue} in {spec.encoder}"
             continue
         rows[clip.key] = torch.tensor([[float(values.get(name, 0.0)) for name in names]]), torch.zeros(1)
+    return _InMemory(spec.title, spec.source, len(names), rows)
+
+
+def _of_tables(spec: FeatureSpec, clips: Sequence[Clip], notes: dict) -> Stored:
+    """Action units of tables of py-feat or OpenFace, read each time; a unit that a table does not have is 0."""
+    from affectgpt.textualize.tables import table_of
+    from affectgpt.textualize.units import UNIT_NAMES, frame_units
+    from affectgpt.textualize.settings import FaceSection
+
+    names, rows = list(UNIT_NAMES), {}
+    for clip in clips:
+        try:
+            table_of(spec.encoder, clip)
+        except ValueError as error:
+            notes[clip.key, spec.title] = str(error)
+            continue
+        found = frame_units(clip, FaceSection(tables=spec.encoder))
+        if not bool(found.found.any()):
+            notes[clip.key, spec.title] = "no face was found"
+            continue
+        values = torch.zeros(int(found.found.sum()), len(names))
+        for number, name in enumerate(found.names):
+            if name in names:
+                values[:, names.index(name)] = found.values[found.found, number]
+        rows[clip.key] = values, found.times[found.found].float()
     return _InMemory(spec.title, spec.source, len(names), rows)
 
 

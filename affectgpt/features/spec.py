@@ -26,9 +26,10 @@ class FeatureSpec:
     """Sound; crops of one face; whole pictures; words of the clip; facial action units (`textualize.units`); or the
     clip-level numbers of a file that `affectgpt textualize` wrote, one position a clip."""
     encoder: str = ""
-    """Hub id, local folder or starter name of what encodes; of "texts" the file. "units" has none."""
+    """Hub id, local folder or starter name of what encodes; of "texts" the file; of "units" empty where they are
+    measured from the face, or the folder of tables that py-feat or OpenFace wrote."""
     rate: Annotated[float, Above(0)] = 5.0
-    """Positions a second. Of pictures no more than the video has; "words" and "units" have their own."""
+    """Positions a second. Of pictures no more than the video has; "words" and tables of units have their own."""
     layers: Literal["all", "last4_mean", "last", "embeddings"] = "all"
     """Layers of a sound encoder, beside each other; of words the last one, or the embeddings before the first."""
     statistics: Literal["mean", "mean_std"] = "mean"
@@ -59,8 +60,6 @@ class FeatureSpec:
     def problems(self, where: str) -> list[str]:
         """What cannot be, a phrase each."""
         found = []
-        if self.source == "units" and self.encoder:
-            found.append(f"{where}.encoder is {self.encoder!r}, and source units has none: leave it out")
         if self.source != "units" and not self.encoder:
             what = "the texts file" if self.source == "texts" else "a hub id, a folder or a starter name"
             found.append(f"{where}.encoder is empty: name {what}")

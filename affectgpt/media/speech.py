@@ -27,7 +27,7 @@ def recogniser_folder() -> str:
 
 
 @lru_cache(maxsize=1)
-def _recogniser(folder: str):
+def recogniser(folder: str):
     """(model, feature extractor, tokenizer), kept for the next clip."""
     import torch
     from transformers import AutoTokenizer, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -66,7 +66,7 @@ def _windows(waveform: np.ndarray) -> list[np.ndarray]:
 def _words(window: np.ndarray) -> str:
     import torch
 
-    model, extractor, tokenizer = _recogniser(recogniser_folder())
+    model, extractor, tokenizer = recogniser(recogniser_folder())
     window = window - window.mean()
     window = window * (PEAK / float(np.abs(window).max()))
     features = extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
