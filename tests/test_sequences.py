@@ -209,6 +209,18 @@ def test_numbers_of_a_texts_file_are_one_position(clips, tmp_path):
         get(clips, [replace(spec, cue="state")], tmp_path)
 
 
+def test_action_units_of_tables_and_of_faces(clips, tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "0.mp4.csv").write_text("frame,AU01,AU12\n0,0.2,0.8\n30,0.4,0.6\n")
+    found = get(clips[:2], [FeatureSpec(source="units", encoder=str(tables))], tmp_path)
+    values, times = found["t/0.mp4"]["units"]
+    assert values.shape == (2, 20) and values.sum(1).tolist() == pytest.approx([1.0, 1.0]) and times.tolist() == [0, 30]
+    assert found["t/1.mp4"] == {} and "no such table" in found.notes["t/1.mp4", "units"]
+    measured = get(clips[:1], [FeatureSpec(source="units", rate=5.0)], tmp_path / "f")
+    assert measured["t/0.mp4"] == {} and measured.notes["t/0.mp4", "units"] == "no face was found"
+
+
 def test_resampling_by_hand():
     values, times = torch.tensor([[0.0], [10.0], [40.0]]), torch.tensor([1.0, 2.0, 4.0])
     at = torch.tensor([0.0, 1.0, 1.25, 2.0, 2.5, 3.0, 3.5, 9.0])

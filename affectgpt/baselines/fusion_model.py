@@ -91,7 +91,8 @@ class FusionModel(nn.Module):
         """
         values = []
         for name in self.streams:
-            value = (streams[STREAM + name].float() - getattr(self, f"{name}_mean")) / getattr(self, f"{name}_deviation")
+            mean, deviation = getattr(self, f"{name}_mean"), getattr(self, f"{name}_deviation")
+            value = (streams[STREAM + name].float() - mean) / deviation
             if self.training and self.settings.feature_noise:
                 value = value + self.settings.feature_noise * torch.randn_like(value)
             values.append(self.features_dropout(value))
@@ -113,7 +114,7 @@ class FusionModel(nn.Module):
         total, count = 0.0, torch.zeros(mask.shape, device=mask.device)
         for start in range(0, length, hop):
             # As `decisions.windows_of`, for each clip by its own length.
-            rows = torch.nonzero((lengths > start + window - hop) | (torch.tensor(start == 0, device=mask.device)))[:, 0]
+            rows = torch.nonzero(lengths > (start + window - hop if start else 0))[:, 0]
             if not len(rows):
                 break
             part = slice(start, start + window)

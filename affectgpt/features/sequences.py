@@ -3,8 +3,9 @@
     found = sequences_of(clips, [FeatureSpec(source="audio", encoder="starter:whisper-tiny.en")], "runs/x/features")
     values, times = found[clip.key]["audio"]      # [P, D], [P] seconds after the start of the clip
 
-A store is filled as `features.extract` fills one: shard by shard, killable at any moment, refused where it was made with
-other settings. A clip that cannot be read, or whose features are no finite numbers, has no such stream; `notes` says so.
+A store is filled as `features.extract` fills one: shard by shard, killable at any moment, refused where it was made
+with other settings. A clip that cannot be read, or whose features are no finite numbers, has no such stream; `notes`
+says so.
 
 Shapes: P positions, D features.
 """
