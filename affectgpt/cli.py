@@ -33,6 +33,7 @@ VERBS = """\
   unibench            all sets of MER-UniBench in one table
   report RESULTS      scores -> a page to look at
   wheels fetch        get the official emotion wheels that published scores need
+  compare CORPUS      text, textualized cues, features by fusion and AffectGPT on the same folds, in one table
   evaluate MODEL      label accuracy of a model for every subset of its streams
   corpus FOLDER       make the starter corpus alone
   prepare CORPUS      a corpus as downloaded -> a manifest, what cannot be used and why, leaks, a report
@@ -49,6 +50,7 @@ JOBS = {
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
+    "compare": ("eval.compare.job", "main"),
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
     "prepare": ("prepare.job", "main"),
 }

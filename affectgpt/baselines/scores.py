@@ -214,17 +214,17 @@ def _notes(counts: Counter, answers: list, classes: Sequence[str], clips: int, g
 
 
 def score_text(score: Mapping[str, float | None], seeds: int = 2) -> str:
-    """0.412 ± 0.013 [0.33, 0.50]: mean, deviation over several seeds, interval."""
+    """"0.412 ± 0.013 (0.33 to 0.50)": mean, deviation over several seeds, interval."""
     spread = f" ± {score['std']:.3f}" if seeds > 1 else ""
     return f"{score['mean']:.3f}{spread}" + (
-        "" if score["low"] is None else f" [{score['low']:.2f}, {score['high']:.2f}]")
+        "" if score["low"] is None else f" ({score['low']:.2f} to {score['high']:.2f})")
 
 
 def print_scores(name: str, scores: Mapping[str, Any]) -> None:
     """Print the scores of a system, the majority below it, and what a reader must know."""
     seeds = len(scores["seeds"])
     print(f"{name}: {scores['clips']} clips in {scores['groups']} groups, {seeds} seed{'s' if seeds > 1 else ''} "
-          "(mean ± deviation over seeds [95 % interval over groups])")
+          "(mean ± deviation over seeds, 95 % interval over groups)")
     for title, row, runs in (("system", scores, seeds), (f"majority of the {scores['majority']['source']}",
                                                         scores["majority"], 1)):
         print(f"  {title:<31}" + "  ".join(f"{TITLES[key]} {score_text(row[key], runs)}" for key in SCORES))

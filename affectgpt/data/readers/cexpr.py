@@ -105,11 +105,16 @@ def _segments(root: Path, table: Path, whole: MediaFolder) -> list[Clip]:
         trimmed = safe_join(root, f"trimmed_videos/{dashed}/{name}.mp4", follow=True)
         span = {} if trimmed.is_file() else {"start": start, "end": end}
         adverb, _, noun = emotion.lower().partition(" ")
-        labels = (_PARTS[adverb], noun) if noun else ()
+        labels = (part_of(adverb), noun) if noun else ()
         clips.append(Clip(id=name, corpus=CORPUS.name, media=trimmed if not span else whole.find(table.stem),
                           group=table.stem, provenance=where, **span,
                           targets=Targets(emotion=emotion.lower(), labels=labels)))
     return clips
+
+
+def part_of(word: str) -> str:
+    """A word of a compound as an emotion of its own: "fearfully" -> "fearful"."""
+    return _PARTS.get(word, word)
 
 
 def _seconds(text: str, where: str) -> float:
