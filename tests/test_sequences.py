@@ -112,6 +112,8 @@ def test_a_word_is_the_mean_of_its_own_sub_words(clips, parts, tmp_path):  # noq
     assert not torch.equal(get([other], [words(parts)], tmp_path)[other.key]["words"][0][2], values[2])
     alone = replace(clip, media=None)  # words without media
     assert get([alone], [words(parts)], tmp_path)[alone.key]["words"][1].tolist() == pytest.approx([0.15, 0.45, 0.75])
+    gone = replace(clip, media=tmp_path / "gone.mp4")  # nor does a file that is not there cost the words
+    assert get([gone], [words(parts)], tmp_path / "other")[gone.key]["words"][1].tolist() == pytest.approx([0.15, 0.45, 0.75])
     nothing = get([replace(clip, words=" ")], [words(parts)], tmp_path)
     assert nothing[clip.key] == {} and nothing.notes[clip.key, "words"] == "no words in this clip"
 

@@ -210,13 +210,16 @@ class Words:
         if not words:
             return Loaded(notes=["no words in this clip"])
         start, end, notes = 0.0, SECONDS_A_WORD * len(words), []
-        if clip.media is not None or clip.audio is not None:
-            if self.spec.spoken_part:
+        source = clip.media or clip.audio
+        try:
+            if source is not None and not self.spec.spoken_part:
+                end = media.probe(source, clip.span).duration or end
+            elif source is not None:
                 waveform, notes = heard(clip)
                 if waveform is not None:
                     start, end = (sample / SAMPLE_RATE for sample in spoken_part(waveform))
-            else:
-                end = media.probe(clip.media or clip.audio, clip.span).duration or end
+        except media.MediaError as error:  # words are there all the same
+            notes = [f"words at a usual pace, because {error}"]
         return Loaded(words, spread(len(words), start, end), notes)
 
     @torch.inference_mode()
