@@ -194,6 +194,8 @@ def test_unreadable_files_and_features_that_are_no_numbers(clips, folder, parts,
     assert found.notes["t/sound.wav", "audio"] == NOT_FINITE and "broken.mp4" in found.notes["t/broken", "audio"]
     lines = "\n".join(found.note_lines())
     assert NOT_FINITE in lines and "t/broken" in lines
+    found.notes |= {(f"t/{n}", "face"): f"/data/{n}.mp4: no such file; check the path" for n in range(5)}
+    assert "face: 5 clips without (no such file; check the path): t/0, t/1, t/2 and others" in found.note_lines()
 
 
 def test_numbers_of_a_texts_file_are_one_position(clips, tmp_path):

@@ -13,6 +13,7 @@ Shapes: P positions, D features.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -92,10 +93,10 @@ class Sequences(Mapping):
         return found
 
     def note_lines(self) -> list[str]:
-        """Reason -> how many clips and which, a line each."""
+        """Reason -> how many clips and which, a line each; names of files count as one reason."""
         groups: dict[tuple[str, str], list[str]] = {}
         for (key, stream), note in self.notes.items():
-            groups.setdefault((stream, note), []).append(key)
+            groups.setdefault((stream, re.sub(r"^\S*/\S+: ", "", note)), []).append(key)
         return [f"{stream}: {len(keys)} clips without ({note}): {', '.join(keys[:3])}"
                 f"{' and others' if len(keys) > 3 else ''}" for (stream, note), keys in groups.items()]
 
