@@ -142,6 +142,12 @@ def test_a_missing_stream_says_nothing(name, missing):
     torch.testing.assert_close(head(streams, there, mask), scores)
     assert torch.isfinite(scores).all()
     torch.testing.assert_close(scores[1], whole[1])
+    maps = [getattr(head, kind)[missing] for kind in ("query", "key", "value", "maps") if hasattr(head, kind)]
+    for layer in maps:
+        layer.bias.add_(5.0)
+    torch.testing.assert_close(head(streams, there, mask)[0], scores[0])  # nor do the maps that it would pass
+    for layer in maps:
+        layer.bias.sub_(5.0)
     assert (scores[0] - whole[0]).abs().max() > 1e-3
     present = [number for number in range(3) if number != missing]
     streams[present[0]][0] += 1.0  # and what the clip has still counts
