@@ -16,6 +16,7 @@ from affectgpt.data.clip import Clip
 from affectgpt.features import frames, sequences
 from affectgpt.features.sequences import NOT_FINITE, resample, sequences_of
 from affectgpt.features.spec import FeatureSpec, sequence_settings, store_name
+from affectgpt.features.word_times import word_times, words_of
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,25 @@ def test_action_units_of_tables_and_of_faces(clips, tmp_path):
     assert found["t/1.mp4"] == {} and "no such table" in found.notes["t/1.mp4", "units"]
     measured = get(clips[:1], [FeatureSpec(source="units", rate=5.0)], tmp_path / "f")
     assert measured["t/0.mp4"] == {} and measured.notes["t/0.mp4", "units"] == "no face was found"
+
+
+def test_given_words_take_the_times_of_those_that_are_heard():
+    heard = words_of(["", " Kids", " are", " tal", "king", " buy", ".", ""], [0.4, 0.8, 1.0, 1.2, 1.6, 2.0, 2.2, 2.2])
+    assert [(one.word, one.start, one.end) for one in heard] == [
+        ("Kids", 0.4, 0.8), ("are", 0.8, 1.0), ("talking", 1.0, 1.6), ("buy.", 1.6, 2.2)]
+    times = word_times(["Kids", "ARE", "all", "talking,", "by", "doors"], heard, 3.0)
+    # Known: 0, 1 and 3; "all" lies between its neighbours, two words share the rest up to the end.
+    assert times.tolist() == pytest.approx([0.6, 0.9, 1.1, 1.3, 1.3 + 1.7 / 2.5, 1.3 + 3.4 / 2.5])
+    assert word_times(["nothing"], heard, 3.0) is None
+
+
+def test_real_words_are_heard_in_their_order(shared_data, parts, tmp_path):  # noqa: F811
+    path = shared_data / "clips/ravdess_audio/03-01-02-01-01-02-03.opus"
+    clip = Clip(id="kids", media=path, words="Kids are talking by the door")
+    values, times = get([clip], [words(parts, timed=True)], tmp_path)["/kids"]["words"]
+    assert len(values) == 6 and bool((times.diff() > 0).all()) and 0.8 < times[0] and times[-1] < 3.2  # where the speech is
+    unsaid = get([replace(clip, words=None)], [words(parts, timed=True)], tmp_path)["/kids"]["words"][1]
+    torch.testing.assert_close(unsaid, times, atol=0.15, rtol=0)
 
 
 def test_resampling_by_hand():

@@ -191,7 +191,8 @@ class Pictures:
 
 
 class Words:
-    """One vector a word: the mean of its sub-words. Words are spread evenly over the time of the speech."""
+    """One vector a word: the mean of its sub-words. A word's time is the recogniser's (`timed`), or words are spread
+    evenly over the clip or its spoken part."""
 
     def __init__(self, spec: FeatureSpec, device, reader: str):
         self.spec, self.device = spec, device
@@ -207,6 +208,10 @@ class Words:
 
     def load(self, clip: Clip, speed: float = 1.0) -> Loaded:
         words = (spoken(clip.words) or "").split()
+        if self.spec.timed and clip.language == "en":
+            timed = self._timed(clip, words)
+            if timed is not None:
+                return timed
         if not words:
             return Loaded(notes=["no words in this clip"])
         start, end, notes = 0.0, SECONDS_A_WORD * len(words), []
@@ -221,6 +226,22 @@ class Words:
         except media.MediaError as error:  # words are there all the same
             notes = [f"words at a usual pace, because {error}"]
         return Loaded(words, spread(len(words), start, end), notes)
+
+    def _timed(self, clip: Clip, words: list[str]) -> Loaded | None:
+        """The words at the times at which they are heard; None where no sound or none of them is."""
+        from affectgpt.features.word_times import heard_words, word_times
+
+        try:
+            waveform, notes = heard(clip)
+        except media.MediaError:
+            return None  # told by what comes next
+        if waveform is None:
+            return None
+        start, end = spoken_part(waveform)  # silence before the first word would be taken for a part of it
+        found = heard_words(waveform[start:end])
+        words = words or [one.word for one in found]
+        times = word_times(words, found, (end - start) / SAMPLE_RATE)
+        return None if times is None else Loaded(words, start / SAMPLE_RATE + times, notes)
 
     @torch.inference_mode()
     def encode(self, loaded: Loaded) -> Tensor:

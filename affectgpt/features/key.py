@@ -40,7 +40,7 @@ SEQUENCE_SETTINGS = {
     "audio": ("rate", "layers", "statistics", "level", "spoken_part"),
     "face": (*_PICTURES_AT_A_RATE, "margin"),
     "frame": _PICTURES_AT_A_RATE,
-    "words": ("layers", "spoken_part"),
+    "words": ("layers", "spoken_part", "timed"),
     "units": ("rate",),
 }
 """Source of a sequence -> fields of its `FeatureSpec` that change its features."""

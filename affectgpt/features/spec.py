@@ -39,6 +39,9 @@ class FeatureSpec:
     spoken_part: bool = False
     """Whether only what lies between the first and the last sound above the floor is encoded; of words, whether they
     are spread over that part instead of the whole clip."""
+    timed: bool = False
+    """Whether English words are timed by the bundled recogniser, where it hears them; a clip without words has those
+    that it hears."""
     size: Annotated[int, AtLeast(0)] = 0
     """Pixels of pictures; 0 is what the encoder takes."""
     margin: Annotated[float, AtLeast(0)] = 0.0

@@ -49,10 +49,11 @@ def transcribe(waveform: np.ndarray) -> str:
     waveform = np.asarray(waveform, dtype=np.float32)
     if waveform.ndim != 1:
         raise ValueError(f"a waveform must have one dimension, not shape {list(waveform.shape)}")
-    return " ".join(filter(None, (_words(window) for window in _windows(waveform) if not is_silent(window))))
+    return " ".join(filter(None, (_words(window) for window in windows(waveform) if not is_silent(window))))
 
 
-def _windows(waveform: np.ndarray) -> list[np.ndarray]:
+def windows(waveform: np.ndarray) -> list[np.ndarray]:
+    """A waveform [N] in parts of at most 30 s, cut where it is quietest."""
     length, step = WINDOW_SECONDS * SAMPLE_RATE, TENTH
     windows = []
     while len(waveform) > length:
