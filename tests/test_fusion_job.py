@@ -127,7 +127,8 @@ def test_long_clips_are_windows_that_no_neighbour_changes(head):
         output = net(**collate([SequenceSet([key], [0], [clips], ["a", "b"])[0]]))
         parts = []
         for start, end in windows_of(len(clip), 6, 4):
-            cut = {key: Aligned({name: value[start:end] for name, value in clip.streams.items()}, clip.times[start:end])}
+            part = {name: value[start:end] for name, value in clip.streams.items()}
+            cut = {key: Aligned(part, clip.times[start:end])}
             parts.append((start, net(**collate([SequenceSet([key], [0], [cut], ["a", "b"])[0]])).frames[0]))
         torch.testing.assert_close(output.frames[0].double(), join_windows(len(clip), parts), atol=1e-5, rtol=1e-4)
         one_by_one[key] = output

@@ -218,9 +218,9 @@ def _of_texts(spec: FeatureSpec, clips: Sequence[Clip], notes: dict) -> Stored:
 
 def _of_tables(spec: FeatureSpec, clips: Sequence[Clip], notes: dict) -> Stored:
     """Action units of tables of py-feat or OpenFace, read each time; a unit that a table does not have is 0."""
+    from affectgpt.textualize.settings import FaceSection
     from affectgpt.textualize.tables import table_of
     from affectgpt.textualize.units import UNIT_NAMES, frame_units
-    from affectgpt.textualize.settings import FaceSection
 
     names, rows = list(UNIT_NAMES), {}
     for clip in clips:
