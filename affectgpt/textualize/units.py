@@ -33,7 +33,7 @@ UNIT_NAMES = {
 AT_REST = dict(zip(MEASURES, (0.150, 0.132, 0.264, 0.070, -0.026, 0.010, 0.570, 0.024, 0.677, 0.165), strict=True))
 """Measure of a neutral face: mean of the medians of two actors' neutral takes of RAVDESS. People differ by more than
 units move them, so a clip's own median (`face.own`) or its speaker's is used as well."""
-CLEAR = dict(zip(MEASURES, (0.025, 0.024, 0.012, 0.010, 0.010, 0.016, 0.045, 0.050, 0.050, 0.018),
+CLEAR = dict(zip(MEASURES, (0.025, 0.024, 0.012, 0.008, 0.010, 0.016, 0.042, 0.040, 0.050, 0.018),
                  strict=True))
 """Measure -> a change of it that is clearly seen."""
 MEASURED = {
@@ -41,7 +41,7 @@ MEASURED = {
     "AU05": {"eye_opening": 1.0}, "AU07": {"lower_lid": 1.0}, "AU10": {"upper_lip": -1.0, "mouth_width": -0.35},
     "AU12": {"corner_height": 0.7, "mouth_width": 0.2},
     "AU15": {"corner_height": -1.0}, "AU20": {"mouth_width": 1.0, "corner_height": -0.6}, "AU25": {"lip_gap": 1.0},
-    "AU26": {"jaw_drop": 1.0}, "AU43": {"eye_opening": -0.2},
+    "AU26": {"jaw_drop": 1.0}, "AU43": {"eye_opening": -0.16},
 }
 """Unit -> the weight of each measure's change, in clear changes."""
 STEEPNESS = 4.0
