@@ -200,6 +200,8 @@ def test_a_model_with_three_outputs_answers_in_the_published_order(tmp_path):
                             num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, vocab_size=8, num_labels=3)
     torch.manual_seed(0)
     model = state._state_model()(config)
+    torch.nn.init.normal_(model.classifier.out_proj.weight)
+    model.classifier.out_proj.bias.data = torch.tensor([0.2, 0.5, 0.8])
     model.save_pretrained(tmp_path / "model")
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "model")
     waveform = voiced(120.0, seconds=0.5)
@@ -209,6 +211,7 @@ def test_a_model_with_three_outputs_answers_in_the_published_order(tmp_path):
         pooled = model.eval().wav2vec2(inputs).last_hidden_state.mean(1)
         head = model.classifier
         arousal, dominance, valence = head.out_proj(torch.tanh(head.dense(pooled)))[0].clamp(0, 1).tolist()
+    assert len({0.0, 1.0, *found.values()}) == 5
     assert found == pytest.approx({"arousal": arousal, "valence": valence, "dominance": dominance}, abs=1e-3)
     Wav2Vec2Model(config).save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="no head"):
