@@ -49,7 +49,8 @@ def select(parts: Iterable[Part], source: SourceSection) -> list[Clip]:
 def read_labelled(recipe: CaptionRecipe) -> list[Clip]:
     """Clips with human labels for classifiers; none where no corpus is named. Raises ValueError as the readers."""
     high = recipe.high
-    parts = read_named(high.labelled, high.labelled_root, high.labelled_corpora, "high.labelled", "high.labelled_corpora")
+    parts = read_named(high.labelled, high.labelled_root, high.labelled_corpora, "high.labelled",
+                       "high.labelled_corpora")
     _refuse_own_files(recipe, parts)
     return [clip for part in parts for clip in part.clips]
 

@@ -18,7 +18,7 @@ from affectgpt.textualize.speech import words_in_context
 from affectgpt.textualize.state import state_words
 from affectgpt.textualize.texts import NO_FACE, NO_SPEECH, ClipText
 from affectgpt.textualize.tone import tone_words
-from affectgpt.textualize.units import MEASURED, at_rest, highest, units_of, units_words
+from affectgpt.textualize.units import MEASURED, at_rest, highest, steady, units_of, units_words
 
 Found = Mapping[str, Mapping[str, dict[str, Any]]]
 """Clip key -> stage -> value of the journal."""
@@ -31,8 +31,8 @@ def describe(clips: Sequence[Clip], found: Found, recipe: TextualizeRecipe, coun
                        recipe.voice)
     said = words_in_context(clips, {clip.key: _own_words(clip, found.get(clip.key, {}), recipe) for clip in clips},
                             recipe.speech)
-    texts = [_text(clip, found.get(clip.key, {}), recipe, rests.get((clip.corpus, clip.speaker)), voices, said[clip.key],
-                   counts) for clip in clips]
+    texts = [_text(clip, found.get(clip.key, {}), recipe, rests.get((clip.corpus, clip.speaker)), voices,
+                   said[clip.key], counts) for clip in clips]
     for group, number in voices.used.items():
         counts[f"voices compared with their {group}" if group != "reference" else
                "voices compared with the shipped reference"] = number
@@ -116,7 +116,7 @@ def _units(rows: list[list[float]], settings: FaceSection, rest: np.ndarray | No
     """Unit -> its highest value in the frames that show a face; None where none does."""
     if not rows:
         return None
-    measures = np.array(rows)
+    measures = steady(np.array(rows), settings.steady_frames)
     if rest is not None:  # how far a jaw is open is told from the clip itself
         jaw = MEASURES.index("jaw_drop")
         rest = rest.copy()

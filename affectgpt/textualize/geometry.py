@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 MEASURES = ("inner_brow", "outer_brow", "brow_gap", "eye_opening", "lower_lid", "corner_height", "mouth_width",
-            "lip_gap", "jaw_drop")
+            "lip_gap", "jaw_drop", "upper_lip")
 """inner_brow, outer_brow: how high each stands above its corner of the eye. brow_gap: between the inner ends of the
 brows. eye_opening: between the lids. lower_lid: how high it stands against the corners of the eye. corner_height: how
-high the corners of the mouth stand against the upper lip's middle. mouth_width: between its corners. lip_gap: between
-the inner edges of the lips. jaw_drop: from the base of the nose to the chin."""
+high the corners of the mouth stand against a point between the lips, a third down, which an opening mouth leaves at
+their height. mouth_width: between its corners. lip_gap: between the inner edges of the lips. jaw_drop: from the base of
+the nose to the chin. upper_lip: from the base of the nose to the upper lip's outer edge."""
 
 _EYES = (33, 263)  # outer corners: right, left
 _FOREHEAD, _NOSE_BASE, _CHIN = 10, 2, 152
@@ -21,7 +22,9 @@ _INNER_BROW, _OUTER_BROW = (107, 55, 336, 285), (46, 53, 63, 276, 283, 293)
 _BROW_ENDS = (55, 285)
 _INNER_EYE, _OUTER_EYE = (133, 362), (33, 263)
 _UPPER_LID, _LOWER_LID = (158, 159, 160, 385, 386, 387), (153, 145, 144, 380, 374, 373)
-_MOUTH_CORNERS, _UPPER_LIP, _LIPS = (61, 291), (13,), (13, 14)
+_MOUTH_CORNERS, _LIPS, _UPPER_LIP_EDGE = (61, 291), (13, 14), 0
+_DOWN = 0.35
+"""Of the way from the upper to the lower lip: the point that corners are compared with."""
 
 
 def measure(landmarks: np.ndarray) -> np.ndarray:
@@ -45,6 +48,7 @@ def measure(landmarks: np.ndarray) -> np.ndarray:
     corners = height(_INNER_EYE + _OUTER_EYE)
     found = [height(_INNER_BROW) - height(_INNER_EYE), height(_OUTER_BROW) - height(_OUTER_EYE), apart(_BROW_ENDS),
              height(_UPPER_LID) - height(_LOWER_LID), height(_LOWER_LID) - corners,
-             height(_MOUTH_CORNERS) - height(_UPPER_LIP), apart(_MOUTH_CORNERS), apart(_LIPS),
-             height((_NOSE_BASE,)) - height((_CHIN,))]
+             height(_MOUTH_CORNERS) - (1 - _DOWN) * height(_LIPS[:1]) - _DOWN * height(_LIPS[1:]),
+             apart(_MOUTH_CORNERS), apart(_LIPS), height((_NOSE_BASE,)) - height((_CHIN,)),
+             height((_NOSE_BASE,)) - height((_UPPER_LIP_EDGE,))]
     return np.stack(found, axis=1) / np.maximum(size, 1e-9)[:, None]

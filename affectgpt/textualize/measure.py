@@ -33,7 +33,7 @@ def stages(recipe: TextualizeRecipe, state_of: Callable[[np.ndarray], dict | Non
     cues, face, sound = recipe.cues, recipe.face, recipe.voice
     if set(cues) & set(FACE_CUES):
         if face.tables is None:
-            looked = f"face 1 {face.frames_per_second:g} {face.max_frames} {'expressions' in cues}"
+            looked = f"face 2 {face.frames_per_second:g} {face.max_frames} {'expressions' in cues}"
             found[FACE] = ("face", looked, lambda clip: _face(clip, recipe))
         else:
             found[TABLE] = ("table", "table 1", lambda clip: _table(clip, face.tables))
@@ -44,7 +44,8 @@ def stages(recipe: TextualizeRecipe, state_of: Callable[[np.ndarray], dict | Non
             found[TONE] = ("tone", f"tone 1 {sound.tone_margin:g}", lambda clip: _tone(clip, recipe))
     if "speech" in cues and recipe.speech.words != "given":
         settings = recipe.speech
-        heard = f"words 1 {media.speech.RECOGNISER} {settings.detector} {settings.threshold:g} {settings.min_silence_ms}"
+        heard = (f"words 1 {media.speech.RECOGNISER} {settings.words} {settings.detector} {settings.threshold:g} "
+                 f"{settings.min_silence_ms}")
         found[WORDS] = ("audio", heard, lambda clip: _words(clip, recipe))
     if "state" in cues and state_of is not None:
         found[STATE] = ("audio", f"state 1 {state_identity}", lambda clip: _state(clip, state_of))
@@ -141,8 +142,8 @@ def head_of(recipe: TextualizeRecipe, clips: list[Clip], labelled: list[Clip], f
         return {} if values is None else {"features": np.round(values, 4).tolist()}
 
     taught = [clip for clip in labelled if clip.key in wanted]
-    rows = [(value["features"], wanted[key]) for key, value in fill("features", "audio", state.FEATURES, features, taught)
-            if value.get("features")]
+    found = fill("features", "audio", state.FEATURES, features, taught)
+    rows = [(value["features"], wanted[key]) for key, value in found if value.get("features")]
     facts = {"corpora": sorted({clip.corpus for clip in taught}),
              "rated": sum(clip.targets.arousal is not None for clip in taught)}
     return state.Head.fit(np.array([row for row, _ in rows]).reshape(len(rows), -1),

@@ -35,6 +35,9 @@ class FaceSection:
     """A unit is named where the highest of its values is above this."""
     top: Annotated[int, COUNT] = 3
     """Expressions that are named, by their highest probability."""
+    steady_frames: Annotated[int, COUNT] = 3
+    """Units of a clip's text are medians of so many neighbouring frames before the highest is taken, an odd number; 1
+    takes them as they are. (Not the paper's: a single frame is often wrong.)"""
     own: Annotated[float, Between(0, 1)] = 0.5
     """How much of the face at rest, which units are measured from, is the clip's own median; the rest is a shipped
     reference. (Not the paper's.)"""
@@ -140,10 +143,12 @@ class TextualizeRecipe:
             problems.append(f"cues is {', '.join(self.cues) or 'empty'}: name some of {', '.join(CUES)}")
         for cue, wording in self.slots.items():
             if cue not in SLOTS or wording.count("{}") != 1:
-                problems.append(f"slots.{cue} is {wording!r}: name one of {', '.join(SLOTS)}, with one {{}} for the cue")
+                problems.append(f"slots.{cue} is {wording!r}: name one of {', '.join(SLOTS)}, and one {{}} in it")
         levels = list(self.voice.levels.values())
         if not levels or levels[0] != 0 or sorted(set(levels)) != levels:
             problems.append("voice.levels must begin at 0 and go up from word to word")
+        if self.face.steady_frames % 2 == 0:
+            problems.append(f"face.steady_frames is {self.face.steady_frames}: must be odd")
         if self.state.labelled and self.state.model != "none":
             problems.append("state.labelled fits a head and state.model names one: give one of them")
         if problems:

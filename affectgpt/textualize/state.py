@@ -67,8 +67,8 @@ class Head:
     def fit(cls, features: np.ndarray, targets: np.ndarray, penalty: float, facts: dict[str, Any]) -> Head:
         """Of features [C, D] and dimensions [C, 3] in 0..1. Raises ValueError for fewer than ten clips."""
         if len(features) < 10:
-            raise ValueError(f"state.labelled: {len(features)} clips have sound and an emotion or dimensions, and a head "
-                             "takes at least 10")
+            raise ValueError(f"state.labelled: {len(features)} clips have sound and an emotion or dimensions, and a "
+                             "head takes at least 10")
         mean, scale = features.mean(0), np.maximum(features.std(0), 1e-6)
         x, bias = (features - mean) / scale, targets.mean(0)
         weight = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (targets - bias))

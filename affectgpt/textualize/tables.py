@@ -47,7 +47,8 @@ def table_of(folder: str | Path, clip: Clip) -> Path:
     """Where the table of a clip lies. Raises ValueError where there is none, or its id leaves the folder."""
     path = safe_join(folder, f"{clip.id}.csv", follow=True)
     if not path.is_file():
-        raise ValueError(f"{path}: no such table of action units for clip {clip.key}; write it, or leave face.tables out")
+        raise ValueError(f"{path}: no such table of action units for clip {clip.key}; write it, or leave face.tables "
+                         "out")
     return path
 
 
@@ -63,8 +64,8 @@ def read_table(path: str | Path) -> UnitTable:
     units, kinds = _unit_columns(columns, path)
     emotions = {name: columns[column] for column, name in EXPRESSIONS.items() if column in columns}
     sure = next((columns[name] for name in ("facescore", "confidence") if name in columns), None)
-    frame, stamp = columns.get("frame"), next((columns[name] for name in ("timestamp", "time") if name in columns), None)
-    tracked = columns.get("success")
+    stamp = next((columns[name] for name in ("timestamp", "time") if name in columns), None)
+    frame, tracked = columns.get("frame"), columns.get("success")
     best: dict[float, tuple[float, int]] = {}
     several: set[float] = set()
     for number, row in enumerate(rows):
@@ -81,8 +82,10 @@ def read_table(path: str | Path) -> UnitTable:
     if tracked is not None:
         found &= np.nan_to_num(chosen[:, tracked]) > 0
     missing = int((~np.isfinite(raw[found])).sum())
-    values = {unit: np.where(found, np.clip(np.nan_to_num(chosen[:, column]) / (STRONGEST if kinds[unit] == "_r" else 1),
-                                            0, 1), 0.0) for unit, column in units.items()}
+    values = {}
+    for unit, column in units.items():
+        scale = STRONGEST if kinds[unit] == "_r" else 1.0
+        values[unit] = np.where(found, np.clip(np.nan_to_num(chosen[:, column]) / scale, 0, 1), 0.0)
     faces = {name: np.where(found, np.nan_to_num(chosen[:, column]), 0.0) for name, column in emotions.items()}
     times = chosen[:, stamp] if stamp is not None else np.array(order, dtype=np.float64)
     notes = [f"{len(several)} frames have several faces: the surest is taken"] if several else []
@@ -124,7 +127,8 @@ def _number(cell: str, path: Path, line: int, column: str) -> float:
         return float(text)
     except ValueError:
         if _UNIT.fullmatch(column) or column in EXPRESSIONS:
-            raise ValueError(f"{path}:{line}: column {column} has {text[:40]!r}, which is no number; correct it") from None
+            raise ValueError(f"{path}:{line}: column {column} has {text[:40]!r}, which is no number; correct "
+                             "it") from None
         return np.nan
 
 
@@ -142,6 +146,6 @@ def _unit_columns(columns: dict[str, int], path: Path) -> tuple[dict[str, int], 
         if unit in UNIT_NAMES and (unit not in units or kind == "_r" and kinds[unit] == "_c"):
             units[unit], kinds[unit] = place, kind
     if not units:
-        raise ValueError(f"{path}: has no column of an action unit (AU01, AU01_r or AU01_c); it is no table of py-feat or "
-                         "OpenFace")
+        raise ValueError(f"{path}: has no column of an action unit (AU01, AU01_r or AU01_c); it is no table of py-feat "
+                         "or OpenFace")
     return dict(sorted(units.items())), kinds

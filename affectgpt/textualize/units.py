@@ -1,7 +1,7 @@
 """Facial action units: of landmarks, or of a table that py-feat or OpenFace has written; and their words.
 
-Eleven of the paper's twenty units move landmarks enough to be measured from distances: brows (1, 2, 4), lids (5, 7,
-43), mouth and jaw (12, 15, 20, 25, 26). The others show in the skin's relief or in small changes of the lips (6, 9, 10,
+Twelve of the paper's twenty units move landmarks enough to be measured from distances: brows (1, 2, 4), lids (5, 7,
+43), mouth and jaw (10, 12, 15, 20, 25, 26). The others show in the skin's relief or in small changes of the lips (6, 9,
 11, 14, 17, 23, 24, 28) and need a network that was trained on them: give its tables (`face.tables`).
 Shapes: T frames, U units.
 """
@@ -30,16 +30,18 @@ UNIT_NAMES = {
 }
 """Unit -> its name in a text, as the paper has them."""
 
-AT_REST = dict(zip(MEASURES, (0.150, 0.132, 0.264, 0.070, -0.026, 0.003, 0.570, 0.022, 0.677), strict=True))
+AT_REST = dict(zip(MEASURES, (0.150, 0.132, 0.264, 0.070, -0.026, 0.010, 0.570, 0.024, 0.677, 0.165), strict=True))
 """Measure of a neutral face: mean of the medians of two actors' neutral takes of RAVDESS. People differ by more than
 units move them, so a clip's own median (`face.own`) or its speaker's is used as well."""
-CLEAR = dict(zip(MEASURES, (0.025, 0.022, 0.012, 0.010, 0.008, 0.018, 0.050, 0.050, 0.050), strict=True))
+CLEAR = dict(zip(MEASURES, (0.025, 0.024, 0.012, 0.008, 0.010, 0.016, 0.042, 0.040, 0.050, 0.018),
+                 strict=True))
 """Measure -> a change of it that is clearly seen."""
 MEASURED = {
     "AU01": {"inner_brow": 1.0}, "AU02": {"outer_brow": 1.0}, "AU04": {"inner_brow": -0.6, "brow_gap": -0.6},
-    "AU05": {"eye_opening": 1.0}, "AU07": {"lower_lid": 1.0}, "AU12": {"corner_height": 0.6, "mouth_width": 0.4},
+    "AU05": {"eye_opening": 1.0}, "AU07": {"lower_lid": 1.0}, "AU10": {"upper_lip": -1.0, "mouth_width": -0.35},
+    "AU12": {"corner_height": 0.7, "mouth_width": 0.2},
     "AU15": {"corner_height": -1.0}, "AU20": {"mouth_width": 1.0, "corner_height": -0.6}, "AU25": {"lip_gap": 1.0},
-    "AU26": {"jaw_drop": 1.0}, "AU43": {"eye_opening": -0.25},
+    "AU26": {"jaw_drop": 1.0}, "AU43": {"eye_opening": -0.16},
 }
 """Unit -> the weight of each measure's change, in clear changes."""
 STEEPNESS = 4.0
@@ -121,6 +123,16 @@ def highest(values: np.ndarray, names: tuple[str, ...], found: np.ndarray) -> di
     if not found.any():
         return None
     return {name: round(float(value), 4) for name, value in zip(names, values[found].max(0), strict=True)}
+
+
+def steady(values: np.ndarray, frames: int) -> np.ndarray:
+    """Medians over time of an odd number of neighbouring frames, of values [T, ...]: what one frame alone shows is
+    seldom the face."""
+    if frames < 2 or len(values) < 2:
+        return values
+    half = frames // 2
+    padded = np.pad(values, [(half, half), *[(0, 0)] * (values.ndim - 1)], mode="edge")
+    return np.median(np.stack([padded[begin : begin + len(values)] for begin in range(2 * half + 1)]), axis=0)
 
 
 def units_words(units: dict[str, float], active: float) -> str:
