@@ -139,6 +139,10 @@ def compare(recipe: CompareRecipe, kinds: Mapping[str, Maker] = KINDS, only: Seq
     Raises:
         ValueError: a corpus that cannot be split so, or runs of other settings in the output folder.
     """
+    if recipe.threads and train:
+        import torch
+
+        torch.set_num_threads(recipe.threads)
     with only_writer(recipe.output, "compares into"):
         texts = texts_of(recipe) if train else recipe.texts
         places = [_place(recipe, protocol, limit, texts) for protocol in recipe.protocols]

@@ -59,7 +59,7 @@ def textualized(section: SystemSection, key: str, place: Place) -> Runner:
     from affectgpt.train.textualized import run_split
 
     # A name for the file, so that a recipe with cues is read where there is none.
-    settings = job_settings(TextualizedSettings, section, key, place, [f"text.texts={place.texts or 'none'}"])
+    settings = job_settings(TextualizedSettings, section, key, place, [f"text.texts={place.texts or 'texts.jsonl'}"])
     cues, texts = settings.text.cues, None
     if set(cues) - {SPEECH} or not any(spoken(clip.words) for clip in place.clips):
         texts = texts_with(cues, place)
