@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import yaml
 
 from affectgpt.baselines.predictions import Prediction, is_whole, read_predictions, write_predictions
 from affectgpt.baselines.split import target_of
+from affectgpt.config.recipe import recipe_folder
 from affectgpt.eval.compare import job
 from affectgpt.eval.compare.own import class_of
 from affectgpt.eval.compare.settings import CompareRecipe, load
@@ -18,6 +20,7 @@ from affectgpt.eval.compare.systems import KINDS, Missing, without_media
 from affectgpt.files import write_jsonl
 
 CLASSES = ("happy", "sad", "angry")
+JOB = {"textualized": "textualized", "features": "features", "affectgpt": "sft"}
 
 
 def rows(groups: int = 15) -> list[dict]:
@@ -217,6 +220,13 @@ def test_packaged_comparisons_are_whole():
         load("nowhere")
 
 
+def test_packaged_comparisons_name_packaged_recipes():
+    for name in ("cexpr", "meld", "ravdess", "starter", "news"):
+        for key, section in load(name).systems.items():
+            if section.kind != "model" and find_spec(f"affectgpt.train.{JOB[section.kind]}"):
+                assert (recipe_folder() / f"{section.recipe}.yaml").is_file(), (name, key)
+
+
 @pytest.mark.parametrize("answer, expected", [
     ("Emotion: sadly angry.", "sadly angry"), ("Emotion: Fearfully Surprised.", "fearfully surprised"),
     ("Emotions: afraid, surprised.", "fearfully surprised"), ("Emotions: afraid.", None),
@@ -240,5 +250,5 @@ def test_media_that_are_not_here_are_counted(tmp_path):
     assert without_media(clips) == f"the media of 2 of 2 clips are not here, the first is a ({tmp_path / 'a.wav'})"
     (tmp_path / "a.wav").write_text("x")
     assert without_media(clips) == "the media of 1 of 2 clips are not here, the first is b"
-    assert without_media(clips[:1]) == ""
+    assert without_media(clips[:1]) == without_media(clips, 0.5) == ""
     assert not is_whole(tmp_path)

@@ -34,7 +34,17 @@ from affectgpt.data.readers import reader_of
 from affectgpt.errors import run_cli
 from affectgpt.eval.compare import report
 from affectgpt.eval.compare.settings import CompareRecipe, SystemSection, load
-from affectgpt.eval.compare.systems import KINDS, SEEDLESS, Maker, Missing, Place, Runner, filled, without_media
+from affectgpt.eval.compare.systems import (
+    KINDS,
+    SEEDLESS,
+    TOLERATED,
+    Maker,
+    Missing,
+    Place,
+    Runner,
+    filled,
+    without_media,
+)
 from affectgpt.files import atomic_write_json, only_writer, parse_object
 from affectgpt.media.errors import MediaError
 from affectgpt.terminal import parse_intermixed, printable
@@ -177,7 +187,7 @@ def texts_of(recipe: CompareRecipe) -> str | None:
 
     tables = any(word.startswith(TABLES) for word in recipe.textualize_settings)
     if not tables and without_media([clip for split in splits_of(recipe.corpus, recipe.protocols[0])
-                                     for clip in split.clips]):
+                                     for clip in split.clips], TOLERATED):
         return None  # the systems say what they lack
     corpus, output = recipe.corpus, Path(recipe.output) / "texts"
     words = [f"source.corpora.0.reader={corpus.reader}", f"source.corpora.0.root={corpus.root}",

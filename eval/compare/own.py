@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -76,6 +77,7 @@ def train_and_ask(section: SystemSection, key: str, place: Place) -> Runner:
         own.validate()
         trained = sft.run(own)
         rows = ask(trained, split.test, place.classes, section.question, own.data.store, place)
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)  # the model is kept, what it could go on from is not
         return write_predictions(folder, rows, facts_of(section, key, split, seed, place, started))
 
     return run
