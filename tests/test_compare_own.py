@@ -26,7 +26,8 @@ def compared(parts, corpus, tmp_path_factory):  # noqa: F811
     folder = tmp_path_factory.mktemp("compared")
     rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
     corpus = corpus.with_name("classes.jsonl")
-    write_jsonl(corpus, ({"id": row["id"], "media": row["media"], "words": "hm", "emotion": ("happy", "sad")[number % 2],
+    write_jsonl(corpus, ({"id": row["id"], "media": row["media"], "words": "hm",
+                          "emotion": ("happy", "sad")[number % 2],
                           "split": ("train", "validation", "test")[number // 2]} for number, row in enumerate(rows)))
     training = tiny.recipe_file(folder, parts, corpus)
     recipe = CompareRecipe(
