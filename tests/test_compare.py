@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -210,6 +211,18 @@ def test_facts_of_the_real_corpus(shared_data, tmp_path, capsys):
     assert "warning: its validation part is its test part" in text
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["published"]["seven"] == 105 and len(facts["video-disjoint"]) == 5
+
+
+def test_facts_of_folds_that_cannot_be_used(shared_data, tmp_path, capsys):
+    shutil.copytree(shared_data / "cexpr" / "C-EXPR-DB", tmp_path / "C-EXPR-DB")
+    lists = tmp_path / "C-EXPR-DB" / "folds"
+    (lists / "split-1" / "test.txt").unlink()
+    with (lists / "split-2" / "train.txt").open("a") as file:
+        file.write("Gladly/99_Gladly_0,12\n")
+    assert job.main(["cexpr", f"corpus.root={tmp_path}", f"output={tmp_path / 'out'}", "--facts"]) == 0
+    text = capsys.readouterr().out
+    assert "test.txt is missing" in text and "1 lines cannot be used as they are: 1 unreadable" in text
+    assert "paper: cannot be used: " in text
 
 
 def test_packaged_comparisons_are_whole():
