@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import yaml
 
 from affectgpt.baselines.predictions import Prediction, is_whole, read_predictions, write_predictions
 from affectgpt.baselines.split import target_of
+from affectgpt.config.recipe import recipe_folder
 from affectgpt.eval.compare import job
 from affectgpt.eval.compare.own import class_of
 from affectgpt.eval.compare.settings import CompareRecipe, load
@@ -18,6 +21,7 @@ from affectgpt.eval.compare.systems import KINDS, Missing, without_media
 from affectgpt.files import write_jsonl
 
 CLASSES = ("happy", "sad", "angry")
+JOB = {"textualized": "textualized", "features": "features", "affectgpt": "sft"}
 
 
 def rows(groups: int = 15) -> list[dict]:
@@ -209,12 +213,31 @@ def test_facts_of_the_real_corpus(shared_data, tmp_path, capsys):
     assert facts["published"]["seven"] == 105 and len(facts["video-disjoint"]) == 5
 
 
+def test_facts_of_folds_that_cannot_be_used(shared_data, tmp_path, capsys):
+    shutil.copytree(shared_data / "cexpr" / "C-EXPR-DB", tmp_path / "C-EXPR-DB")
+    lists = tmp_path / "C-EXPR-DB" / "folds"
+    (lists / "split-1" / "test.txt").unlink()
+    with (lists / "split-2" / "train.txt").open("a") as file:
+        file.write("Gladly/99_Gladly_0,12\n")
+    assert job.main(["cexpr", f"corpus.root={tmp_path}", f"output={tmp_path / 'out'}", "--facts"]) == 0
+    text = capsys.readouterr().out
+    assert "test.txt is missing" in text and "1 lines cannot be used as they are: 1 unreadable" in text
+    assert "paper: cannot be used: " in text
+
+
 def test_packaged_comparisons_are_whole():
     for name in ("cexpr", "meld", "ravdess", "starter", "news"):
         recipe = load(name)
         assert recipe.name == f"compare-{name}" and {section.kind for section in recipe.systems.values()} <= set(KINDS)
     with pytest.raises(ValueError, match="there are cexpr, meld, news, ravdess, starter"):
         load("nowhere")
+
+
+def test_packaged_comparisons_name_packaged_recipes():
+    for name in ("cexpr", "meld", "ravdess", "starter", "news"):
+        for key, section in load(name).systems.items():
+            if section.kind != "model" and find_spec(f"affectgpt.train.{JOB[section.kind]}"):
+                assert (recipe_folder() / f"{section.recipe}.yaml").is_file(), (name, key)
 
 
 @pytest.mark.parametrize("answer, expected", [
@@ -240,5 +263,5 @@ def test_media_that_are_not_here_are_counted(tmp_path):
     assert without_media(clips) == f"the media of 2 of 2 clips are not here, the first is a ({tmp_path / 'a.wav'})"
     (tmp_path / "a.wav").write_text("x")
     assert without_media(clips) == "the media of 1 of 2 clips are not here, the first is b"
-    assert without_media(clips[:1]) == ""
+    assert without_media(clips[:1]) == without_media(clips, 0.5) == ""
     assert not is_whole(tmp_path)

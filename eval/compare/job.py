@@ -11,35 +11,34 @@ Systems whose media or parts are not here stand in the table with the reason.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import shlex
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from affectgpt.baselines import folds, scores
-from affectgpt.baselines.predictions import Prediction, is_whole, read_predictions, run_folder
+from affectgpt.baselines.predictions import Prediction, is_whole
 from affectgpt.baselines.split import Split, classes_of, splits_of, target_of
 from affectgpt.data.clip import Clip
 from affectgpt.data.readers import reader_of
 from affectgpt.errors import run_cli
 from affectgpt.eval.compare import report
+from affectgpt.eval.compare.runs import folder_of, read_system, run_all, runs_of
 from affectgpt.eval.compare.settings import CompareRecipe, SystemSection, load
-from affectgpt.eval.compare.systems import KINDS, SEEDLESS, Maker, Missing, Place, Runner, filled, without_media
-from affectgpt.files import atomic_write_json, only_writer, parse_object
-from affectgpt.media.errors import MediaError
+from affectgpt.eval.compare.systems import KINDS, TOLERATED, Maker, Missing, Place, Runner, filled, without_media
+from affectgpt.files import atomic_write_json, only_writer
 from affectgpt.terminal import parse_intermixed, printable
 
-SYSTEM, RESULTS = "system.json", "results.json"
+RESULTS = "results.json"
+SHOWN = 10
+"""Splits whose numbers are printed; all are in the file."""
 TABLES = ("face.tables=", "voice.tone_folder=")
 """Settings of a textualize recipe by which cues come from files of others, without media."""
 
@@ -93,26 +92,29 @@ def next_command(results: Mapping[str, Any], recipe: CompareRecipe, words: Seque
 def print_facts(recipe: CompareRecipe) -> None:
     """Print what the splits of all protocols hold; of C-EXPR-DB what its published folds are; and write facts.json."""
     found: dict[str, Any] = {}
+    if recipe.corpus.reader == "cexpr" and recipe.corpus.root:
+        from affectgpt.data.mixture import Part, media_root
+
+        found["published"] = folds.cexpr_facts(media_root(Part(recipe.corpus, "corpus", [])))
+        folds.print_cexpr(found["published"])
+        print()
     for protocol in recipe.protocols:
-        splits = splits_of(recipe.corpus, protocol)
+        try:
+            splits = splits_of(recipe.corpus, protocol)
+        except ValueError as error:  # what is wrong with it was counted above, and other protocols may do without it
+            print(f"{protocol}: cannot be used: {printable(str(error))}")
+            continue
         classes = classes_of(splits, _record(recipe))
         found[protocol] = [folds.split_facts(split, classes) for split in splits]
         print(f"{protocol}: {len(splits)} split{'s' * (len(splits) > 1)}; clips of {', '.join(classes)}")
-        for fact in found[protocol][:10]:
+        for fact in found[protocol][:SHOWN]:
             print(f"  {fact['name']}: " + "; ".join(
                 f"{part} {sum(fact[part].values())} ({', '.join(map(str, fact[part].values()))})"
                 for part in ("train", "validation", "test")))
-        if len(splits) > 10:
-            print(f"  ... and {len(splits) - 10} more")
+        if len(splits) > SHOWN:
+            print(f"  ... and {len(splits) - SHOWN} more")
         for note in folds.split_notes(splits, classes):
             print(f"  {note}")
-    if recipe.corpus.reader == "cexpr":
-        from affectgpt.data.mixture import media_root, read_sections
-
-        [part] = read_sections([("corpus", recipe.corpus)], ("train", "validation", "test"))
-        found["published"] = folds.cexpr_facts(media_root(part))
-        print()
-        folds.print_cexpr(found["published"])
     file = Path(recipe.output) / "facts.json"
     atomic_write_json(file, found)
     print(f"\nwritten: {printable(str(file))}")
@@ -139,12 +141,16 @@ def compare(recipe: CompareRecipe, kinds: Mapping[str, Maker] = KINDS, only: Seq
     Raises:
         ValueError: a corpus that cannot be split so, or runs of other settings in the output folder.
     """
+    if recipe.threads and train:
+        import torch
+
+        torch.set_num_threads(recipe.threads)
     with only_writer(recipe.output, "compares into"):
         texts = texts_of(recipe) if train else recipe.texts
         places = [_place(recipe, protocol, limit, texts) for protocol in recipe.protocols]
         made = {place.protocol: {key: _made(kinds, section, key, place) for key, section in recipe.systems.items()}
                 for place in places}
-        failed = _run_all(places, made, only) if train else {}
+        failed = run_all(places, made, only) if train else {}
         results = {"name": recipe.name, "description": recipe.description, "corpus": recipe.corpus.reader,
                    "seeds": recipe.seeds, "limit": limit,
                    "protocols": {place.protocol: _table(place, made[place.protocol], failed) for place in places}}
@@ -173,7 +179,7 @@ def texts_of(recipe: CompareRecipe) -> str | None:
 
     tables = any(word.startswith(TABLES) for word in recipe.textualize_settings)
     if not tables and without_media([clip for split in splits_of(recipe.corpus, recipe.protocols[0])
-                                     for clip in split.clips]):
+                                     for clip in split.clips], TOLERATED):
         return None  # the systems say what they lack
     corpus, output = recipe.corpus, Path(recipe.output) / "texts"
     words = [f"source.corpora.0.reader={corpus.reader}", f"source.corpora.0.root={corpus.root}",
@@ -209,99 +215,6 @@ def _made(kinds: Mapping[str, Maker], section: SystemSection, key: str, place: P
         return str(error)
 
 
-# ---------------------------------------------------------------------------- runs
-
-
-Run = tuple[Place, str, Split, int]
-"""Where, which system, which split, which seed."""
-
-
-def runs_of(place: Place, key: str) -> list[Run]:
-    """All runs of a system under one protocol."""
-    seeds = place.recipe.seeds[:1] if place.recipe.systems[key].kind in SEEDLESS else place.recipe.seeds
-    return [(place, key, split, seed) for seed in seeds for split in place.splits]
-
-
-def _folder(run: Run) -> Path:
-    place, key, split, seed = run
-    return run_folder(place.folder, key, split.name, seed)
-
-
-def _run_all(places: Sequence[Place], made: Mapping[str, Mapping[str, Runner | str]],
-             only: Sequence[str] | None) -> dict[tuple[str, str], str]:
-    """Make all runs that are not there; (protocol, system) -> why it failed, where one did."""
-    wanted = [run for place in places for key, runner in made[place.protocol].items()
-              if (only is None or key in only) and not isinstance(runner, str) for run in runs_of(place, key)]
-    for place, key in dict.fromkeys((run[0].protocol, run[1]) for run in wanted):
-        _check_same(next(one for one in places if one.protocol == place), key)
-    left = [run for run in wanted if not is_whole(_folder(run))]
-    print(f"runs:    {len(wanted)}, of which {len(wanted) - len(left)} are done", flush=True)
-    failed: dict[tuple[str, str], str] = {}
-    spent: dict[str, list[float]] = {}
-    for number, (place, key, split, seed) in enumerate(left):
-        if (place.protocol, key) in failed:
-            continue
-        title = f"[{number + 1}/{len(left)}] {key}, {split.name}, seed {seed}"
-        print(f"{title} ...{_time_left(left[number:], spent)}", flush=True)
-        started = time.perf_counter()
-        try:
-            made[place.protocol][key](split, seed, _folder(left[number]))
-            _check_run(left[number])
-        except (ValueError, MediaError) as error:
-            failed[place.protocol, key] = str(error)
-            print(f"error: {title}: {printable(str(error))}", file=sys.stderr, flush=True)
-            continue
-        spent.setdefault(key, []).append(time.perf_counter() - started)
-    return failed
-
-
-def _time_left(runs: Sequence[Run], spent: Mapping[str, Sequence[float]]) -> str:
-    """", about 4 min left" by the mean of a system's runs, of systems not yet run that of all; "" before the first."""
-    everything = [seconds for of_system in spent.values() for seconds in of_system]
-    if not everything:
-        return ""
-    seconds = sum(mean(spent.get(run[1]) or everything) for run in runs)
-    return f" about {seconds / 60:.0f} min left" if seconds > 90 else f" about {seconds:.0f} s left"
-
-
-def _check_same(place: Place, key: str) -> None:
-    """Note what a system is run on and how; a folder of other clips or settings is not gone on with.
-
-    Raises:
-        ValueError: the folder holds such runs.
-    """
-    parts = [[split.name, [[[clip.key, target_of(clip), clip.words] for clip in part]
-                           for part in (split.train, split.validation, split.test)]] for split in place.splits]
-    section = {name: value for name, value in asdict(place.recipe.systems[key]).items() if name != "title"}
-    now = {"system": section, "classes": list(place.classes),
-           "clips": hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}
-    if place.texts and reads_texts(place.recipe.systems[key]):
-        now["texts"] = hashlib.sha256(place.texts.read_bytes()).hexdigest()[:16]
-    file = place.folder / key / SYSTEM
-    if file.is_file():
-        if (then := parse_object(file.read_text(encoding="utf-8"), str(file))) != now:
-            changed = [name for name in now if then.get(name) != now[name]]
-            raise ValueError(f"{file.parent}: holds runs with other {' and '.join(changed)}: choose another output=, "
-                             "or remove that folder")
-    else:
-        atomic_write_json(file, now)
-
-
-def reads_texts(section: SystemSection) -> bool:
-    """Whether a system names cues other than speech, or a file of them."""
-    return any("{texts}" in word or word.startswith("text.cues=") and word != "text.cues=speech"
-               for word in section.settings)
-
-
-def _check_run(run: Run) -> None:
-    """Raise ValueError where a run's predictions are not of its split's test clips."""
-    rows, _ = read_predictions(_folder(run))
-    expected = {clip.key: target_of(clip) for clip in run[2].test}
-    if {row.key: row.target for row in rows} != expected:
-        raise ValueError(f"{_folder(run)}: its {len(rows)} predictions are not those of the {len(expected)} test clips "
-                         f"of {run[2].name}: remove the folder and run again")
-
-
 # ---------------------------------------------------------------------------- tables
 
 
@@ -312,9 +225,9 @@ def _table(place: Place, made: Mapping[str, Runner | str], failed: Mapping[tuple
     systems, runs = {}, {}
     for key, section in recipe.systems.items():
         row: dict[str, Any] = {"title": section.title or key, "kind": section.kind}
-        left = [run for run in runs_of(place, key) if not is_whole(_folder(run))]
+        left = [run for run in runs_of(place, key) if not is_whole(folder_of(run))]
         if not left:
-            runs[key], facts = _read(place, key)
+            runs[key], facts = read_system(place, key)
             row |= {"scores": scores.score_runs(runs[key], place.classes, groups, majority), **facts}
         elif (place.protocol, key) in failed:
             row["failed"] = failed[place.protocol, key]
@@ -332,21 +245,6 @@ def _table(place: Place, made: Mapping[str, Runner | str], failed: Mapping[tuple
             "splits": [folds.split_facts(split, place.classes) for split in place.splits],
             "notes": folds.split_notes(place.splits, place.classes), "systems": systems, "pairs": pairs,
             "majority": scores.score_runs(always, place.classes, groups, majority)}
-
-
-def _read(place: Place, key: str) -> tuple[dict[int, list[Prediction]], dict[str, Any]]:
-    """(seed -> predictions of all splits, facts of the runs together)."""
-    found: dict[int, list[Prediction]] = {}
-    seconds, chosen = 0.0, []
-    for run in runs_of(place, key):
-        _check_run(run)
-        rows, facts = read_predictions(_folder(run))
-        found.setdefault(run[3], []).extend(rows)
-        seconds += facts.get("seconds") or 0.0
-        chosen.append(facts.get("validation_weighted_f1"))
-    known = [value for value in chosen if value is not None]
-    return found, {"seconds": round(seconds, 1), "runs": len(chosen),
-                   "validation_weighted_f1": round(mean(known), 4) if known else None}
 
 
 if __name__ == "__main__":

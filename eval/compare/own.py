@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from affectgpt.baselines.predictions import Prediction, is_whole, write_predictions
 from affectgpt.baselines.split import Split, target_of
 from affectgpt.config.sections import CorpusSection
-from affectgpt.data.clip import Clip, Targets
+from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.eval.compare.settings import SystemSection
 from affectgpt.eval.compare.systems import Missing, Place, Runner, without_media
@@ -60,7 +61,8 @@ def train_and_ask(section: SystemSection, key: str, place: Place) -> Runner:
 
     recipe = _recipe(section, place)
     check_parts(recipe)
-    if reads_media(recipe) and (lacking := without_media(place.clips)):
+    sees = reads_media(recipe)
+    if sees and (lacking := without_media(place.clips)):
         raise Missing(lacking)
 
     def run(split: Split, seed: int, folder: Path) -> Path:
@@ -70,12 +72,14 @@ def train_and_ask(section: SystemSection, key: str, place: Place) -> Runner:
             return folder
         started, work = time.time(), folder / "training"
         own = _recipe(section, place)
-        own.data.corpora, own.data.manifests = [_manifest(split, place, work)], []
-        own.data.store = _store(own, place, place.folder / key / "features") if reads_media(own) else None
+        parts = {"train": split.train, "validation": split.validation}
+        own.data.corpora, own.data.manifests = [_manifest(parts, place, work, sees)], []
+        own.data.store = _store(own, place, place.folder / key / "features") if sees else None
         own.train.seed, own.train.output = seed, str(work)
         own.validate()
         trained = sft.run(own)
-        rows = ask(trained, split.test, place.classes, section.question, own.data.store, place)
+        rows = ask(trained, split.test, section.question, own.data.store, place, sees)
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)  # the model is kept, what it could go on from is not
         return write_predictions(folder, rows, facts_of(section, key, split, seed, place, started))
 
     return run
@@ -97,20 +101,27 @@ def _recipe(section: SystemSection, place: Place):
 
 def _root(place: Place) -> Path | None:
     """A folder that holds all media; None where there are none."""
-    files = [str(path.absolute()) for clip in place.clips for path in (clip.media, clip.audio, clip.face) if path]
-    return Path(os.path.commonpath(files)) if len(files) > 1 else Path(files[0]).parent if files else None
+    folders = {str(path.absolute().parent) for clip in place.clips for path in (clip.media, clip.audio, clip.face)
+               if path}
+    return Path(os.path.commonpath(folders)) if folders else None
 
 
-def _manifest(split: Split, place: Place, folder: Path, everything: bool = False) -> CorpusSection:
-    """The training and validation clips of a split (or all clips of all splits) as a manifest."""
+def shown(clips: Sequence[Clip], sees: bool) -> list[Clip]:
+    """What a model is shown of clips: all of it, or where it does not look or listen the words of those that have
+    some, so that their files need not be there."""
+    if sees:
+        return list(clips)
+    return [replace(clip, media=None, audio=None, face=None, start=None, end=None) for clip in clips
+            if spoken(clip.words)]
+
+
+def _manifest(parts: Mapping[str, Sequence[Clip]], place: Place, folder: Path, sees: bool) -> CorpusSection:
+    """Split -> clips, as a manifest."""
     from affectgpt.data.readers.manifest import clip_to_row
 
-    root = _root(place)
-    if root is not None and root.is_file():
-        root = root.parent
-    parts = {"train": place.clips} if everything else {"train": split.train, "validation": split.validation}
+    root = _root(place) if sees else None
     rows = [clip_to_row(replace(clip, split=name, targets=replace(clip.targets, emotion=target_of(clip))),
-                        root or folder) for name, clips in parts.items() for clip in clips]
+                        root or folder) for name, clips in parts.items() for clip in shown(clips, sees)]
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "manifest.jsonl"
     write_jsonl(file, rows)
@@ -122,8 +133,8 @@ def _store(recipe, place: Place, folder: Path) -> str:
     """A store with the features of all clips, which all splits and seeds share; filled once."""
     from affectgpt.train import extract_features
 
-    everything = replace(recipe, data=replace(recipe.data, corpora=[_manifest(place.splits[0], place, folder, True)],
-                                              manifests=[], store=None))
+    corpus = _manifest({"train": place.clips}, place, folder, True)
+    everything = replace(recipe, data=replace(recipe.data, corpora=[corpus], manifests=[], store=None))
     extract_features.run(everything, folder)
     return str(folder)
 
@@ -143,18 +154,20 @@ def ask_ready(section: SystemSection, key: str, place: Place) -> Runner:
         if is_whole(folder):
             return folder
         started = time.time()
-        rows = ask(section.recipe, split.test, place.classes, section.question, None, place)
+        rows = ask(section.recipe, split.test, section.question, None, place)
         return write_predictions(folder, rows, facts_of(section, key, split, seed, place, started, trained=False))
 
     return run
 
 
-def ask(folder: str | Path, clips: Sequence[Clip], classes: Sequence[str], question: str, store: str | None,
-        place: Place) -> list[Prediction]:
-    """A model's class for each clip; a clip that cannot be read has a note instead.
+def ask(folder: str | Path, clips: Sequence[Clip], question: str, store: str | None, place: Place,
+        sees: bool = True) -> list[Prediction]:
+    """A model's class for each clip; a clip that cannot be read or shows nothing has a note instead.
 
     Args:
+        question: kind of the question.
         store: features of the clips; None makes them, kept beside the protocol's predictions.
+        sees: whether the model looks or listens.
     """
     from affectgpt.data.prompts import question_of
     from affectgpt.eval.accuracy import stored_features
@@ -164,16 +177,18 @@ def ask(folder: str | Path, clips: Sequence[Clip], classes: Sequence[str], quest
     describer = Describer(folder, place.recipe.device)
     config = describer.processor.config
     weights = str(folder) if describer.trained_encoders or config.bundled else None
+    classes, visible = place.classes, shown(clips, sees)
     if store is None:
-        inputs = stored_features(describer, list(clips), place.folder / "features-asked", weights, SKIPPED,
+        inputs = stored_features(describer, visible, place.folder / "features-asked", weights, SKIPPED,
                                  "features of test clips")
     else:
-        inputs = FeatureStore.open(Path(store), config, list(clips), transcribe=describer.transcribe)
+        inputs = FeatureStore.open(Path(store), config, visible, transcribe=describer.transcribe)
     record = Corpus(place.recipe.corpus.reader, "", "", "", labels=tuple(classes))
     text = question_of(question, config.prompt_style, corpus=record, targets=Targets(emotion=classes[0]))
-    there = [clip for clip in clips if clip.key in inputs]
+    there = [clip for clip in visible if clip.key in inputs]
     samples = [describer.processor.inference_sample(inputs[clip.key], text, ()) for clip in there]
-    rows = {clip.key: Prediction(clip.key, target_of(clip), None, note="the clip cannot be read") for clip in clips}
+    without = "the clip cannot be read" if sees else "nothing is said in this clip"
+    rows = {clip.key: Prediction(clip.key, target_of(clip), None, note=without) for clip in clips}
     for clip, reply in zip(there, describer.replies(samples), strict=True):
         found = class_of(reply.text, classes, reply.cut_off)
         rows[clip.key] = Prediction(clip.key, target_of(clip), found, note="" if found else f"said: {reply.text[:200]}")

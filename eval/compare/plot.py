@@ -48,7 +48,8 @@ def _panel(axes, table: Mapping[str, Any]) -> None:
     for place, row in enumerate(table["systems"].values()):
         if "scores" not in row:
             word = "missing" if "missing" in row else "failed" if "failed" in row else "not run yet"
-            axes.text(0.02, place, word, va="center", fontsize=9, color="#777777", style="italic")
+            axes.text(0.02, place, word, va="center", fontsize=9, color="#777777", style="italic",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
             continue
         found = row["scores"][SCORE]
         colour = COLOURS[row["kind"]]

@@ -15,6 +15,9 @@ from affectgpt.data.clip import Clip, absent_files, spoken
 from affectgpt.eval.compare.settings import CompareRecipe, SystemSection
 
 SPEECH = "speech"
+TOLERATED = 0.5
+"""Share of clips without media with which cues and features are still run; the jobs note those clips. AffectGPT is
+trained on whole corpora alone."""
 FEATURES = "features"
 """Folder of the feature stores that all protocols share."""
 Runner = Callable[[Split, int, Path], Path]
@@ -59,7 +62,7 @@ def textualized(section: SystemSection, key: str, place: Place) -> Runner:
     from affectgpt.train.textualized import run_split
 
     # A name for the file, so that a recipe with cues is read where there is none.
-    settings = job_settings(TextualizedSettings, section, key, place, [f"text.texts={place.texts or 'none'}"])
+    settings = job_settings(TextualizedSettings, section, key, place, [f"text.texts={place.texts or 'texts.jsonl'}"])
     cues, texts = settings.text.cues, None
     if set(cues) - {SPEECH} or not any(spoken(clip.words) for clip in place.clips):
         texts = texts_with(cues, place)
@@ -79,7 +82,7 @@ def texts_with(cues: Sequence[str], place: Place) -> dict:
 
     if place.texts is None:
         what = f"none of the {len(place.clips)} clips has words" if set(cues) == {SPEECH} else \
-            without_media(place.clips) or "there is no file of cues"
+            without_media(place.clips, TOLERATED) or "there is no file of cues"
         raise Missing(f"{what}; name one with texts=FILE, as `affectgpt textualize` makes it")
     found = read_texts(place.texts)
     keys = {clip.key for clip in place.clips}
@@ -96,7 +99,7 @@ def features(section: SystemSection, key: str, place: Place) -> Runner:
 
     settings = job_settings(FusionSettings, section, key, place, [])
     sources = {spec.source for spec in settings.used}
-    if sources - {"words", "texts"} and (lacking := without_media(place.clips)):
+    if sources - {"words", "texts"} and (lacking := without_media(place.clips, TOLERATED)):
         raise Missing(lacking)
     if sources == {"words"} and not any(spoken(clip.words) for clip in place.clips):
         raise Missing(f"none of the {len(place.clips)} clips has words")
@@ -156,10 +159,10 @@ SEEDLESS = frozenset({"model"})
 """Kinds in which nothing is drawn: one run stands for all seeds."""
 
 
-def without_media(clips: Sequence[Clip]) -> str:
-    """"the media of 3 of 5 clips are not here ..."; "" where all are there."""
+def without_media(clips: Sequence[Clip], tolerated: float = 0.0) -> str:
+    """"the media of 3 of 5 clips are not here ..."; "" where no more than this share of the clips lacks them."""
     lacking = [clip for clip in clips if not (clip.media or clip.audio or clip.face) or absent_files(clip)]
-    if not lacking:
+    if len(lacking) <= tolerated * len(clips):
         return ""
     first = next(iter(absent_files(lacking[0])), None)
     return (f"the media of {len(lacking)} of {len(clips)} clips are not here, the first is {lacking[0].id}"
