@@ -23,6 +23,7 @@ VERBS = """\
   extract RECIPE      compute the features of frozen encoders once, for every later run
   caption RECIPE      describe clips anew: cues, descriptions, labels, votes, a filtered manifest
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
+  textualized RECIPE  clips as words, classified: encoders, LLMs, prompts, pairs of basic emotions
   benchmark           clips a second, the published way against this one; MFU of a model of any size
   generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
   label FILE          answers -> emotion labels and sentiment
@@ -40,7 +41,7 @@ VERBS = """\
 
 JOBS = {
     "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"),
-    "benchmark": ("train.benchmark", "main"),
+    "benchmark": ("train.benchmark", "main"), "textualized": ("train.textualized", "main"),
     "caption": ("caption.job", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
     "evaluate": ("eval.accuracy", "main"),

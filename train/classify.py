@@ -189,16 +189,17 @@ class ClassifierTrainer(Trainer):
         """What is chosen by, lower being better."""
         rows, model = self.validation_set, self.engine.model
         model.eval()
-        said: list[int] = []
-        total = 0.0
+        said, total = [0] * len(rows), 0.0
+        order = rows.longest_first()
         for start in range(0, len(rows), self.fitting.batch_size):
-            members = range(start, min(len(rows), start + self.fitting.batch_size))
+            members = order[start : start + self.fitting.batch_size]
             batch = to_device(self.processor.collate([rows[index] for index in members], False), self.world.device)
             outputs = model(**batch)
             own = getattr(outputs, "loss", None)
             loss = own * len(members) if own is not None else self._losses(outputs.logits, batch["labels"]).sum()
             total += float(loss)
-            said += outputs.logits.argmax(-1).tolist()
+            for index, place in zip(members, outputs.logits.argmax(-1).tolist(), strict=True):
+                said[index] = place
         self.scores = {name: score(rows.labels, said) for name, score in SCORES.items()} | {"loss": total / len(rows)}
         if not abs(self.scores["loss"]) < float("inf"):
             raise ValueError(f"the validation loss after step {self.state.step} is {self.scores['loss']}: lower "
@@ -255,6 +256,10 @@ class _Rows:
     def set_epoch(self, epoch: int) -> None:
         if hasattr(self.samples, "set_epoch"):
             self.samples.set_epoch(epoch)
+
+    def longest_first(self) -> list[int]:
+        """Places by size, so that a batch needs little padding."""
+        return sorted(range(len(self)), key=lambda index: -self._lengths[index])
 
     def drawn(self) -> list[int]:
         return list(range(len(self)))

@@ -72,7 +72,7 @@ class BaselineSettings:
     seeds: list[Annotated[int, AtLeast(0)]] = field(default_factory=lambda: [0, 1, 2])
     """Starts of all random numbers; each is a run of its own."""
     output: str = "runs/baseline"
-    """Folder of the predictions, OUTPUT/SPLIT/seed-N."""
+    """Folder of the predictions, OUTPUT/NAME/SPLIT/seed-N."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models compute."""
     threads: Annotated[int, AtLeast(0)] = 0
