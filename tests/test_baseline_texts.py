@@ -25,7 +25,8 @@ def turn(dialogue: str, number: int, words: str | None, speaker: str | None = "J
 
 
 DIALOGUES = [turn("a", 2, "third"), turn("a", 0, "first", "Ross"), turn("a", 1, "second", None), turn("b", 0, "else"),
-             turn("b", 1, "other"), turn("a", 3, " "), turn("a", 4, "fifth"), Clip(id="alone", corpus="toy", words="one")]
+             turn("b", 1, "other"), turn("a", 3, " "), turn("a", 4, "fifth"),
+             Clip(id="alone", corpus="toy", words="one")]
 
 
 def test_context_is_what_was_said_before_in_the_same_dialogue():
@@ -107,7 +108,8 @@ def tiny_bert_tokenizer():
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     inner.post_processor = processors.TemplateProcessing(
         single="[C] $A [S]", pair="[C] $A [S] $B:1 [S]:1", special_tokens=[("[C]", 1), ("[S]", 2)])
-    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[U]", pad_token="[P]", cls_token="[C]", sep_token="[S]",
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[U]", pad_token="[P]", cls_token="[C]",
+                                   sep_token="[S]",
                                    model_input_names=["input_ids", "token_type_ids", "attention_mask"])
 
 

@@ -56,7 +56,8 @@ def settings(source: str, kind: str = "encoder", **values) -> TextualizedSetting
     fit = FitSettings(**{"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "warmup_ratio": 0.0,
                          **values.pop("fit", {})})
     made = TextualizedSettings(name="toy", kind=kind, model=model, fit=fit, device="cpu",
-                               text=TextSection(**values.pop("text", {})), prompt=PromptSection(**values.pop("prompt", {})),
+                               text=TextSection(**values.pop("text", {})),
+                               prompt=PromptSection(**values.pop("prompt", {})),
                                **values)
     made.validate()
     return made

@@ -6,8 +6,8 @@
 What it takes:
 
     model           any nn.Module; `model(**batch)` gives an object with `logits` [B, C], and perhaps with `loss`, the
-                    mean over the batch's B clips. Where there is no `loss`, or it is None, the loss is the cross entropy
-                    of `logits`, with `class_weights` and `label_smoothing` of the settings. Parameters that require a
+                    mean over the batch's B clips. Where there is no `loss`, or it is None, the loss is the cross
+                    entropy of `logits`, with `class_weights` and `label_smoothing` of the settings. Parameters that require a
                     gradient are trained, are float32, and all take part in every forward pass.
     train_set,      sequences of samples, mappings with "labels", the class as an int 0..C-1, and whatever `collate`
     validation_set  makes batches of. Three things are used where a set has them: `lengths`, a list of each sample's
@@ -210,8 +210,8 @@ class ClassifierTrainer(Trainer):
     def validation_report(self, loss: float) -> tuple[dict, str]:
         name, best = self.fitting.choose, self.state.best_loss
         row = {f"validation_{key}": value for key, value in self.scores.items()}
-        return row, (f"validation {', '.join(f'{key} {value:.4f}' for key, value in self.scores.items())} | best {name} "
-                     f"{best if name == 'loss' else 1 - best:.4f}")
+        scores = ", ".join(f"{key} {value:.4f}" for key, value in self.scores.items())
+        return row, f"validation {scores} | best {name} {best if name == 'loss' else 1 - best:.4f}"
 
     def _validate_and_save(self, save: bool) -> None:
         super()._validate_and_save(save)
@@ -321,7 +321,8 @@ def _begin(output: Path, checkpoints: Checkpoints, begun: dict) -> Path | None:
         check_files(found[-1])
         best = checkpoints.path(read_state(found[-1]).best_step)
         if best not in found:
-            raise ValueError(f"{best}, the best checkpoint so far, is gone: remove {output / CHECKPOINTS} to start anew")
+            raise ValueError(f"{best}, the best checkpoint so far, is gone: remove {output / CHECKPOINTS} to start "
+                             "anew")
         check_files(best)
     output.mkdir(parents=True, exist_ok=True)
     checkpoints.clean()

@@ -70,7 +70,7 @@ def run(settings: TextualizedSettings, dry_run: bool = False) -> dict | None:
         check_classes(settings.corpus.labels, classes, "corpus.labels")
         classes = tuple(settings.corpus.labels)
     for note in split_notes(splits, classes):
-        print(f"note: {note}", file=sys.stderr, flush=True)
+        print(note, file=sys.stderr, flush=True)
     texts = read_cues(settings)
     if dry_run:
         show_sizes(settings, splits, classes, texts)
@@ -192,8 +192,8 @@ def _check_whole(folder: Path, settings: TextualizedSettings, seed: int) -> None
     old = before.get("settings") or {}
     changed = sorted(key for key in now if key not in free and key != "corpus" and old.get(key) != now[key])
     if changed or before.get("seed") != seed:
-        raise ValueError(f"{folder}: holds predictions of other settings ({', '.join(changed) or 'seed'}): give another "
-                         "name or output, or remove that folder")
+        raise ValueError(f"{folder}: holds predictions of other settings ({', '.join(changed) or 'seed'}): give "
+                         "another name or output, or remove that folder")
 
 
 if __name__ == "__main__":

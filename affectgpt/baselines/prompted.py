@@ -50,7 +50,8 @@ class Asker:
 
     def __init__(self, source: str, settings: PromptSection, classes: Sequence[str],
                  examples: Sequence[tuple[str, str]] = (), device: str = "auto", max_tokens: int = 128):
-        self.settings, self.classes, self.examples, self.max_tokens = settings, list(classes), list(examples), max_tokens
+        self.settings, self.max_tokens, self.cut = settings, max_tokens, 0
+        self.classes, self.examples = list(classes), list(examples)
         self.chat = LocalChat(source, device, "model.source")
         dtype = runnable_dtype(self.chat.model.config, self.chat.model.device)
         if dtype is not None:
@@ -60,7 +61,6 @@ class Asker:
         self.answers = [self.chat.control_tokens.plain(name) + ([end] if end is not None else [])
                         for name in self.classes]
         self.offset = self._likelihoods(NOTHING) if settings.calibrate else torch.zeros(len(self.classes))
-        self.cut = 0
 
     def scores(self, text: Text) -> Tensor:
         """Log likelihood [C] of each class as the answer, less that of `NOTHING` where it is calibrated."""
@@ -81,7 +81,7 @@ class Asker:
         chat = self.chat
         ids = chat.control_tokens.plain(text)
         if len(ids) > self.max_tokens:
-            self.cut = getattr(self, "cut", 0) + 1
+            self.cut += 1
             text = chat.tokenizer.decode(ids[-self.max_tokens:])
         prompt = chat.encode(self.messages(text))
         longest = max(map(len, self.answers))

@@ -138,8 +138,8 @@ def _read(folder: str, settings: TextModelSection, kind: str, device: str) -> nn
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"model.source={settings.source}: no model of texts can be read from it ({error})") from error
     if not hasattr(body, "get_input_embeddings") or not hasattr(body.config, "vocab_size"):
-        raise ValueError(f"model.source={settings.source} is a {type(body).__name__}, which reads no texts: name a BERT "
-                         "or RoBERTa class, or a causal LM")
+        raise ValueError(f"model.source={settings.source} is a {type(body).__name__}, which reads no texts: name a "
+                         "BERT or RoBERTa class, or a causal LM")
     return body if options else cast_weights(body, dtype)
 
 
@@ -236,8 +236,8 @@ def find_classifier(initial: str, seed: int) -> Path:
         raise ValueError(f"initial={initial}: holds classifiers of several splits ({own[0].parent.parent.name}, ...): "
                          "name one, OUTPUT/NAME/SPLIT/seed-N")
     if not own:
-        raise ValueError(f"initial={initial}: no finished classifier of texts lies there: give OUTPUT/NAME/SPLIT/seed-N "
-                         "of a run of affectgpt textualized")
+        raise ValueError(f"initial={initial}: no finished classifier of texts lies there: give "
+                         "OUTPUT/NAME/SPLIT/seed-N of a run of affectgpt textualized")
     return own[0]
 
 
