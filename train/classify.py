@@ -7,8 +7,8 @@ What it takes:
 
     model           any nn.Module; `model(**batch)` gives an object with `logits` [B, C], and perhaps with `loss`, the
                     mean over the batch's B clips. Where there is no `loss`, or it is None, the loss is the cross
-                    entropy of `logits`, with `class_weights` and `label_smoothing` of the settings. Parameters that require a
-                    gradient are trained, are float32, and all take part in every forward pass.
+                    entropy of `logits`, with `class_weights` and `label_smoothing` of the settings. Parameters that
+                    require a gradient are trained, are float32, and all take part in every forward pass.
     train_set,      sequences of samples, mappings with "labels", the class as an int 0..C-1, and whatever `collate`
     validation_set  makes batches of. Three things are used where a set has them: `lengths`, a list of each sample's
                     size (tokens, frames), by which batching="grouped" groups and speed is told; `labels`, a list of
