@@ -58,7 +58,10 @@ def fitted(settings: TextualizedSettings, parts: dict, labels: dict, classes: li
     found = {name: _said(predict(trained, sets[name], collate, device=device), classes)
              for name in ("validation", "test")}
     discard(work)
-    return {**found, "notes": [f"{encode.cut} texts were cut to {settings.text.max_tokens} tokens"] * bool(encode.cut),
+    notes = [f"{encode.cut} texts were cut to {settings.text.max_tokens} tokens"] * bool(encode.cut)
+    if settings.initial:
+        notes.append(f"began from {begun}")
+    return {**found, "notes": notes,
             "facts": {"steps": result.steps, "best_step": result.best_step, "validation": result.scores}}
 
 
@@ -84,7 +87,8 @@ def from_basic(settings: TextualizedSettings, parts: dict, labels: dict, classes
                folder: Path) -> dict:
     """Compound emotions from a classifier of basic ones; nothing is trained."""
     device = process_device(settings.device, "device=")
-    model, own, kind, basic = text_model.read_classifier(text_model.find_classifier(settings.initial, seed), device)
+    begun = text_model.find_classifier(settings.initial, seed)
+    model, own, kind, basic = text_model.read_classifier(begun, device)
     tokenizer = text_model.tokenizer_of(own)
     encode = TextEncoder(tokenizer, settings.text.max_tokens, kind == "encoder")
     found = {}
@@ -92,8 +96,8 @@ def from_basic(settings: TextualizedSettings, parts: dict, labels: dict, classes
         clips = text_model.TextSet(parts[name], [0] * len(parts[name]), encode)
         logits = predict(model, clips, text_model.Collate(tokenizer.pad_token_id or 0), device=device)
         found[name] = _said(compound_scores(logits, basic, classes, settings.combine), classes)
-    without = [name for name in classes if name not in PAIRS]
-    return {**found, "notes": [f"class {name} is no pair of basic emotions, and never answered" for name in without]}
+    notes = [f"class {name} is no pair of basic emotions, and never answered" for name in classes if name not in PAIRS]
+    return {**found, "notes": [f"answers are those of {begun}", *notes]}
 
 
 def asked(settings: TextualizedSettings, parts: dict, labels: dict, classes: list[str], seed: int,

@@ -221,7 +221,7 @@ def save_classifier(folder: Path, model: TextClassifier, settings: TextModelSect
 
 
 def find_classifier(initial: str, seed: int) -> Path:
-    """The model folder that the setting `initial` names, of this seed where several are there.
+    """The model folder that the setting `initial` names; of several seeds that of this one, else the first.
 
     Raises:
         ValueError: no finished classifier lies there, or several do.
