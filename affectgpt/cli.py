@@ -25,6 +25,7 @@ VERBS = """\
   textualize RECIPE   clips as words: what is said, what face and voice show
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
   features RECIPE     train and judge fusion heads on features of frozen encoders (the feature-based baseline)
+  textualized RECIPE  clips as words, classified: encoders, LLMs, prompts, pairs of basic emotions
   benchmark           clips a second, the published way against this one; MFU of a model of any size
   generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
   label FILE          answers -> emotion labels and sentiment
@@ -47,6 +48,7 @@ JOBS = {
     "benchmark": ("train.benchmark", "main"),
     "caption": ("caption.job", "main"), "textualize": ("textualize.job", "main"),
     "features": ("train.features", "main"),
+    "textualized": ("train.textualized", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),

@@ -6,9 +6,9 @@
 What it takes:
 
     model           any nn.Module; `model(**batch)` gives an object with `logits` [B, C], and perhaps with `loss`, the
-                    mean over the batch's B clips. Where there is no `loss`, or it is None, the loss is the cross entropy
-                    of `logits`, with `class_weights` and `label_smoothing` of the settings. Parameters that require a
-                    gradient are trained, are float32, and all take part in every forward pass.
+                    mean over the batch's B clips. Where there is no `loss`, or it is None, the loss is the cross
+                    entropy of `logits`, with `class_weights` and `label_smoothing` of the settings. Parameters that
+                    require a gradient are trained, are float32, and all take part in every forward pass.
     train_set,      sequences of samples, mappings with "labels", the class as an int 0..C-1, and whatever `collate`
     validation_set  makes batches of. Three things are used where a set has them: `lengths`, a list of each sample's
                     size (tokens, frames), by which batching="grouped" groups and speed is told; `labels`, a list of
@@ -189,16 +189,17 @@ class ClassifierTrainer(Trainer):
         """What is chosen by, lower being better."""
         rows, model = self.validation_set, self.engine.model
         model.eval()
-        said: list[int] = []
-        total = 0.0
+        said, total = [0] * len(rows), 0.0
+        order = rows.longest_first()
         for start in range(0, len(rows), self.fitting.batch_size):
-            members = range(start, min(len(rows), start + self.fitting.batch_size))
+            members = order[start : start + self.fitting.batch_size]
             batch = to_device(self.processor.collate([rows[index] for index in members], False), self.world.device)
             outputs = model(**batch)
             own = getattr(outputs, "loss", None)
             loss = own * len(members) if own is not None else self._losses(outputs.logits, batch["labels"]).sum()
             total += float(loss)
-            said += outputs.logits.argmax(-1).tolist()
+            for index, place in zip(members, outputs.logits.argmax(-1).tolist(), strict=True):
+                said[index] = place
         self.scores = {name: score(rows.labels, said) for name, score in SCORES.items()} | {"loss": total / len(rows)}
         if not abs(self.scores["loss"]) < float("inf"):
             raise ValueError(f"the validation loss after step {self.state.step} is {self.scores['loss']}: lower "
@@ -209,8 +210,8 @@ class ClassifierTrainer(Trainer):
     def validation_report(self, loss: float) -> tuple[dict, str]:
         name, best = self.fitting.choose, self.state.best_loss
         row = {f"validation_{key}": value for key, value in self.scores.items()}
-        return row, (f"validation {', '.join(f'{key} {value:.4f}' for key, value in self.scores.items())} | best {name} "
-                     f"{best if name == 'loss' else 1 - best:.4f}")
+        scores = ", ".join(f"{key} {value:.4f}" for key, value in self.scores.items())
+        return row, f"validation {scores} | best {name} {best if name == 'loss' else 1 - best:.4f}"
 
     def _validate_and_save(self, save: bool) -> None:
         super()._validate_and_save(save)
@@ -255,6 +256,10 @@ class _Rows:
     def set_epoch(self, epoch: int) -> None:
         if hasattr(self.samples, "set_epoch"):
             self.samples.set_epoch(epoch)
+
+    def longest_first(self) -> list[int]:
+        """Places by size, so that a batch needs little padding."""
+        return sorted(range(len(self)), key=lambda index: -self._lengths[index])
 
     def drawn(self) -> list[int]:
         return list(range(len(self)))
@@ -316,7 +321,8 @@ def _begin(output: Path, checkpoints: Checkpoints, begun: dict) -> Path | None:
         check_files(found[-1])
         best = checkpoints.path(read_state(found[-1]).best_step)
         if best not in found:
-            raise ValueError(f"{best}, the best checkpoint so far, is gone: remove {output / CHECKPOINTS} to start anew")
+            raise ValueError(f"{best}, the best checkpoint so far, is gone: remove {output / CHECKPOINTS} to start "
+                             "anew")
         check_files(best)
     output.mkdir(parents=True, exist_ok=True)
     checkpoints.clean()

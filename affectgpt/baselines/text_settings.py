@@ -81,7 +81,7 @@ class TextualizedSettings(BaselineSettings):
     """An encoder with a head, an LLM with a head, an instruct LLM that is asked, or compound emotions from the basic
     ones of an earlier run."""
     initial: str | None = None
-    """Run of another corpus to begin from, OUTPUT or OUTPUT/SPLIT/seed-N: its body with a fresh head; of
+    """Run of another corpus to begin from, OUTPUT/NAME or OUTPUT/NAME/SPLIT/seed-N: its body with a fresh head; of
     "compound-from-basic" the whole classifier."""
     combine: Literal["log_probabilities", "probabilities"] = "log_probabilities"
     """How "compound-from-basic" joins the scores of two basic emotions: their sum of."""
