@@ -53,7 +53,7 @@ def fitted(settings: TextualizedSettings, parts: dict, labels: dict, classes: li
     else:
         trained = model
     result = fit(trained, sets["train"], sets["validation"], collate, settings.fit, work, seed, device=device,
-                 facts=facts)
+                 facts=facts, quiet=settings.model.train == "head")  # seconds: a line an epoch would bury the rest
     text_model.save_classifier(folder / text_model.MODEL, model, settings.model, settings.kind, classes)
     found = {name: _said(predict(trained, sets[name], collate, device=device), classes)
              for name in ("validation", "test")}
