@@ -23,7 +23,10 @@ VERBS = """\
   describe FILE...    describe the emotion in videos, sounds and pictures
   extract RECIPE      compute the features of frozen encoders once, for every later run
   caption RECIPE      describe clips anew: cues, descriptions, labels, votes, a filtered manifest
+  textualize RECIPE   clips as words: what is said, what face and voice show
   train RECIPE        train a model as a recipe says (--dry-run shows what would happen)
+  features RECIPE     train and judge fusion heads on features of frozen encoders (the feature-based baseline)
+  textualized RECIPE  clips as words, classified: encoders, LLMs, prompts, pairs of basic emotions
   benchmark           clips a second, the published way against this one; MFU of a model of any size
   generate MODEL      answers of a model, another model or an endpoint to questions about a corpus
   label FILE          answers -> emotion labels and sentiment
@@ -32,6 +35,7 @@ VERBS = """\
   unibench            all sets of MER-UniBench in one table
   report RESULTS      scores -> a page to look at
   wheels fetch        get the official emotion wheels that published scores need
+  compare CORPUS      text, textualized cues, features by fusion and AffectGPT on the same folds, in one table
   evaluate MODEL      label accuracy of a model for every subset of its streams
   corpus FOLDER       make the starter corpus alone
   prepare CORPUS      a corpus as downloaded -> a manifest, what cannot be used and why, leaks, a report
@@ -48,11 +52,14 @@ VERBS = """\
 JOBS = {
     "train": ("train.sft", "main"), "extract": ("train.extract_features", "main"),
     "benchmark": ("train.benchmark", "main"),
-    "caption": ("caption.job", "main"),
+    "caption": ("caption.job", "main"), "textualize": ("textualize.job", "main"),
+    "features": ("train.features", "main"),
+    "textualized": ("train.textualized", "main"),
     "starter": ("train.starter", "main"), "corpus": ("train.starter", "corpus_main"),
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
+    "compare": ("eval.compare.job", "main"),
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
     "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),
     "release": ("release.job", "main"), "verify": ("release.verify", "main"), "push": ("release.push", "main"),

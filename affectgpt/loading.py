@@ -161,6 +161,12 @@ def _auto_config(path: str):
     return AutoConfig.from_pretrained(path)
 
 
+def picture_settings(name: str, visual_config) -> dict:
+    """`visual_size`, `visual_mean` and `visual_std` of a visual encoder's pictures."""
+    neutral = {"visual_mean": [0.0] * 3, "visual_std": [1.0] * 3}
+    return neutral | _pixel_statistics(hub.locate(name, "encoder"), visual_config)
+
+
 def _pixel_statistics(path: str, visual_config) -> dict:
     size = getattr(visual_config, "image_size", 224)
     found = {"visual_size": size if isinstance(size, int) else size[0]}

@@ -136,6 +136,10 @@ TABLES: dict[str, Table] = {
                     ("1001_DFA_ANG_XX", "1002_IEO_HAP_HI"), name="", options={"emotion": "perceived"}, beside={
                         "AudioWAV/1001_DFA_ANG_XX.WAV": "x", "AudioWAV/1002_IEO_HAP_HI.wav": "x",
                         "VideoFlash/1001_DFA_ANG_XX.flv": "x"}),
+    "news": Table("clip_attrs.csv", ("clipN", "class", "phraseN", "phrase_txt"),
+                  (("001", "gn", "1", "got it"), ("011", "ists", "1", ""), ("099", "ists", "2", "no table")),
+                  ("001", "011"), name="", label="class", empty=("phrase_txt",), options={"words": True},
+                  beside={"001.csv": "AU01\n0.5\n", "011.csv": "AU01\n0.5\n"}),
 }
 
 

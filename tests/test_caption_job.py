@@ -136,7 +136,7 @@ def test_the_command_ends_with_the_next_one_and_one_process_writes(manifest, cap
         assert main(arguments) == 2 and "another process writes captions into" in capsys.readouterr().err
     Path("other").mkdir()
     Path("other/journal.jsonl").write_text('{"mine": 1}\n')
-    assert main([*arguments, "output=other"]) == 2 and "no row of a caption journal" in capsys.readouterr().err
+    assert main([*arguments, "output=other"]) == 2 and "no row of a journal of clips" in capsys.readouterr().err
     Path("third/media").mkdir(parents=True)
     assert main([*arguments, "output=third"]) == 2 and "is to be made; move it away" in capsys.readouterr().err
     with pytest.raises(SystemExit):

@@ -19,8 +19,8 @@ from tiny import parts
 
 from affectgpt.caption import prompts, settings
 from affectgpt.caption.describe import Describer
-from affectgpt.caption.journal import Journal
 from affectgpt.cli import main
+from affectgpt.journal import Journal
 
 
 def test_models_behind_an_endpoint_hear_see_merge_and_label(manifest):

@@ -178,11 +178,26 @@ def test_recipe_names(recipe_file, tmp_path, monkeypatch):
     assert "is a folder" in failure(str(tmp_path))
 
 
-def test_packaged_recipes_load():
-    for path in config.recipe_folder().glob("*.yaml"):
-        if path.stem.startswith("caption-"):  # recipes of captions: test_caption_job
-            continue
-        assert isinstance(load_recipe(path.stem), Recipe), path
+def load_of_its_job(name):
+    """A packaged recipe by the job that its name begins with."""
+    from affectgpt.baselines.fusion_settings import FusionSettings
+    from affectgpt.baselines.settings import load_settings
+    from affectgpt.baselines.text_settings import TextualizedSettings
+    from affectgpt.eval.compare import settings as compare_settings
+    from affectgpt.textualize import settings as textualize_settings
+
+    clips = ["source.manifests=clips.jsonl"]
+    jobs = {"caption-": lambda name: caption_settings.load(name, clips),
+            "textualize": lambda name: textualize_settings.load(name, clips), "compare-": compare_settings.load,
+            "textualized-": lambda name: load_settings(TextualizedSettings, name),
+            "features-": lambda name: load_settings(FusionSettings, name)}
+    job = max((start for start in jobs if name.startswith(start)), key=len, default=None)
+    return jobs.get(job, load_recipe)(name)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in config.recipe_folder().glob("*.yaml")))
+def test_packaged_recipes_load(name):
+    assert load_of_its_job(name).name
 
 
 @pytest.mark.parametrize("name", ["affectgpt-qwen2.5-7b", "affectgpt-qwen2.5-7b-published", "affectgpt-qwen3-0.6b"])

@@ -146,13 +146,16 @@ def test_imports_run_one_way():
              "features": ("inference", "train", "eval", "cli"),
              "extractors": ("inference", "train", "eval", "cli"),
              "inference": ("train", "eval", "cli"), "loading": ("inference", "train", "eval", "cli"),
-             "eval": ("train", "caption", "cli"), "train": ("caption", "cli"), "caption": ("cli",)}
+             "eval": ("caption", "cli"), "train": ("caption", "cli"), "caption": ("cli",)}
     for place, forbidden in above.items():
         for module in modules_in(place):
             assert not [name for name in imports(module) if lies_in(name, *forbidden)], module
     for module in TREES:
         jobs = [name for name in imports(module) if lies_in(name, "train", "eval")]
         assert not jobs or lies_in(module, "train", "eval", "caption", "prepare", "cli"), module
+    # A comparison trains what it judges; nothing else that judges does.
+    training = [module for module in modules_in("eval") if any(lies_in(name, "train") for name in imports(module))]
+    assert training == ["affectgpt.eval.compare.own", "affectgpt.eval.compare.systems"]
     # The main job trains and judges: no other job of train/ needs eval/.
     judging = [module for module in modules_in("train") if any(lies_in(name, "eval") for name in imports(module))]
     assert judging == ["affectgpt.train.starter"]

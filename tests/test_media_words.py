@@ -21,7 +21,7 @@ def test_silence_has_no_words():
 def test_long_sound_is_cut_where_it_is_quiet():
     waveform = tone(70)[0]
     waveform[25 * 16000 : 26 * 16000] = 0
-    windows = speech._windows(waveform)
+    windows = speech.windows(waveform)
     assert sum(map(len, windows)) == len(waveform) and max(map(len, windows)) <= 30 * 16000
     assert 25 * 16000 < len(windows[0]) < 26 * 16000
     assert np.array_equal(np.concatenate(windows), waveform)

@@ -119,8 +119,7 @@ class Checkpoints:
         tensors = trained | {name: value for name, value in model.named_buffers()}
         try:
             with atomic_folder(path, overwrite=True) as temporary:
-                model.save_pretrained(temporary, state_dict=tensors)
-                processor.save_pretrained(temporary)
+                self.write_model(temporary, model, processor, tensors)
                 save_file({name: value.contiguous() for name, value in optimizer.items()}, temporary / OPTIMIZER_NAME)
                 share_file(temporary / OPTIMIZER_NAME)
                 atomic_write_json(temporary / "state.json", dataclasses.asdict(state))
@@ -136,6 +135,11 @@ class Checkpoints:
             ) from error
         self._drop_old(state)
         return path
+
+    def write_model(self, folder: Path, model, processor, tensors: dict) -> None:
+        """Write the model's part of a checkpoint: at least `tensors`, as model.safetensors."""
+        model.save_pretrained(folder, state_dict=tensors)
+        processor.save_pretrained(folder)
 
     def _drop_old(self, state: State) -> None:
         whole = self.whole()

@@ -33,7 +33,7 @@ class StepCost:
     """
 
     def __init__(self, model):
-        language_model = model.language_model
+        self.dtype, language_model = model.dtype_of_llm, model.language_model
         head = language_model.get_output_embeddings().weight
         table = language_model.get_input_embeddings().weight
         self.head = _cost(head)

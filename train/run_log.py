@@ -20,9 +20,11 @@ class RunLog:
         step: the step that a run goes on from; what an interrupted run logged after it is dropped.
         report_to: "wandb" or "trackio", which must be installed.
         name, settings: of the run, for the trackers.
+        board: whether to write for TensorBoard.
     """
 
-    def __init__(self, folder: Path, main: bool, step: int, report_to: list[str], name: str, settings: dict):
+    def __init__(self, folder: Path, main: bool, step: int, report_to: list[str], name: str, settings: dict,
+                 board: bool = True):
         self.path, self.main, self.trackers = folder / "log.jsonl", main, []
         self.board = None
         if not main:
@@ -31,9 +33,10 @@ class RunLog:
             write_jsonl(self.path, _rows_until(self.path, step))
         else:
             self.path.unlink(missing_ok=True)
-        from torch.utils.tensorboard import SummaryWriter
+        if board:
+            from torch.utils.tensorboard import SummaryWriter
 
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
         for package in report_to:
             try:
                 tracker = importlib.import_module(package)
@@ -50,7 +53,7 @@ class RunLog:
         row = {key: value for key, value in values.items() if not isinstance(value, float) or math.isfinite(value)}
         write_jsonl(self.path, [{"step": step, **row}], append=True)
         for key, value in row.items():
-            if isinstance(value, int | float):
+            if self.board is not None and isinstance(value, int | float):
                 self.board.add_scalar(key, value, step)
         for tracker in self.trackers:
             tracker.log({"step": step, **row})

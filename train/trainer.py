@@ -35,21 +35,22 @@ class Trainer:
         table, space: [C, H] embeddings of the label words and the words, for the alignment loss.
         state: where to begin.
         group_names: one parameter name of each of the engine's groups.
+        cost: operations of a step, as `train.flops.StepCost`, which is made for an AffectGPT model by default.
     """
 
     def __init__(self, engine, world, recipe, processor, sets, table, space, checkpoints: Checkpoints, log: RunLog,
-                 state: State, group_names: list[str]):
+                 state: State, group_names: list[str], cost=None):
         self.engine, self.world, self.recipe, self.settings = engine, world, recipe, recipe.train
         self.processor, self.table, self.space = processor, table, space
         self.train_set, self.validation_set = sets
         self.checkpoints, self.log, self.state, self.group_names = checkpoints, log, state, group_names
         train = recipe.train
         self.batching = Batching(train.batching, train.batch_size, train.pack_tokens)
-        self.cost = StepCost(engine.model)
+        self.cost = cost or StepCost(engine.model)
         if train.peak_flops:
             self.peak, self.peak_source = train.peak_flops, "train.peak_flops"
         else:
-            self.peak, self.peak_source = peak_operations(world.device, engine.model.dtype_of_llm)
+            self.peak, self.peak_source = peak_operations(world.device, self.cost.dtype)
         self.total_clips = train.epochs * self.train_set.epoch_clips
         self.meter = Meter()
 
@@ -132,7 +133,7 @@ class Trainer:
         for number, (batch, members, counts) in enumerate(step.passes):
             seed_row(self.settings.seed, state.step, self.world.rank + number * self.world.size)
             batch = to_device(batch, self.world.device)
-            outputs = engine.forward(**batch, num_items_in_batch=max(1.0, labelled))
+            outputs = self.forward(batch, max(1.0, labelled))
             loss = outputs.loss
             sums[0] += loss.detach()
             if weight and self.space:
@@ -161,6 +162,11 @@ class Trainer:
                        time.perf_counter() - started)
         if state.step % self.settings.log_every == 0 or self._over():
             self._log(norm, rates, aligned)
+
+    def forward(self, batch: dict, labelled: float):
+        """The model's output for one pass of a step: `loss`, the pass's share of the step's mean over `labelled` items,
+        and `token_losses` with `token_clips` or None."""
+        return self.engine.forward(**batch, num_items_in_batch=labelled)
 
     def _log(self, norm: float, rates: list[float], aligned: float) -> None:
         meter, state = self.meter, self.state
@@ -239,12 +245,15 @@ class Trainer:
         if state.best_loss is None or loss < state.best_loss:
             # The best one must be there to be kept: a better validation between two saves is saved as well.
             state.best_step, state.best_loss, save = state.step, loss, True
-        row = {"validation_loss": loss, "epoch": self._epoch()}
-        self.log.write(state.step, row)
-        self.log.line(f"step {state.step} | validation loss {loss:.4f} | best {state.best_loss:.4f} "
-                      f"at step {state.best_step}")
+        row, words = self.validation_report(loss)
+        self.log.write(state.step, {**row, "epoch": self._epoch()})
+        self.log.line(f"step {state.step} | {words} at step {state.best_step}")
         if save:
             self.save()
+
+    def validation_report(self, loss: float) -> tuple[dict, str]:
+        """What the last validation found, for the log: as a row, and in words that end in the best so far."""
+        return {"validation_loss": loss}, f"validation loss {loss:.4f} | best {self.state.best_loss:.4f}"
 
     def save(self) -> None:
         """Write a checkpoint of this moment; all ranks take part, the main one writes."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from affectgpt.caption import prompts, textual
 from affectgpt.caption.cue_models import Merger, open_cue_model
 from affectgpt.caption.filters import Caption
-from affectgpt.caption.journal import Journal
 from affectgpt.caption.settings import RULES, TEXTUAL, CaptionRecipe
 from affectgpt.caption.sources import Failures
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.extractors import llm
+from affectgpt.journal import Journal, files_of, short_digest
 from affectgpt.words import lexicon
 
 
@@ -46,7 +44,7 @@ class Describer:
             def find(keys: list[str], model=model) -> Iterator[dict]:
                 return model.cues([by_key[key] for key in keys])
 
-            by = {clip.key: f"{model.identity} {_files_of(stream, clip)}" for clip in clips}
+            by = {clip.key: f"{model.identity} {files_of(stream, clip)}" for clip in clips}
             said = []
             for key, cue in self._fill(stream, by, find, model.chunk):
                 if "error" in cue:
@@ -101,7 +99,7 @@ class Describer:
             else:
                 talks[clip.key] = prompts.merge_conversation(notes, spoken(clip.words))
         # What is merged is part of the identity: other cues make another description.
-        by = {key: f"{self.merger.identity} {_digest(json.dumps(talk))}" for key, talk in talks.items()}
+        by = {key: f"{self.merger.identity} {short_digest(json.dumps(talk))}" for key, talk in talks.items()}
         texts = {}
         for key, value in self._fill("merge", by, lambda keys: self.merger.descriptions([talks[k] for k in keys]),
                                      self.merger.chunk):
@@ -129,7 +127,7 @@ class Describer:
             extractor = RuleExtractor(lexicon.load())
             labels = {key: list(extractor.extract(text).labels) for key, text in texts.items()}
         else:
-            by = {key: f"{self.asker.model.identity} {llm.LABELS.version} {_digest(text)}"
+            by = {key: f"{self.asker.model.identity} {llm.LABELS.version} {short_digest(text)}"
                   for key, text in texts.items()}
             labels = {}
             for key, value in self._fill("labels", by, lambda keys: self._ask([texts[k] for k in keys]),
@@ -149,24 +147,3 @@ class Describer:
         found = self.asker.labels(texts)
         error = {"error": "refused by the server"}
         return iter([labels if labels or self.asker.refused == refused else error for labels in found])
-
-
-def _files_of(stream: str, clip: Clip) -> str:
-    """What names the part of the files that a cue was found in: the name, size and time of change of each, and the
-    span. Of a prepared clip its content stands for its media."""
-    main = (clip.audio or clip.media,) if stream == "audio" else (clip.media,)
-    found = [clip.content] if clip.content else [_stamp(path) for path in main]
-    face = [_stamp(clip.face)] if stream == "visual" else []
-    return _digest(json.dumps([found, face, clip.span]))
-
-
-def _stamp(path: Path | None) -> list | None:
-    try:
-        status = path.stat() if path is not None else None
-    except (OSError, ValueError):
-        status = None
-    return [path.name, status.st_size, status.st_mtime_ns] if status else None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from affectgpt.caption import agreement, filters
 from affectgpt.caption.describe import Describer
-from affectgpt.caption.journal import Journal
 from affectgpt.caption.settings import CaptionRecipe, load
 from affectgpt.caption.sources import (
     JOURNAL,
@@ -42,6 +41,7 @@ from affectgpt.data.links import Links
 from affectgpt.data.readers.manifest import clip_to_row
 from affectgpt.data.shared import identities
 from affectgpt.files import only_writer, write_jsonl
+from affectgpt.journal import Journal
 from affectgpt.terminal import parse_intermixed, printable
 
 

@@ -48,7 +48,7 @@ def voice_facts(waveform: np.ndarray) -> dict[str, float] | None:
     power = (frames[audible] ** 2).mean()
     return {"level": round(float(10 * np.log10(power)), 2), "pitch": round(float(middle), 2),
             "range": round(float(12 * np.log2(high / low)), 2),
-            "rate": round(_nuclei(levels, voiced) / (len(speech) / SAMPLE_RATE), 3)}
+            "rate": round(nuclei(levels, voiced) / (len(speech) / SAMPLE_RATE), 3)}
 
 
 def _pitch(frames: np.ndarray) -> np.ndarray:
@@ -74,8 +74,11 @@ def _pitch(frames: np.ndarray) -> np.ndarray:
     return pitch
 
 
-def _nuclei(levels: np.ndarray, voiced: np.ndarray) -> int:
-    """Peaks of the level, smoothed over 50 ms, that are voiced and stand out."""
+def nuclei(levels: np.ndarray, voiced: np.ndarray) -> int:
+    """Syllables: peaks of the level, smoothed over 50 ms, that are voiced and stand out (de Jong & Wempe 2009).
+
+    levels: dB of each frame of 10 ms. voiced: bool of each.
+    """
     from scipy.ndimage import uniform_filter1d
     from scipy.signal import find_peaks
 
@@ -108,14 +111,15 @@ class FaceReader:
         if crops.images is None or not crops.detected.any():
             return None
         if self._model is None:
-            self._model = _expression_network()
+            self._model = expression_network()
         pixels = torch.from_numpy(np.ascontiguousarray(crops.images[crops.detected])).permute(0, 3, 1, 2)
         with torch.inference_mode():
             shares = self._model(pixels).logits.softmax(-1).mean(0)
         return {self._model.config.id2label[index]: round(share, 4) for index, share in enumerate(shares.tolist())}
 
 
-def _expression_network():
+def expression_network():
+    """The starter's expression network, in evaluation mode."""
     from affectgpt import hub
     from affectgpt.models.expression import FaceExpressionModel
 

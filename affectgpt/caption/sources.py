@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from affectgpt.caption.settings import CaptionRecipe
+from affectgpt.caption.settings import CaptionRecipe, SourceSection
 from affectgpt.config.sections import CorpusSection, DataSection
 from affectgpt.data.clip import Clip
 from affectgpt.data.links import Links
@@ -29,8 +29,13 @@ def read_source(recipe: CaptionRecipe) -> tuple[list[Clip], list[Path]]:
         ValueError: as the readers; a split that no clip has; files that this job would write over.
     """
     source = recipe.source
-    parts = _read(source.manifests, source.root, source.corpora, "source.manifests", "source.corpora")
+    parts = read_named(source.manifests, source.root, source.corpora, "source.manifests", "source.corpora")
     _refuse_own_files(recipe, parts)
+    return select(parts, source), [media_root(part) for part in parts]
+
+
+def select(parts: Iterable[Part], source: SourceSection) -> list[Clip]:
+    """The clips of corpora that `source` takes. Raises ValueError for a split that no clip has."""
     clips = [clip for part in parts for clip in part.clips]
     known = {clip.split for clip in clips}
     for name in source.splits:
@@ -38,19 +43,21 @@ def read_source(recipe: CaptionRecipe) -> tuple[list[Clip], list[Path]]:
             raise ValueError(f"source.splits: no clip has the split {name!r}; they have "
                              f"{', '.join(sorted(split or '(none)' for split in known))}")
     clips = [clip for clip in clips if not source.splits or clip.split in source.splits]
-    return clips[: source.limit or None], [media_root(part) for part in parts]
+    return clips[: source.limit or None]
 
 
 def read_labelled(recipe: CaptionRecipe) -> list[Clip]:
     """Clips with human labels for classifiers; none where no corpus is named. Raises ValueError as the readers."""
     high = recipe.high
-    parts = _read(high.labelled, high.labelled_root, high.labelled_corpora, "high.labelled", "high.labelled_corpora")
+    parts = read_named(high.labelled, high.labelled_root, high.labelled_corpora, "high.labelled",
+                       "high.labelled_corpora")
     _refuse_own_files(recipe, parts)
     return [clip for part in parts for clip in part.clips]
 
 
-def _read(sources: Iterable[str], root: str | None, corpora: Iterable[CorpusSection], short: str,
-          long: str) -> list[Part]:
+def read_named(sources: Iterable[str], root: str | None, corpora: Iterable[CorpusSection], short: str,
+               long: str) -> list[Part]:
+    """Corpora named by manifests and READER:PATH names (setting `short`), and by sections (setting `long`)."""
     sections = [*sections_of(sources, root, short),
                 *((f"{long}.{number}", section) for number, section in enumerate(corpora))]
     names = DataSection()

@@ -68,7 +68,7 @@ def survey_clip(processor, clip: Clip, reader: str = "pyav", transcribe: bool = 
         if "frame" in wanted:
             pictures["frame"] = len(frames)
         if "face" in wanted:
-            track = _face_track(clip)
+            track = face_track(clip)
             note = media.shows_face(frames) if track is None else None if len(track.times) else media.NO_FACE_IN_TRACK
             if note is None:
                 pictures["face"] = len(frames)
@@ -141,12 +141,12 @@ def _load(processor, clip: Clip, streams: list[str] | None, reader: str, transcr
 def _load_pictures(config, clip: Clip, wanted: set[str], inputs: Inputs, reader: str) -> None:
     size = config.visual_size
     stretched = None if config.keep_aspect else (size, size)
-    track = _face_track(clip) if "face" in wanted else None  # a damaged one is told before pictures are decoded
+    track = face_track(clip) if "face" in wanted else None  # a damaged one is told before pictures are decoded
     frames = _read_frames(config, clip, reader, inputs)
     if "frame" in wanted:
         inputs.frame = _to_tensor(np.stack([fit(image, size, stretched) for image in frames.images]))
     if "face" in wanted:
-        crops = _cut_face(frames, track, size, config.face_margin)
+        crops = cut_face(frames, track, size, config.face_margin)
         if crops.images is None:
             inputs.notes.append(crops.note)
         else:
@@ -169,14 +169,15 @@ def read_face(clip: Clip, count: int, size: int, margin: float, reader: str = "p
         images = media.read_crops(clip.face, count, size, rule)
         return media.FaceCrops(images, None, np.full(count, images is not None), None if images is not None else
                                NO_CROPS), []
-    track = _face_track(clip)
+    track = face_track(clip)
     if clip.media is None or not media.probe(clip.media, clip.span).shows_picture():
         return media.FaceCrops(None, None, np.zeros(0, dtype=bool), NO_PICTURE), []
     frames = media.read_frames(clip.media, count, backend=reader, rule=rule, max_side=max_side, span=clip.span)
-    return _cut_face(frames, track, size, margin), frames.notes
+    return cut_face(frames, track, size, margin), frames.notes
 
 
-def _cut_face(frames: media.Frames, track: media.FaceTrack | None, size: int, margin: float) -> media.FaceCrops:
+def cut_face(frames: media.Frames, track: media.FaceTrack | None, size: int, margin: float) -> media.FaceCrops:
+    """Crops of the face where its track says, or of the one that is found."""
     if track is None:
         return media.face_crops(frames.images, size=size, margin=margin)
     return media.track_crops(frames.images, frames.times, track, size=size, margin=margin)
@@ -190,7 +191,7 @@ def _load_crops(config, path: Path, inputs: Inputs) -> None:
         inputs.face = _face_tensor(config, images)
 
 
-def _face_track(clip: Clip) -> media.FaceTrack | None:
+def face_track(clip: Clip) -> media.FaceTrack | None:
     """The face track of a clip; None where it has none. Raises MediaError for a file of another kind."""
     if clip.face is None:
         return None

@@ -24,20 +24,21 @@ class LocalChat:
     Args:
         source: folder, hub id or starter name, as `hub.locate` takes them.
         device: "auto", "cpu" or "cuda".
+        option: what the source was given as, for messages.
     Raises:
         ValueError: no causal LM can be read there.
     """
 
-    def __init__(self, source: str, device: str = "auto"):
+    def __init__(self, source: str, device: str = "auto", option: str = "--llm"):
         quiet_libraries()
-        folder = hub.locate(source, "--llm")
+        folder = hub.locate(source, option)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             self.model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").to(device).eval()
         except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"--llm hf:{source}: no causal LM can be loaded from it ({error})") from error
+            raise ValueError(f"{option}: no causal LM can be loaded from {source} ({error})") from error
         self.control_tokens = ControlTokens(self.tokenizer)
         eos = self.tokenizer.eos_token_id
         self.pad_id = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else eos or 0

@@ -140,8 +140,9 @@ def extract(model, processor, clips: list[Clip], folder: str | Path, *, reader: 
 
     if batch_clips is None:
         batch_clips = 1 if torch.device(model.device).type == "cpu" else BATCH_CLIPS
-    return _fill(processor, clips, folder, settings, load, encode, batch_clips, workers, max_skip_ratio, transcribe,
-                 speeds, rank, world_size, shard_clips, progress, title)
+    transcribe = transcribe and "text" in processor.config.streams
+    return fill(clips, folder, settings, load, encode, batch_clips, workers, max_skip_ratio, transcribe, speeds, rank,
+                world_size, shard_clips, progress, title)
 
 
 def bytes_per_clip(streams: dict[str, dict], config, dtype: str) -> int:
@@ -177,8 +178,9 @@ def survey(processor, clips: list[Clip], folder: str | Path, *, reader: str = "p
         yield from ((surveyed.positions, {}) for _, surveyed in batch)
 
     settings = {**store_settings(config, "survey", reader, transcribe), "dtype": "float32"}
-    return _fill(processor, clips, folder, settings, load, count, 1, workers, max_skip_ratio, transcribe, (1.0,), rank,
-                 world_size, shard_clips, progress, title)
+    transcribe = transcribe and "text" in config.streams
+    return fill(clips, folder, settings, load, count, 1, workers, max_skip_ratio, transcribe, (1.0,), rank, world_size,
+                shard_clips, progress, title)
 
 
 def verify(store: FeatureStore, model, processor, clips: list[Clip], n: int, seed: int = 0) -> tuple[float, str, str]:
@@ -206,8 +208,8 @@ def verify(store: FeatureStore, model, processor, clips: list[Clip], n: int, see
     return largest
 
 
-def _fill(processor, clips, folder, settings, load, make, batch_clips, workers, max_skip_ratio, transcribe, speeds,
-          rank, world_size, shard_clips, progress, title) -> Summary:
+def fill(clips, folder, settings, load, make, batch_clips, workers, max_skip_ratio, transcribe, speeds, rank,
+         world_size, shard_clips, progress, title) -> Summary:
     """Compute and write the rows of this rank's share that the store does not have.
 
     Args:
@@ -215,7 +217,6 @@ def _fill(processor, clips, folder, settings, load, make, batch_clips, workers, 
         make: up to `batch_clips` pairs of a clip and what `load` gave -> positions and tensors of each.
     """
     started, folder = time.perf_counter(), Path(folder)
-    transcribe = transcribe and "text" in processor.config.streams
     if len({clip.key for clip in clips}) < len(clips):
         raise ValueError("two clips have one key (corpus/id): keys must be unique")
     settings = open_folder(folder, settings)

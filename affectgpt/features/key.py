@@ -34,6 +34,18 @@ SETTINGS = {
 }
 """Stream -> fields of the model's configuration that change its features."""
 
+SEQUENCES, TIMES = "sequences", "times"
+"""Kind of a store of one stream at its own rate (`features.spec`), and the tensor of its times [P, 1], in seconds."""
+_PICTURES_AT_A_RATE = ("rate", "size", "output")
+SEQUENCE_SETTINGS = {
+    "audio": ("rate", "layers", "statistics", "level", "spoken_part"),
+    "face": (*_PICTURES_AT_A_RATE, "margin"),
+    "frame": _PICTURES_AT_A_RATE,
+    "words": ("layers", "spoken_part", "timed"),
+    "units": ("rate",),
+}
+"""Source of a sequence -> fields of its `FeatureSpec` that change its features."""
+
 _LOCKS = [threading.Lock() for _ in range(64)]
 _STORE_KEYS = {"format", "kind", "preprocessing", "reader", "recogniser", "dtype", "streams"}
 
@@ -159,13 +171,17 @@ def read_settings(folder: Path) -> dict | None:
     if not isinstance(streams, dict) or not all(isinstance(value, dict) for value in streams.values()):
         raise ValueError(f"{path}: streams must map a stream to its settings")
     extra = set() if settings["kind"] == "survey" else {"encoder", "revision", "width"}
+    known = SEQUENCE_SETTINGS if settings["kind"] == SEQUENCES else SETTINGS
     for stream, values in streams.items():
-        if stream not in MEDIA_STREAMS:
-            raise ValueError(f"{path}: unknown stream {stream!r}: use some of {', '.join(MEDIA_STREAMS)}")
-        only_keys(values, {*SETTINGS[stream], *extra}, f"{path}: {stream}")
+        if stream == TIMES and known is SEQUENCE_SETTINGS:
+            only_keys(values, {"width"}, f"{path}: {stream}")
+            continue
+        if stream not in known:
+            raise ValueError(f"{path}: unknown stream {stream!r}: use some of {', '.join(known)}")
+        only_keys(values, {*known[stream], *extra}, f"{path}: {stream}")
         if extra and not is_whole(values["width"], 1):
             raise ValueError(f"{path}: {stream}: width must be a whole number above 0, not {values['width']!r}")
-    if settings["kind"] not in ("features", "survey") or settings["dtype"] not in DTYPES:
+    if settings["kind"] not in ("features", "survey", SEQUENCES) or settings["dtype"] not in DTYPES:
         raise ValueError(f"{path}: kind {settings['kind']!r} with dtype {settings['dtype']!r} is not known")
     return settings
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from affectgpt.features.key import DTYPES, is_whole, only_keys, parse_json, read_settings, settings_key
+from affectgpt.features.key import DTYPES, TIMES, is_whole, only_keys, parse_json, read_settings, settings_key
 from affectgpt.files import write_jsonl
 
 SHARD_BYTES = 128 * 1024**2
@@ -173,7 +173,8 @@ def _read_rows(path: Path, file, settings: dict) -> tuple[int, list[Row]]:
         piece = file.get_slice(stream)
         shape, dtype = piece.get_shape(), piece.get_dtype()
         width = settings["streams"].get(stream, {}).get("width")
-        if width is None or len(shape) != 2 or shape[1] != width or dtype != DTYPES[settings["dtype"]]:
+        kept = DTYPES["float32" if stream == TIMES else settings["dtype"]]
+        if width is None or len(shape) != 2 or shape[1] != width or dtype != kept:
             raise ValueError(f"{path}: tensor {stream!r} is {dtype} {shape}, and the store's "
                              f"{', '.join(settings['streams'])} are {settings['dtype']} of "
                              f"{[s.get('width') for s in settings['streams'].values()]}; remove this shard")
@@ -198,7 +199,7 @@ def _row(value, where: str, path: Path, sizes: dict[str, int], settings: dict) -
             raise ValueError(f"{where}: stream {stream!r} is not one of the store's {', '.join(settings['streams'])}")
         if not isinstance(span, list) or len(span) != 2 or not is_whole(span[0], 0) or not is_whole(span[1], 1):
             raise ValueError(f"{where}: {stream} must be [first position, positions], not {span!r}")
-        if settings["kind"] == "features" and span[0] + span[1] > sizes.get(stream, 0):
+        if settings["kind"] != "survey" and span[0] + span[1] > sizes.get(stream, 0):
             raise ValueError(f"{where}: {stream} is to be at positions {span[0]} to {sum(span)}, and the tensor has "
                              f"{sizes.get(stream, 0)}; remove this shard and extract the features again")
     return Row(**{**value, "speed": float(value["speed"]), "shard": path,

@@ -27,7 +27,7 @@ def recogniser_folder() -> str:
 
 
 @lru_cache(maxsize=1)
-def _recogniser(folder: str):
+def recogniser(folder: str):
     """(model, feature extractor, tokenizer), kept for the next clip."""
     import torch
     from transformers import AutoTokenizer, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -49,10 +49,11 @@ def transcribe(waveform: np.ndarray) -> str:
     waveform = np.asarray(waveform, dtype=np.float32)
     if waveform.ndim != 1:
         raise ValueError(f"a waveform must have one dimension, not shape {list(waveform.shape)}")
-    return " ".join(filter(None, (_words(window) for window in _windows(waveform) if not is_silent(window))))
+    return " ".join(filter(None, (_words(window) for window in windows(waveform) if not is_silent(window))))
 
 
-def _windows(waveform: np.ndarray) -> list[np.ndarray]:
+def windows(waveform: np.ndarray) -> list[np.ndarray]:
+    """A waveform [N] in parts of at most 30 s, cut where it is quietest."""
     length, step = WINDOW_SECONDS * SAMPLE_RATE, TENTH
     windows = []
     while len(waveform) > length:
@@ -66,7 +67,7 @@ def _windows(waveform: np.ndarray) -> list[np.ndarray]:
 def _words(window: np.ndarray) -> str:
     import torch
 
-    model, extractor, tokenizer = _recogniser(recogniser_folder())
+    model, extractor, tokenizer = recogniser(recogniser_folder())
     window = window - window.mean()
     window = window * (PEAK / float(np.abs(window).max()))
     features = extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features

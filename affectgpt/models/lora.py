@@ -11,10 +11,13 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 
-def with_lora(language_model: nn.Module, config) -> nn.Module:
-    """The LLM with LoRA as an AffectGPT configuration says; the small matrices are float32."""
+def with_lora(language_model: nn.Module, config, rank_stabilized: bool = False) -> nn.Module:
+    """The LLM with LoRA as an AffectGPT configuration says; the small matrices are float32.
+
+    rank_stabilized: divide alpha by the square root of the rank (rsLoRA: Kalajdzievski 2023, arXiv 2312.03732).
+    """
     lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout,
-                      target_modules=config.lora_targets, task_type="CAUSAL_LM")
+                      target_modules=config.lora_targets, task_type="CAUSAL_LM", use_rslora=rank_stabilized)
     language_model = inject_adapter_in_model(lora, language_model)
     for name, parameter in language_model.named_parameters():
         if "lora_" in name:

@@ -26,6 +26,7 @@ from affectgpt.data.readers import (
     mer2025,
     mer_challenge,
     merr,
+    news,
     ravdess,
     sentiment,
 )
@@ -119,6 +120,7 @@ _ALL = (
     (sentiment.read_sims, sentiment.CH_SIMS), (sentiment.read_simsv2, sentiment.CH_SIMS_V2),
     (cexpr.read, cexpr.CORPUS), (ravdess.read, ravdess.CORPUS), (acted.read_cremad, acted.CREMA_D),
     (acted.read_emodb, acted.EMO_DB), (films.read_dfew, films.DFEW), (films.read_mafw, films.MAFW),
+    (news.read, news.CORPUS),
 )
 READERS: dict[str, Reader] = {
     corpus.name: Reader(read if corpus is manifest.CORPUS else _checked(read, corpus), corpus) for read, corpus in _ALL}
