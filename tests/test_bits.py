@@ -12,7 +12,7 @@ from tiny import corpus, parts  # noqa: F401  fixtures
 from torch import nn
 
 from affectgpt.inference import Describer
-from affectgpt.merge import merge_folder
+from affectgpt.merging import merge_folder
 from affectgpt.models.bits import BITS, bits_layer, check_bits
 
 HAVE = importlib.util.find_spec("bitsandbytes") is not None

@@ -85,6 +85,15 @@ def test_a_sharded_folder_is_the_model_itself(sharded):
     assert torch.equal(llm.get_decoder().rotary_emb.inv_freq, theirs)  # a table that no file holds
 
 
+def test_the_model_goes_to_one_device(sharded):
+    folder, _ = sharded
+    for device in ("cpu", "auto", {"": "cpu"}):
+        assert Model.from_pretrained(folder, device_map=device).device.type in ("cpu", "cuda")
+    for wrong in ("balanced", {"a": 0, "b": 1}):
+        with pytest.raises(ValueError, match="the model lies on one device"):
+            Model.from_pretrained(folder, device_map=wrong)
+
+
 def test_weights_are_mapped_and_not_copied(sharded, monkeypatch):
     folder, _ = sharded
     places = []
