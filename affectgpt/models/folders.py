@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from affectgpt.models.base_parts import read_parts
@@ -132,8 +132,11 @@ class FolderMethods:
                              f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
         if self.config.bundled:
             pairs = [(name, a.clone(), b.clone()) for name, a, b in pairs]  # views would keep whole files in memory
+            passing = _linear_weights(self.language_model) if quantize else set()
             for name in list(state):  # in the order of the files: what was read of one goes before the next is
-                put_tensor(self, name, _held(name, state.pop(name), None if quantize else dtype))
+                tensor = _held(name, state.pop(name), None if quantize else dtype)
+                # What stays is copied where the rest goes: a view of it would keep its whole file in memory.
+                put_tensor(self, name, tensor.clone() if quantize and name not in passing else tensor)
             self.language_model.tie_weights()
         else:
             self.load_state_dict(state, strict=False)
@@ -142,6 +145,13 @@ class FolderMethods:
             add_lora(self.language_model, pairs, scale)
         else:
             quantise(self.language_model, pairs, scale, quantize, dtype, device)
+
+
+def _linear_weights(language_model: nn.Module) -> set[str]:
+    """Names of the weights that `int8.quantise` makes anew: those of every linear layer but the head."""
+    head = language_model.get_output_embeddings()
+    return {f"{LLM}{name}.weight" for name, module in language_model.named_modules()
+            if isinstance(module, nn.Linear) and module is not head}
 
 
 def _held(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
