@@ -172,6 +172,15 @@ def test_raw_media_are_what_reading_gives(folder):
             processor(**wrong)
 
 
+def test_a_loaded_model_knows_its_own_ends(merged):
+    model, processor = Model.from_pretrained(merged), AffectGPTProcessor.from_pretrained(merged)
+    batch, options = processor(**media()), processor.generation_options(LIMIT)
+    assert torch.equal(model.generate(**batch, max_new_tokens=LIMIT), model.generate(**batch, **options))
+    first = int(model.generate(**batch, max_new_tokens=1)[0, -1])
+    model.generation_config.eos_token_id = first  # an answer that ends at once
+    assert model.generate(**batch, max_new_tokens=LIMIT).shape == (1, 1)
+
+
 ALONE = """
 import sys
 for name in ("affectgpt", "peft", "av", "cv2", "librosa", "torchvision"):
