@@ -31,6 +31,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path, size, files):
     found, plain = read_tensors(tmp_path), {}
     for path in written:
         plain |= load_file(path)  # as any other program reads them
+    assert not [name for name, tensor in found.items() if tensor.data_ptr() % tensor.element_size()]  # all aligned
     for state in (found, plain):
         assert state.keys() == TENSORS.keys()
         assert all(torch.equal(state[name], tensor) and state[name].dtype == tensor.dtype
