@@ -52,6 +52,12 @@ def check_model_folder(folder: str | Path) -> Path:
     return folder
 
 
+def model_of(source: str | Path) -> Path:
+    """The model folder of a training run, or the folder itself. Raises ValueError as `check_model_folder`."""
+    inside = Path(source) / "model"
+    return check_model_folder(inside if inside.is_dir() else source)
+
+
 def _has_pickle(folder: Path) -> bool:
     return any(path.suffix.lower() in PICKLES for path in folder.iterdir())
 

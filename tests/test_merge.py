@@ -16,11 +16,11 @@ from describe_fixtures import failed, inside, run  # noqa: F401  fixtures
 from model_variants import VARIANTS
 from tiny import parts  # noqa: F401  a fixture
 
-from affectgpt import merge
+from affectgpt import merging
 from affectgpt.data.inputs import Inputs
 from affectgpt.data.prompts import question_of
 from affectgpt.inference import Describer
-from affectgpt.merge import merge_folder
+from affectgpt.merging import merge_folder
 from affectgpt.model_folder import check_auto_map
 from affectgpt.models.modeling import AffectGPTForConditionalGeneration as Model
 from affectgpt.models.processing import AffectGPTProcessor
@@ -75,6 +75,7 @@ def test_merged_and_adapter_give_the_same_logits(parts, tmp_path, kind):
     config = json.loads((whole / "config.json").read_text())
     assert config["bundled"] and config["lora_rank"] == 0
     assert not any(config[part] for part in ("llm", "audio_encoder", "visual_encoder"))  # folders of this machine
+    assert str(Path(parts["qwen2"]).parent) not in (whole / "config.json").read_text()
     again = merge_folder(whole, tmp_path / "again", max_shard_size="300KB")  # other shards of the same model
     assert torch.equal(answers(again)[0], found[0])
 
@@ -101,7 +102,7 @@ def test_a_trained_llm_is_what_is_merged(parts, tmp_path):
 
 
 def test_a_base_with_names_of_another_version_is_read_by_transformers(parts, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(merge, "StoredTensors", type("Other", (StoredTensors,), {
+    monkeypatch.setattr(merging, "StoredTensors", type("Other", (StoredTensors,), {
         "__init__": lambda self, path, prefix: setattr(self, "_places", {f"{prefix}old.weight": None})}))
     assert torch.equal(answers(merge_folder(folder, tmp_path / "m"))[0], answers(folder, merge_lora=True)[0])
 
@@ -124,7 +125,7 @@ def test_the_command_refuses_and_replaces(capsys, folder, tmp_path):
 
 def test_an_interrupted_merge_leaves_nothing_that_looks_whole(folder, tmp_path):
     to = tmp_path / "m"
-    code = ("import os, sys; from affectgpt.merge import merge_folder\n"
+    code = ("import os, sys; from affectgpt.merging import merge_folder\n"
             "def stop(names):\n"
             "    for place, name in enumerate(names):\n"
             "        if place == 20: os._exit(9)\n"
@@ -169,6 +170,15 @@ def test_raw_media_are_what_reading_gives(folder):
                            ({"text": ["a"], "audio": [None] * 2}, "one a clip")):
         with pytest.raises(ValueError, match=message):
             processor(**wrong)
+
+
+def test_a_loaded_model_knows_its_own_ends(merged):
+    model, processor = Model.from_pretrained(merged), AffectGPTProcessor.from_pretrained(merged)
+    batch, options = processor(**media()), processor.generation_options(LIMIT)
+    assert torch.equal(model.generate(**batch, max_new_tokens=LIMIT), model.generate(**batch, **options))
+    first = int(model.generate(**batch, max_new_tokens=1)[0, -1])
+    model.generation_config.eos_token_id = first  # an answer that ends at once
+    assert model.generate(**batch, max_new_tokens=LIMIT).shape == (1, 1)
 
 
 ALONE = """

@@ -31,6 +31,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path, size, files):
     found, plain = read_tensors(tmp_path), {}
     for path in written:
         plain |= load_file(path)  # as any other program reads them
+    assert not [name for name, tensor in found.items() if tensor.data_ptr() % tensor.element_size()]  # all aligned
     for state in (found, plain):
         assert state.keys() == TENSORS.keys()
         assert all(torch.equal(state[name], tensor) and state[name].dtype == tensor.dtype
@@ -83,6 +84,15 @@ def test_a_sharded_folder_is_the_model_itself(sharded):
     assert llm.lm_head.weight is llm.get_input_embeddings().weight
     theirs = model.language_model.get_decoder().rotary_emb.inv_freq
     assert torch.equal(llm.get_decoder().rotary_emb.inv_freq, theirs)  # a table that no file holds
+
+
+def test_the_model_goes_to_one_device(sharded):
+    folder, _ = sharded
+    for device in ("cpu", "auto", {"": "cpu"}):
+        assert Model.from_pretrained(folder, device_map=device).device.type in ("cpu", "cuda")
+    for wrong in ("balanced", {"a": 0, "b": 1}):
+        with pytest.raises(ValueError, match="the model lies on one device"):
+            Model.from_pretrained(folder, device_map=wrong)
 
 
 def test_weights_are_mapped_and_not_copied(sharded, monkeypatch):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 
 import torch
 from torch import Tensor, nn
 
 BITS = ("8bit", "4bit")
+CPU_BLOCK = 64
+"""On a CPU, bitsandbytes packs rows in blocks of so many numbers, and fails on what remains."""
 
 
 def check_bits(kind: str) -> None:
@@ -29,10 +32,16 @@ def bits_layer(kind: str, weight: Tensor, bias: Tensor | None, dtype: torch.dtyp
         weight, bias: [H, D] and [H] or None.
         dtype: what the layer computes in.
         device: where it is made and stays; the weight's own where None.
+    Raises:
+        ValueError: a width that bitsandbytes cannot pack on this device.
     """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of each product that float32 becomes float16
     layers = importlib.import_module("bitsandbytes").nn
     high, wide = weight.shape
     device = torch.device(device if device is not None else weight.device)
+    if kind == "4bit" and device.type == "cpu" and wide % CPU_BLOCK:
+        raise ValueError(f"--quantize 4bit: a layer of this LLM takes {wide} numbers, and bitsandbytes on a CPU needs "
+                         f"multiples of {CPU_BLOCK}; use 8bit or int8")
     with torch.device("meta"):  # its own weights are replaced at once
         if kind == "8bit":
             layer = layers.Linear8bitLt(wide, high, bias=bias is not None, has_fp16_weights=False)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, WhisperModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-MIN_WINDOW_SAMPLES = 1600
-"""Windows are zero-padded to 0.1 s: convolutional front ends give no output below 400 samples."""
+from affectgpt.models.windows import MIN_WINDOW_SAMPLES
 
 
 class Released(nn.Module):

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from affectgpt.models.base_parts import read_parts
@@ -58,7 +58,7 @@ class FolderMethods:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, config: AffectGPTConfig | None = None,
                         dtype: torch.dtype | str | None = None, attn_implementation: str = "sdpa",
-                        merge_lora: bool = False, quantize: str | None = None, device=None, **kwargs):
+                        merge_lora: bool = False, quantize: str | None = None, device=None, device_map=None, **kwargs):
         """Load a model folder: its base parts, then the trained parts over them.
 
         A folder that holds everything needs no other module: the model is built without weights, and those of the
@@ -67,11 +67,14 @@ class FolderMethods:
         `merge_lora` adds LoRA to the weights that it adapts as they are loaded: to answer with, not to train on.
         `quantize="int8"` does that too, and rounds the weights of the LLM's linear layers to eight bits
         (`models.int8`); "8bit" and "4bit" hold them as bitsandbytes does (`models.bits`), made on `device`.
+        `device_map` as transformers has it: one device, to which the model goes; "auto" is a GPU where there is one.
 
         Raises:
             ValueError: a folder without weights, weights that are not the ones the configuration needs, or an LLM
-                whose layers cannot be quantised.
+                whose layers cannot be quantised; a `device_map` of several devices.
         """
+        place = _one_device(device_map)
+        device = place if device is None else device
         folder = _local(pretrained_model_name_or_path, kwargs.get("revision"))
         config = config or AffectGPTConfig.from_pretrained(folder)
         weight_files(folder)  # before anything large is read
@@ -98,7 +101,7 @@ class FolderMethods:
             cast_weights(model.language_model, dtype)
         if (folder / "generation_config.json").is_file():
             model.generation_config = GenerationConfig.from_pretrained(folder)
-        return model.eval()
+        return model.eval() if place is None else model.to(place).eval()
 
     def load_weights(self, weights: Path, quantize: str | None = None, dtype: torch.dtype = torch.float32,
                      device=None) -> None:
@@ -129,8 +132,11 @@ class FolderMethods:
                              f"({', '.join(unexpected[:2])}), {len(wrong)} have another size ({', '.join(wrong[:2])})")
         if self.config.bundled:
             pairs = [(name, a.clone(), b.clone()) for name, a, b in pairs]  # views would keep whole files in memory
+            passing = _linear_weights(self.language_model) if quantize else set()
             for name in list(state):  # in the order of the files: what was read of one goes before the next is
-                put_tensor(self, name, _held(name, state.pop(name), None if quantize else dtype))
+                tensor = _held(name, state.pop(name), None if quantize else dtype)
+                # What stays is copied where the rest goes: a view of it would keep its whole file in memory.
+                put_tensor(self, name, tensor.clone() if quantize and name not in passing else tensor)
             self.language_model.tie_weights()
         else:
             self.load_state_dict(state, strict=False)
@@ -141,11 +147,30 @@ class FolderMethods:
             quantise(self.language_model, pairs, scale, quantize, dtype, device)
 
 
+def _linear_weights(language_model: nn.Module) -> set[str]:
+    """Names of the weights that `int8.quantise` makes anew: those of every linear layer but the head."""
+    head = language_model.get_output_embeddings()
+    return {f"{LLM}{name}.weight" for name, module in language_model.named_modules()
+            if isinstance(module, nn.Linear) and module is not head}
+
+
 def _held(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     """A tensor in the format in which it is held: the LLM in `dtype` (as it is stored where None), all else float32."""
     if not tensor.is_floating_point() or name.startswith(LLM) and "lora_" not in name and dtype is None:
         return tensor
     return tensor.to(dtype if name.startswith(LLM) and "lora_" not in name else torch.float32)
+
+
+def _one_device(device_map) -> torch.device | None:
+    if isinstance(device_map, dict) and len(device_map) == 1:
+        device_map = next(iter(device_map.values()))
+    if device_map == "auto":
+        device_map = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return None if device_map is None else torch.device(device_map)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device_map is {device_map!r}: the model lies on one device; name it, for example "
+                         "'cuda:0'") from error
 
 
 def _local(name, revision: str | None) -> Path:

@@ -58,6 +58,7 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
+    generation_config = None  # that of a folder, where one was read
 
     def __init__(self, config: AffectGPTConfig, language_model: nn.Module | None = None,
                  audio_model: nn.Module | None = None, visual_model: nn.Module | None = None,
@@ -288,8 +289,8 @@ class AffectGPTForConditionalGeneration(FolderMethods, TrainedParts, PreTrainedM
         ends are those of the model's own generation_config.json, unless they are given.
         """
         own = self.generation_config
-        self.language_model.generation_config = greedy_config(pad_token_id=own.pad_token_id,
-                                                              eos_token_id=own.eos_token_id) if own else greedy_config()
+        ends = {} if own is None else {"pad_token_id": own.pad_token_id, "eos_token_id": own.eos_token_id}
+        self.language_model.generation_config = greedy_config(**ends)
         embeds = self.embed(input_ids, audio=audio, audio_mask=audio_mask, audio_lengths=audio_lengths, face=face,
                             face_mask=face_mask, frame=frame, frame_mask=frame_mask)
         # The last states of a batch lie apart in memory; on a CPU, torch would copy the head's matrix for each row.

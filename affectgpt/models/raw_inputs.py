@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from affectgpt.models.encoders import MIN_WINDOW_SAMPLES
 from affectgpt.models.prompting import spoken
 from affectgpt.models.streams import MEDIA_STREAMS, SAMPLE_RATE
-from affectgpt.models.windows import cut_windows
+from affectgpt.models.windows import MIN_WINDOW_SAMPLES, cut_windows
 
 
 @dataclass

@@ -15,6 +15,8 @@ from torch import Tensor
 from affectgpt.models.streams import SAMPLE_RATE
 
 SEGMENT_RULES = ("cover", "published")
+MIN_WINDOW_SAMPLES = 1600
+"""Windows are zero-padded to 0.1 s: convolutional front ends give no output below 400 samples."""
 
 
 def cut_windows(waveform: np.ndarray, config) -> tuple[Tensor, Tensor]:
