@@ -1,4 +1,5 @@
-"""The main job: make the starter corpus, train on it, judge the model on held-out identities, describe a clip.
+"""The main job: make the starter corpus, train on it, judge the model on held-out identities, release it, describe a
+clip from the release.
 
     affectgpt starter
     affectgpt starter --clips 240 train.epochs=2
@@ -48,30 +49,38 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
     from affectgpt.eval import corpus_pictures, plots
     from affectgpt.eval.accuracy import evaluate
     from affectgpt.inference import Describer, Skipped
+    from affectgpt.release.job import release
     from affectgpt.synthetic.corpus import make_corpus
     from affectgpt.train import sft
 
     quiet_libraries()
-    step("1/4 starter corpus", started)
+    step("1/5 starter corpus", started)
     manifest = make_corpus(folder / "corpus", clips=clips, seed=seed)
     corpus_clips = read_corpus(str(manifest))
     corpus_pictures.face_sheet(corpus_clips, folder / "faces.png")
     corpus_pictures.voice_sheet(corpus_clips, folder / "voices.png")
     print(f"pictures: {folder / 'faces.png'}, {folder / 'voices.png'}")
-    step("2/4 training", started)
+    step("2/5 training", started)
     model = folder / "model"
     if is_done(model):
         print(f"{model} is there already: using it (remove it to train anew)")
     else:
         sft.run(recipe)
     plots.training_curve(folder / "log.jsonl", folder / "training.png")
-    step("3/4 held-out identities", started)
+    step("3/5 held-out identities", started)
     results = evaluate(str(model), str(manifest), output=str(folder / "evaluation"))
     print(results["table"])
-    step("4/4 one held-out clip", started)
+    step("4/5 release", started)
+    released = folder / "release"
+    if is_done(released) and released.stat().st_mtime > model.stat().st_mtime:
+        print(f"{released} is there already: using it (remove it to release anew)")
+    else:
+        release(folder, released, title=f"AffectGPT {recipe.name}", overwrite=released.exists(),
+                command=f"affectgpt release {folder} --to {released}")
+    step("5/5 one held-out clip, from the release", started)
     held_out = [clip for clip in corpus_clips if clip.split == "test"]
     clip = next((clip for clip in held_out if clip.targets.conflict), held_out[0])
-    [result] = Describer(model).describe([Clip(clip.id, media=clip.media, words=clip.words)])
+    [result] = Describer(released).describe([Clip(clip.id, media=clip.media, words=clip.words)])
     if isinstance(result, Skipped):
         raise ValueError(f"the held-out clip could not be described: {result.reason}")
     print(f"{result.file}\n  {result.description}\n  labels    {', '.join(result.labels) or '(none)'}\n"
@@ -79,7 +88,8 @@ def run(folder: Path, clips: int, seed: int, overrides: list[str]) -> None:
           f"  streams   {', '.join(result.streams)}\n  seconds   {result.seconds:.2f}")
     step("done", started)
     print(f"plots:   {folder / 'training.png'}, {folder / 'evaluation' / 'results.png'}\nmodel:   {model}\n"
-          f"next:    .venv/bin/affectgpt describe YOUR_CLIP.mp4 --model {model}")
+          f"release: {released}, for others; its card is {released / 'README.md'}\n"
+          f"next:    .venv/bin/affectgpt describe YOUR_CLIP.mp4 --model {released}")
 
 
 def step(title: str, started: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from affectgpt.config import Recipe, load_recipe
 from affectgpt.files import parse_object, read_jsonl
+from affectgpt.model_folder import model_of
 from affectgpt.release import licences
 from affectgpt.release.licences import Ingredient
 
@@ -27,20 +28,6 @@ WATTS_OF_A_THREAD = 10
 """Assumed for a CPU, which no run measures."""
 
 
-def model_folder(run: str | Path) -> Path:
-    """The model folder of a run, or the model folder itself.
-
-    Raises:
-        ValueError: neither.
-    """
-    run = Path(run)
-    for folder in (run / "model", run):
-        if (folder / "config.json").is_file():
-            return folder
-    raise ValueError(f"{run}: holds no model (config.json), nor a folder model/ with one: name a run's output folder "
-                     "or a model folder")
-
-
 def gather(run: str | Path, results: Sequence[str] = (), part_licences: Mapping[str, str] | None = None,
            data_licences: Mapping[str, str] | None = None, watts: float | None = None) -> dict[str, Any]:
     """Everything the card and `release.json` say of a model.
@@ -52,11 +39,11 @@ def gather(run: str | Path, results: Sequence[str] = (), part_licences: Mapping[
         part_licences, data_licences: name -> licence, where the tables do not know it.
         watts: power of the whole machine, in place of the data sheet's.
     Raises:
-        ValueError: a licence that is not known; a result file that is none.
+        ValueError: no finished model; a licence that is not known; a result file that is none.
     """
     from affectgpt.models.configuration import AffectGPTConfig
 
-    folder = model_folder(run)
+    folder = model_of(run)
     config = AffectGPTConfig.from_pretrained(folder)
     recipe = load_recipe(folder / "recipe.yaml") if (folder / "recipe.yaml").is_file() else None
     training = folder / "training.json"

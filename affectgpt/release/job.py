@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from affectgpt.files import atomic_folder, atomic_write_json, atomic_write_text
+from affectgpt.release.card import NAME as CARD
 
 FORMS = ("merged", "adapter")
 
@@ -48,57 +51,62 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"--to {options.to}: exists already; --force replaces an earlier release, or choose another "
                          "name")
     from affectgpt.errors import quiet_libraries
+    from affectgpt.release import licences
 
     quiet_libraries()
-    release(options, f"affectgpt release {shlex.join(arguments)}")
+    release(options.run, options.to, options.form, options.name, options.licence, results=options.results,
+            part_licences=licences.said(options.part_licence, "--part-licence"),
+            data_licences=licences.said(options.data_licence, "--data-licence"), watts=options.watts,
+            max_shard_size=options.max_shard_size, example=not options.no_example, overwrite=options.force,
+            command=f"affectgpt release {shlex.join(arguments)}")
+    print(f"\ncard:  {Path(options.to) / CARD}\nnext:  affectgpt verify {options.to}; affectgpt push {options.to} --repo "
+          "YOU/NAME")
     return 0
 
 
-def release(options: argparse.Namespace, command: str) -> Path:
-    """Write the folder.
+def release(run: str | Path, to: str | Path, form: str = "merged", title: str | None = None, licence: str | None = None,
+            *, results: Sequence[str] = (), part_licences: Mapping[str, str] | None = None,
+            data_licences: Mapping[str, str] | None = None, watts: float | None = None, max_shard_size: str = "5GB",
+            example: bool = True, overwrite: bool = False, command: str = "") -> dict[str, Any]:
+    """Write a release; returns the stored answer (`release.example`).
 
+    Args:
+        run: a run's output folder, or a model folder.
+        title: of the card; None for the recipe's name, or the folder's.
+        licence: None for the freest that parts and data allow.
+        results, part_licences, data_licences, watts: as `release.facts.gather`.
+        example: ask the model about a drawn clip, and store its answer.
+        command: how the release was made, for the card.
     Raises:
-        ValueError: no finished model, licences that forbid it or are not known, a result file that is none.
+        ValueError: no finished model, licences that forbid it or are not known, a result file that is none, a folder
+            that exists, without `overwrite`.
     """
-    from affectgpt.model_folder import check_model_folder
-    from affectgpt.release import card, facts, licences, manifest
+    from affectgpt.model_folder import model_of
+    from affectgpt.release import card, facts, licences, manifest, weights
 
-    source = check_model_folder(facts.model_folder(options.run))
-    known = facts.gather(options.run, options.results, licences.said(options.part_licence, "--part-licence"),
-                         licences.said(options.data_licence, "--data-licence"), options.watts)
-    licence = licences.choose(facts.ingredients(known), options.licence)  # before anything is written
-    title = options.name or known["recipe"].get("name") or source.resolve().name
-    with atomic_folder(options.to, overwrite=options.force) as folder:
-        _write_model(source, folder, options)
+    source = model_of(run)
+    known = facts.gather(run, results, part_licences, data_licences, watts)
+    licence = licences.choose(facts.ingredients(known), licence)  # before anything is written
+    title = title or known["recipe"].get("name") or source.resolve().name
+    stored: dict[str, Any] = {"file": "", "answer": ""}
+    with atomic_folder(to, overwrite=overwrite) as folder:
+        if form == "merged":
+            weights.merged(source, folder, max_shard_size)
+        else:
+            weights.adapter(source, folder)
         hashed = manifest.write_manifest(folder)  # the model is whole: it may be asked
-        stored = _example(folder, options)
+        if example:
+            from affectgpt.inference import Describer
+            from affectgpt.release.example import write_example
+
+            stored = write_example(folder, Describer(folder))
         atomic_write_json(folder / "results.json", {"results": known["results"]})
-        atomic_write_json(folder / "release.json", {"title": title, "licence": licence, "form": options.form,
+        atomic_write_json(folder / "release.json", {"title": title, "licence": licence, "form": form,
                                                     "command": command, **known})
         files = {name: (folder / name).stat().st_size for name in manifest.files_of(folder)}
-        atomic_write_text(folder / card.NAME, card.render(known, title, licence, options.form, files, stored, command))
+        atomic_write_text(folder / CARD, card.render(known, title, licence, form, files, stored, command))
         manifest.write_manifest(folder, hashed)
-    size = sum(file.stat().st_size for file in Path(options.to).rglob("*") if file.is_file())
-    print(f"{options.to}: {title}, {options.form}, licence {licence}, {manifest.size_text(size)}\n"
-          f"stored answer: {stored['answer'] or '(none)'}\n\ncard:  {Path(options.to) / card.NAME}\n"
-          f"next:  affectgpt verify {options.to}; affectgpt push {options.to} --repo YOU/NAME")
-    return Path(options.to)
-
-
-def _write_model(source: Path, folder: Path, options: argparse.Namespace) -> None:
-    """Weights, configuration, tokenizer, code."""
-    from affectgpt.release import weights
-
-    if options.form == "merged":
-        weights.merged(source, folder, options.max_shard_size)
-    else:
-        weights.adapter(source, folder)
-
-
-def _example(folder: Path, options: argparse.Namespace) -> dict:
-    from affectgpt.inference import Describer
-    from affectgpt.release.example import write_example
-
-    if options.no_example:
-        return {"file": "", "answer": ""}
-    return write_example(folder, Describer(folder))
+    size = sum(file.stat().st_size for file in Path(to).rglob("*") if file.is_file())
+    print(f"{to}: {title}, {form}, licence {licence}, {manifest.size_text(size)}\nstored answer: "
+          f"{stored['answer'] or '(none)'}", flush=True)
+    return stored

@@ -16,7 +16,7 @@ OF_A_RUN = ("state.json", DONE_MARK)
 
 def merged(source: Path, folder: Path, max_shard_size: str) -> None:
     """All weights, LoRA added to the LLM's, and the code that loads them."""
-    from affectgpt.merge import merge_folder
+    from affectgpt.merging import merge_folder
 
     whole = folder / "merging"
     merge_folder(source, whole, max_shard_size=max_shard_size)
