@@ -59,8 +59,8 @@ def main(arguments: list[str]) -> int:
             data_licences=licences.said(options.data_licence, "--data-licence"), watts=options.watts,
             max_shard_size=options.max_shard_size, example=not options.no_example, overwrite=options.force,
             command=f"affectgpt release {shlex.join(arguments)}")
-    print(f"\ncard:  {Path(options.to) / CARD}\nnext:  affectgpt verify {options.to}; affectgpt push {options.to} --repo "
-          "YOU/NAME")
+    print(f"\ncard:  {Path(options.to) / CARD}\nnext:  affectgpt verify {options.to}; affectgpt push {options.to} "
+          "--repo YOU/NAME")
     return 0
 
 
