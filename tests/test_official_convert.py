@@ -84,7 +84,7 @@ def test_the_official_numbers_through_the_command(shared_data, tmp_path_factory,
     assert float(output.loss) == pytest.approx(float(expected[f"{number}_loss"]), abs=1e-6)
 
 
-def test_the_folder_is_an_ordinary_one(tmp_path, parts):  # noqa: F811
+def test_the_folder_is_an_ordinary_one(tmp_path, parts, capsys):  # noqa: F811
     from media_fixtures import tone, write_clip
 
     from affectgpt.data.clip import Clip
@@ -95,6 +95,11 @@ def test_the_folder_is_an_ordinary_one(tmp_path, parts):  # noqa: F811
     clip = write_clip(tmp_path / "clip.mp4", frames=8, sound=tone(1.0))
     [found] = Describer(folder).describe([Clip(id="a", media=clip, words="Hello.")], max_new_tokens=4)
     assert found.streams[0] in ("fusion", "audio")
+    capsys.readouterr()
+    assert main(["verify", str(folder)]) == 0 and "none is stored" in capsys.readouterr().out
+    (folder / FACTS).write_text((folder / FACTS).read_text().replace("official.pth", "another1.pth"))
+    assert main(["verify", str(folder)]) == 2 and f"{FACTS} was changed" in capsys.readouterr().err
+    (folder / FACTS).write_text((folder / FACTS).read_text().replace("another1.pth", "official.pth"))
     facts = json.loads((folder / FACTS).read_text())
     assert facts["file"] == "official.pth" and len(facts["tensors"]) == len(official_state("attention", "attention", 1))
 

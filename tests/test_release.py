@@ -153,3 +153,14 @@ def test_half_a_model_is_not_released(run, terms, tmp_path, capsys):
     (tmp_path / "run" / "model" / "done").unlink()
     assert main(["release", str(tmp_path / "run"), "--to", str(tmp_path / "release"), *terms]) == 2
     assert "done" in capsys.readouterr().err
+
+
+def test_fewer_bits_are_measured_beside_the_plain_model(released, capsys):
+    from affectgpt.release import quantised
+
+    found = quantised.measure(released, "int8", 2)
+    assert found["int8"]["llm_mib"] < found["plain"]["llm_mib"] and found["clips"] == 2
+    assert 0 <= found["same_text"] <= found["same_labels"] <= 2
+    same = quantised.measure(released, "int8", 1) | {"same_labels": 0, "same_text": 0}
+    assert "same labels in 0 of 1" in "\n".join(quantised.lines(same, "int8"))
+    assert main(["verify", str(released), "--clips", "0"]) == 2 and "--clips" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from affectgpt.models.modeling import AffectGPTForConditionalGeneration
 from affectgpt.models.processing import AffectGPTProcessor
 from affectgpt.models.shards import read_tensors
 from affectgpt.official.names import from_official, to_official
+from affectgpt.release.manifest import write_manifest
 
 FACTS, UNUSED_WEIGHTS = "official.json", "official.safetensors"
 """Beside a converted model: what the file was, name by name; and its parts that no video prompt uses."""
@@ -172,6 +173,7 @@ def convert(path: str | Path, folder: str | Path, overwrite: bool = False, dtype
             save_file(unused, temporary / UNUSED_WEIGHTS, metadata={"format": "pt"})
             share_file(temporary / UNUSED_WEIGHTS)
         atomic_write_json(temporary / FACTS, facts)
+        write_manifest(temporary)
     return model
 
 

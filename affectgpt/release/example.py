@@ -54,15 +54,15 @@ def answer(folder: Path, file: str, words: str | None, describer) -> dict[str, A
             "polarity": result.polarity, "max_new_tokens": LONGEST}
 
 
-def read_example(folder: Path) -> dict[str, Any]:
-    """What a release stored.
+def read_example(folder: Path) -> dict[str, Any] | None:
+    """What a release stored; None where nothing was.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        ValueError: it is damaged.
     """
     path = folder / FOLDER / FACTS
     if not path.is_file():
-        raise ValueError(f"{path}: there is no stored answer to compare with; release the model again")
+        return None
     facts = parse_object(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(facts.get("file"), str) or not isinstance(facts.get("answer"), str):
         raise ValueError(f"{path}: has no file and answer")
