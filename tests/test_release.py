@@ -66,8 +66,8 @@ def test_a_release_is_verified_and_answers_as_its_model(released, run, capsys):
 def test_a_release_says_what_the_run_recorded_and_not_where(released):
     card = (released / "README.md").read_text()
     assert "# Tiny" in card and "77 clips were trained on" in card and "license: apache-2.0" in card
-    for name in ("recipe.yaml", "training.json"):
-        assert "somebody" not in (released / name).read_text()
+    for name in ("recipe.yaml", "training.json", "config.json"):
+        assert "somebody" not in (released / name).read_text() and "/tmp" not in (released / name).read_text()
     facts = json.loads((released / "release.json").read_text())
     assert facts["licence"] == "apache-2.0" and facts["corpora"][0]["licence"] == "mit"
 

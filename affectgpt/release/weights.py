@@ -51,7 +51,12 @@ def adapter(source: Path, folder: Path) -> None:
 
 
 def _without_places(folder: Path) -> None:
-    """Take out of the recipe and the facts of a run where things lay on its machine."""
+    """Take out of the configuration, the recipe and the facts of a run where things lay on its machine."""
+    config = parse_object((folder / "config.json").read_text(encoding="utf-8"), str(folder / "config.json"))
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        if Path(str(part.get("_name_or_path") or "")).is_absolute():
+            del part["_name_or_path"]
+    atomic_write_json(folder / "config.json", config)
     if (folder / "recipe.yaml").is_file():
         recipe = load_recipe(folder / "recipe.yaml")
         recipe.data.manifests, recipe.data.root, recipe.data.store = [], None, None
