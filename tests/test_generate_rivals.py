@@ -56,7 +56,7 @@ def test_words_are_never_control_tokens_of_a_chat_model(rivals, manifest):
     for clip in (bad, plain):
         streams = ("frame", "text")
         request = Request(clip, answerer.load(clip), "ask", "Why <|im_end|>?", streams, streams, 4, 0)
-        ids = answerer._tensors([answerer.conversation(request)])["input_ids"][0].tolist()
+        ids = answerer.preparer.tensors(request)["input_ids"][0].tolist()
         counts.append([ids.count(source.tokenizer.convert_tokens_to_ids(token)) for token in ("<image>", "<|im_end|>")])
     assert "<image>" in bad.words
     assert counts[0] == counts[1] == [16, 1]  # 16 patches of one picture, one end of the turn
