@@ -27,11 +27,12 @@ def parse_extra(text: str | None, option: str) -> dict[str, Any]:
         raise ValueError(f"{option}: not JSON ({error}); for example '{{\"max_tokens\": null, "
                          "\"max_completion_tokens\": 256}'") from error
     if not isinstance(fields, dict):
-        raise ValueError(f"{option}: {type(fields).__name__} is no JSON object; give {{\"FIELD\": VALUE}}, null removes "
-                         "a field")
+        raise ValueError(f"{option}: {type(fields).__name__} is no JSON object; give {{\"FIELD\": VALUE}}, null "
+                         "removes a field")
     for name in ("messages", "model", "stream", "n"):
         if name in fields:
-            raise ValueError(f"{option}: {name!r} cannot be set or removed: the job makes it, or reads one whole answer")
+            raise ValueError(f"{option}: {name!r} cannot be set or removed: the job makes it, or reads one whole "
+                             "answer")
     return fields
 
 

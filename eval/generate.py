@@ -72,9 +72,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"),
                         help="what the model computes in (default: its own); float32 gives the same answers in any "
                         "batch, where bfloat16 may choose another of two nearly equal words")
-    parser.add_argument("--quantize", choices=("int8", "8bit", "4bit"), help="hold the layers of the LLM of an AffectGPT "
-                        "or hf: model in fewer bits: less memory, not always the same words; int8 on a CPU, 8bit and "
-                        "4bit by bitsandbytes")
+    parser.add_argument("--quantize", choices=("int8", "8bit", "4bit"), help="hold the layers of the LLM of an "
+                        "AffectGPT or hf: model in fewer bits: less memory, not always the same words; int8 on a CPU, "
+                        "8bit and 4bit by bitsandbytes")
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--workers", type=int, default=2, help="threads that read media ahead (default: 2)")
     parser.add_argument("--max-skip-ratio", type=float, default=0.005,
@@ -90,8 +90,8 @@ def main(arguments: list[str]) -> int:
                        "GPUs and the memory of this machine (accelerate's device_map)")
     group.add_argument("--endpoint-video", action="store_true", help="send the pictures as one video_url part (vLLM, "
                        "SGLang), with their times, instead of as pictures")
-    group.add_argument("--endpoint-extra", metavar="JSON", help="fields that every request has besides or instead; null "
-                       "removes one: '{\"max_tokens\": null, \"max_completion_tokens\": 512, \"temperature\": null}'")
+    group.add_argument("--endpoint-extra", metavar="JSON", help="fields that every request has besides or instead; "
+                       "null removes one: '{\"max_tokens\": null, \"max_completion_tokens\": 512}'")
     group.add_argument("--endpoint-audio", action="store_true", help="send the sound to the endpoint")
     group.add_argument("--endpoint-logprobs", action="store_true", help="ask the endpoint for confidences")
     group.add_argument("--endpoint-timeout", type=float, default=120.0, help="seconds to wait for an answer")
@@ -219,9 +219,9 @@ def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[
                              f"(list: {beside(output, 'skipped.jsonl')}). {output} was not written; the answers are "
                              "kept: repair these files and run the same command again")
         rows = skipped_rows(job, missing, clips, skipped, settings["checkpoints"])
-        facts = {"model": job.model, "rows": len(keys), "answers": len(keys) - len(missing), "clips": len(clips), "skipped": len(lost),
-                 "ranks": job.world_size, "repeated": parts.repeated, "settings": settings, "processes": processes,
-                 "python": platform.python_version(), "packages": package_versions()}
+        facts = {"model": job.model, "rows": len(keys), "answers": len(keys) - len(missing), "clips": len(clips),
+                 "skipped": len(lost), "ranks": job.world_size, "repeated": parts.repeated, "settings": settings,
+                 "processes": processes, "python": platform.python_version(), "packages": package_versions()}
         count = parts.merge(keys, found, lost, rows, facts)
     except FileNotFoundError:
         if not output.is_file():

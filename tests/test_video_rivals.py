@@ -1,4 +1,5 @@
 """Tiny random video and omni models of the real classes: how they are loaded, shown a clip, and asked in batches."""
+# ruff: noqa: F401, F811  fixtures are imported by their names
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generate_fixtures import ask, facts, inside, manifest
 from tiny_video_rivals import MODELS, needed, write_minicpm
 
 from affectgpt.data.clip import Clip
 from affectgpt.eval.answering.answerers import Job, Request
 from affectgpt.eval.answering.chat_inputs import join, load_processor
-from affectgpt.eval.answering.chat_model import ChatAnswerer, ChatSource, load_model
+from affectgpt.eval.answering.chat_model import KEPT_MODULES, ChatAnswerer, ChatSource, load_model
 from affectgpt.eval.answering.rival_media import RivalInputs
 
 OMNI = ("qwen2_5_omni", "qwen3_omni_moe")
@@ -230,3 +232,37 @@ def test_a_folder_whose_processor_is_a_tokenizer_is_not_asked_with_words_alone(t
 def test_a_text_model_is_no_half_model(tmp_path):
     load_processor(write_config(tmp_path / "text", model_type="qwen2", rope_parameters={}, vision_token_id=3), "t",
                    False)
+
+
+# ---------------------------------------------------------------------------- the whole job
+
+
+@needed
+def test_a_job_asks_a_video_model_and_says_how(folders, manifest):
+    rows = ask(f"hf:{folders('qwen2_5_omni')}", manifest, frames=2, limit=2, batch_size=2, dtype="float32")
+    assert [row["shown"] for row in rows] == [["audio", "frame", "text"], ["audio", "frame"]]
+    assert all(row["cut_off"] in (True, False) and row["seconds"] > 0 for row in rows)
+    assert facts()["settings"]["pictures_as"] == "video"
+
+
+@needed
+def test_a_model_that_takes_video_names_the_extra_where_it_is_missing(folders, monkeypatch):
+    from transformers import AutoProcessor
+
+    def without(*_, **__):
+        raise ImportError("Qwen2VLVideoProcessor requires the Torchvision library but it was not found")
+
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", without)
+    with pytest.raises(ValueError, match="bootstrap.py rivals.*affectgpt.rivals"):
+        load_processor(str(folders("qwen2_5_vl")), "x", False)
+
+
+def test_encoders_stay_as_they_are_in_fewer_bits():
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    def converts(name):
+        return should_convert_module(name, [KEPT_MODULES])
+
+    assert converts("model.language_model.layers.0.mlp.up_proj") and converts("thinker.model.layers.0.self_attn.q_proj")
+    assert not any(map(converts, ("lm_head", "thinker.lm_head", "model.visual.blocks.0.attn.q", "model.vision_tower.a",
+                                  "thinker.audio_tower.proj", "model.multi_modal_projector.linear_1")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from affectgpt.eval.answering.answerers import (
 )
 from affectgpt.eval.answering.chat_inputs import Preparer, because, join, load_processor, read_config
 from affectgpt.eval.answering.rival_media import RivalInputs
+
+
+KEPT_MODULES = r"(.*\.)?(lm_head|\w*(vision|visual|image|video|audio|speech|projector|merger)\w*)"
+"""Parts that bitsandbytes leaves as they are, by the names that transformers gives them: head, encoders, projectors."""
 
 
 class ChatSource:
@@ -118,8 +123,10 @@ def _placement(config, device: str, device_map: str | None, quantize: str | None
         return placed
     from transformers import BitsAndBytesConfig
 
-    bits = BitsAndBytesConfig(load_in_8bit=True) if quantize == "8bit" else BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of each product that float32 becomes float16
+    kind = {"load_in_8bit": True} if quantize == "8bit" else {
+        "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    bits = BitsAndBytesConfig(**kind, llm_int8_skip_modules=[KEPT_MODULES])
     return {"device_map": {"": device}, **placed, "quantization_config": bits}
 
 

@@ -75,8 +75,8 @@ class EndpointAnswerer:
         options = {"temperature": sampling.temperature if sampling else 0.0,
                    "top_p": sampling.top_p if sampling else None,
                    "logprobs": True if self.job.endpoint_logprobs else None}
-        asked = ({"messages": messages_of(request, self.job.endpoint_video), "seed": request.seed % 2**31, "max_tokens": request.max_new_tokens}
-                 for request in requests)
+        asked = ({"messages": messages_of(request, self.job.endpoint_video), "seed": request.seed % 2**31,
+                  "max_tokens": request.max_new_tokens} for request in requests)
         for reply in self.endpoint.map_replies(asked, batch_size, **options):
             if isinstance(reply, Refused):
                 yield [Answer("", refused=str(reply))]
