@@ -31,6 +31,7 @@ class Family:
 
 DEFAULT = Family()
 _OMNI = Family(rate=True, aligned=True, thinker=True)
+_THINKER = Family(rate=True, aligned=True)
 FAMILIES: dict[str, Family] = {
     "qwen2_vl": DEFAULT,
     "qwen2_5_vl": DEFAULT,
@@ -38,6 +39,8 @@ FAMILIES: dict[str, Family] = {
     "qwen3_vl_moe": DEFAULT,
     "qwen2_5_omni": _OMNI,
     "qwen3_omni_moe": _OMNI,
+    "qwen2_5_omni_thinker": _THINKER,  # a thinker that was saved alone
+    "qwen3_omni_moe_thinker": _THINKER,
     "internvl": DEFAULT,
     "llava_onevision": DEFAULT,
     "video_llama_3": DEFAULT,
