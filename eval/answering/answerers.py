@@ -34,11 +34,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """`confidence` is the mean probability of the answer's tokens; `cut_off` where its length ended it."""
+    """`confidence` is the mean probability of the answer's tokens; `cut_off` where its length ended it; `no_answer` is
+    "refusal" or "empty" where there is none; `refused` says why a server did not take the request at all."""
 
     text: str
     confidence: float | None = None
     cut_off: bool = False
+    no_answer: str | None = None
     refused: str | None = None
 
 
@@ -95,7 +97,10 @@ class Job:
     frames: int = 8
     valence_range: tuple[float, float] | None = None
     trust_remote_code: bool = False
+    device_map: str | None = None
     endpoint_audio: bool = False
+    endpoint_video: bool = False
+    endpoint_extra: str | None = None
     endpoint_logprobs: bool = False
     endpoint_timeout: float = 120.0
     skip_refused: bool = False
