@@ -40,7 +40,7 @@ class Reply:
     """What a server said: its text, the mean probability of its tokens (None where unknown), why it ended.
 
     `no_answer` is "refusal" where the model or a filter of the server would not answer and said so in the fields that
-    the protocol has for it (`text` is then what it said instead), "empty" where there is no text, else None.
+    the protocol has for it (`text` is then what it said instead), else None.
     """
 
     text: str
@@ -235,7 +235,7 @@ class Endpoint:
         confidence = mean_probability(choice.get("logprobs"))
         if refusal or reason == "content_filter":
             return Reply(str(refusal or text), confidence, reason, "refusal")
-        return Reply(text, confidence, reason, None if text.strip() else "empty")
+        return Reply(text, confidence, reason)
 
     def _text(self, reply: Reply) -> str:
         if reply.no_answer == "refusal":

@@ -158,12 +158,9 @@ class Labeller:
         for row in rows:
             self.counts["rows"] += 1
             answer = row.get("response")
-            if row.get("no_answer"):  # what was refused or skipped is no answer, and so no emotion
-                self.counts["no answer"] += 1
-                labelled.append((row, None))
-                continue
-            if not (isinstance(answer, str) or isinstance(answer, list) and all(isinstance(x, str) for x in answer)):
-                self.counts["no response"] += 1
+            readable = isinstance(answer, str) or isinstance(answer, list) and all(isinstance(x, str) for x in answer)
+            if row.get("no_answer") or not readable:  # what was refused or skipped is no answer, and so no emotion
+                self.counts["no answer" if row.get("no_answer") else "no response"] += 1
                 labelled.append((row, None))
                 continue
             self.counts["replaced"] += "labels_raw" in row

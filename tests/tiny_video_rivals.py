@@ -18,6 +18,11 @@ needed = pytest.mark.skipif(importlib.util.find_spec("torchvision") is None,
 QWEN = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "audio_token": "<|audio_pad|>",
         "vision_bos_token": "<|vision_start|>", "vision_eos_token": "<|vision_end|>",
         "audio_bos_token": "<|audio_start|>", "audio_eos_token": "<|audio_end|>"}
+MEDIA = {"image_token_id": "image_token", "video_token_id": "video_token"}
+VISION = {"vision_start_token_id": "vision_bos_token", "vision_end_token_id": "vision_eos_token"}
+PLACE = "<|vision_start|><|%s_pad|><|vision_end|>"
+DEEP_EYE = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 16,
+            "out_hidden_size": 64, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
 INTERN = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
           "video_token": "<video>"}
 ONEVISION = {"image_token": "<image>", "video_token": "<video>"}
@@ -62,6 +67,11 @@ def _pixels(side: int) -> dict:
     return {"size": {"shortest_edge": 4 * side * side, "longest_edge": 16 * side * side}}
 
 
+def _ids(tokenizer, **tokens: str) -> dict[str, int]:
+    """Key of a configuration -> id of the token that `QWEN` has under this name."""
+    return {key: tokenizer.convert_tokens_to_ids(QWEN[name]) for key, name in tokens.items()}
+
+
 def write_qwen2_5_vl(folder: Path) -> Path:
     """Qwen2.5-VL: times of frames as positions."""
     from transformers import (
@@ -73,16 +83,13 @@ def write_qwen2_5_vl(folder: Path) -> Path:
     )
 
     tokenizer = _tokenizer(QWEN)
-    ids = tokenizer.convert_tokens_to_ids
     torch.manual_seed(11)
     model = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(
         text_config=_text(len(tokenizer), rope_parameters=_rope(2, 3, 3)), vision_config=_eye(),
-        image_token_id=ids(QWEN["image_token"]), video_token_id=ids(QWEN["video_token"]),
-        vision_start_token_id=ids(QWEN["vision_bos_token"]), vision_end_token_id=ids(QWEN["vision_eos_token"])))
-    place = "<|vision_start|><|%s_pad|><|vision_end|>"
+        **_ids(tokenizer, **MEDIA, **VISION)))
     processor = Qwen2_5_VLProcessor(Qwen2VLImageProcessor(**_pixels(28)), tokenizer,
                                     Qwen2VLVideoProcessor(**_pixels(28)),
-                                    chat_template=template(place % "image", place % "video"))
+                                    chat_template=template(PLACE % "image", PLACE % "video"))
     return _save(folder, tiny._louder(model), processor)
 
 
@@ -97,18 +104,13 @@ def write_qwen3_vl(folder: Path) -> Path:
     )
 
     tokenizer = _tokenizer(QWEN)
-    ids = tokenizer.convert_tokens_to_ids
     torch.manual_seed(12)
     model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(
-        text_config=_text(len(tokenizer), head_dim=16, rope_parameters=_rope(2, 3, 3)),
-        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 16,
-                       "out_hidden_size": 64, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
-        image_token_id=ids(QWEN["image_token"]), video_token_id=ids(QWEN["video_token"]),
-        vision_start_token_id=ids(QWEN["vision_bos_token"]), vision_end_token_id=ids(QWEN["vision_eos_token"])))
-    place = "<|vision_start|><|%s_pad|><|vision_end|>"
+        text_config=_text(len(tokenizer), head_dim=16, rope_parameters=_rope(2, 3, 3)), vision_config=DEEP_EYE,
+        **_ids(tokenizer, **MEDIA, **VISION)))
     processor = Qwen3VLProcessor(Qwen2VLImageProcessor(patch_size=16, **_pixels(32)), tokenizer,
                                  Qwen3VLVideoProcessor(**_pixels(32)),
-                                 chat_template=template(place % "image", place % "video"))
+                                 chat_template=template(PLACE % "image", PLACE % "video"))
     return _save(folder, tiny._louder(model), processor)
 
 
@@ -117,69 +119,53 @@ def _ears(**more) -> dict:
             "output_dim": 64, **more}
 
 
-def _omni_template() -> str:
-    place = "<|vision_start|><|%s_pad|><|vision_end|>"
-    return template(place % "image", place % "video", "<|audio_start|><|audio_pad|><|audio_end|>")
+def _write_omni(folder: Path, seed: int, kinds: tuple, thinker: dict, visual: dict, tokenizer) -> Path:
+    """An omni model as it is published: a thinker, and a talker that it says it has.
+
+    kinds: classes of its configuration, model and processor. thinker: its configuration. visual: options of what
+    prepares pictures.
+    """
+    from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor, WhisperFeatureExtractor
+
+    config_kind, model_kind, processor_kind = kinds
+    torch.manual_seed(seed)
+    model = model_kind(config_kind(thinker_config=thinker, enable_audio_output=False))
+    model.config.enable_audio_output = True  # as published; a folder saved without its talker has none to make
+    processor = processor_kind(
+        Qwen2VLImageProcessor(**visual), Qwen2VLVideoProcessor(**visual), WhisperFeatureExtractor(feature_size=80),
+        tokenizer,
+        chat_template=template(PLACE % "image", PLACE % "video", "<|audio_start|><|audio_pad|><|audio_end|>"))
+    return _save(folder, tiny._louder(model), processor)
 
 
 def write_qwen2_5_omni(folder: Path) -> Path:
-    """Qwen2.5-Omni as it is published: a thinker, and a talker whose weights are in the file too."""
-    from transformers import (
-        Qwen2_5OmniConfig,
-        Qwen2_5OmniForConditionalGeneration,
-        Qwen2_5OmniProcessor,
-        Qwen2VLImageProcessor,
-        Qwen2VLVideoProcessor,
-        WhisperFeatureExtractor,
-    )
+    """Qwen2.5-Omni."""
+    from transformers import Qwen2_5OmniConfig, Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniProcessor
 
     tokenizer = _tokenizer(QWEN)
-    ids = tokenizer.convert_tokens_to_ids
-    torch.manual_seed(13)
-    config = Qwen2_5OmniConfig(thinker_config={
+    thinker = {
         "text_config": _text(len(tokenizer), rope_parameters=_rope(2, 3, 3), tie_word_embeddings=False),
         "vision_config": _eye(), "audio_config": _ears(n_window=100),
-        "audio_token_index": ids(QWEN["audio_token"]), "image_token_index": ids(QWEN["image_token"]),
-        "video_token_index": ids(QWEN["video_token"]), "audio_start_token_id": ids(QWEN["audio_bos_token"]),
-        "audio_end_token_id": ids(QWEN["audio_eos_token"]), "vision_start_token_id": ids(QWEN["vision_bos_token"]),
-        "vision_end_token_id": ids(QWEN["vision_eos_token"])}, enable_audio_output=False)
-    model = Qwen2_5OmniForConditionalGeneration(config)
-    model.config.enable_audio_output = True  # as published; a folder saved without its talker has none to make
-    processor = Qwen2_5OmniProcessor(
-        Qwen2VLImageProcessor(**_pixels(28)), Qwen2VLVideoProcessor(**_pixels(28)),
-        WhisperFeatureExtractor(feature_size=80), tokenizer, chat_template=_omni_template())
-    return _save(folder, tiny._louder(model), processor)
+        **_ids(tokenizer, audio_token_index="audio_token", image_token_index="image_token",
+               video_token_index="video_token", audio_start_token_id="audio_bos_token",
+               audio_end_token_id="audio_eos_token", **VISION)}
+    return _write_omni(folder, 13, (Qwen2_5OmniConfig, Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniProcessor),
+                       thinker, _pixels(28), tokenizer)
 
 
 def write_qwen3_omni(folder: Path) -> Path:
     """Qwen3-Omni: as Qwen2.5-Omni, with two experts a layer."""
-    from transformers import (
-        Qwen2VLImageProcessor,
-        Qwen2VLVideoProcessor,
-        Qwen3OmniMoeConfig,
-        Qwen3OmniMoeForConditionalGeneration,
-        Qwen3OmniMoeProcessor,
-        WhisperFeatureExtractor,
-    )
+    from transformers import Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration, Qwen3OmniMoeProcessor
 
     tokenizer = _tokenizer(QWEN)
-    ids = tokenizer.convert_tokens_to_ids
-    torch.manual_seed(14)
-    config = Qwen3OmniMoeConfig(thinker_config={
+    thinker = {
         "text_config": _text(len(tokenizer), rope_parameters=_rope(2, 3, 3), head_dim=16, moe_intermediate_size=32,
                              num_experts=2, num_experts_per_tok=1),
-        "vision_config": {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 16,
-                          "out_hidden_size": 64, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
-        "audio_config": _ears(n_window=50, n_window_infer=100, downsample_hidden_size=16),
-        "audio_token_id": ids(QWEN["audio_token"]), "image_token_id": ids(QWEN["image_token"]),
-        "video_token_id": ids(QWEN["video_token"]), "audio_start_token_id": ids(QWEN["audio_bos_token"]),
-        "vision_start_token_id": ids(QWEN["vision_bos_token"])}, enable_audio_output=False)
-    model = Qwen3OmniMoeForConditionalGeneration(config)
-    model.config.enable_audio_output = True
-    processor = Qwen3OmniMoeProcessor(
-        Qwen2VLImageProcessor(patch_size=16, **_pixels(32)), Qwen2VLVideoProcessor(patch_size=16, **_pixels(32)),
-        WhisperFeatureExtractor(feature_size=80), tokenizer, chat_template=_omni_template())
-    return _save(folder, tiny._louder(model), processor)
+        "vision_config": DEEP_EYE, "audio_config": _ears(n_window=50, n_window_infer=100, downsample_hidden_size=16),
+        **_ids(tokenizer, audio_token_id="audio_token", **MEDIA, audio_start_token_id="audio_bos_token",
+               vision_start_token_id="vision_bos_token")}
+    return _write_omni(folder, 14, (Qwen3OmniMoeConfig, Qwen3OmniMoeForConditionalGeneration, Qwen3OmniMoeProcessor),
+                       thinker, {"patch_size": 16, **_pixels(32)}, tokenizer)
 
 
 def write_internvl(folder: Path) -> Path:
@@ -244,14 +230,13 @@ def write_video_llama_3(folder: Path) -> Path:
         VideoLlama3VideoProcessor,
     )
 
-    tokenizer = _tokenizer({name: QWEN[name] for name in ("image_token", "video_token")})
-    ids = tokenizer.convert_tokens_to_ids
+    tokenizer = _tokenizer({name: QWEN[name] for name in MEDIA.values()})
     torch.manual_seed(17)
     model = VideoLlama3ForConditionalGeneration(VideoLlama3Config(
         text_config={"model_type": "qwen2", **_text(len(tokenizer))},
         vision_config={"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48,
                        "patch_size": 14},
-        image_token_id=ids(QWEN["image_token"]), video_token_id=ids(QWEN["video_token"])))
+        **_ids(tokenizer, **MEDIA)))
     processor = VideoLlama3Processor(
         VideoLlama3ImageProcessor(**_pixels(14)), tokenizer, VideoLlama3VideoProcessor(**_pixels(28)),
         chat_template=template("<|image_pad|>\n", "<|video_pad|>\n"))

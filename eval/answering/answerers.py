@@ -20,7 +20,8 @@ RIVAL_LENGTHS = {"description": 512, "ask": 512}
 
 @dataclass(frozen=True)
 class Request:
-    """One question about one clip. `shown` are the streams of `streams` that the clip has; `seed` is for sampling."""
+    """One question about one clip. `shown` are the streams of `streams` that the clip has; `seed` is for sampling;
+    `facts` are what rows say of the clip besides its manifest."""
 
     clip: Clip
     inputs: Any
@@ -30,12 +31,13 @@ class Request:
     shown: tuple[str, ...]
     max_new_tokens: int
     seed: int
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Answer:
     """`confidence` is the mean probability of the answer's tokens; `cut_off` where its length ended it; `no_answer` is
-    "refusal" or "empty" where there is none; `refused` says why a server did not take the request at all."""
+    "refusal" where a server said so; `refused` says why a server did not take the request at all."""
 
     text: str
     confidence: float | None = None

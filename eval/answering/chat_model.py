@@ -23,7 +23,6 @@ from affectgpt.eval.answering.answerers import (
 from affectgpt.eval.answering.chat_inputs import Preparer, because, join, load_processor, read_config
 from affectgpt.eval.answering.rival_media import RivalInputs
 
-
 KEPT_MODULES = r"(.*\.)?(lm_head|\w*(vision|visual|image|video|audio|speech|projector|merger)\w*)"
 """Parts that bitsandbytes leaves as they are, by the names that transformers gives them: head, encoders, projectors."""
 
@@ -31,7 +30,7 @@ KEPT_MODULES = r"(.*\.)?(lm_head|\w*(vision|visual|image|video|audio|speech|proj
 class ChatSource:
     """`hf:ID_OR_FOLDER`: a video, audio, omni-modal or text model with a chat template."""
 
-    # Processors differ in how they pad batches of pictures; one clip at a time is right for all of them.
+    # One clip at a time fits wherever the model does; a clip of a video model may be thousands of tokens.
     default_batch, chunk, style, fusion = 1, 4, "rival", None
 
     def __init__(self, job: Job):
@@ -182,7 +181,7 @@ class ChatAnswerer:
             ends = choice.confidences(ids, self.ends)
             new = ids[:, ids.shape[1] - len(choice.probabilities) :]
             texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
-            yield [Answer(text.strip(), confidence, not ended, no_answer=None if text.strip() else "empty")
+            yield [Answer(text.strip(), confidence, not ended)
                    for text, (confidence, ended) in zip(texts, ends, strict=True)]
 
     def _placed(self, tensors: dict[str, Any]) -> dict[str, Any]:

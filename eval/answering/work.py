@@ -25,7 +25,6 @@ class Work:
         self.started, self.answering, self.rows, self.blind, self.cut_off = started, 0.0, 0, 0, 0
         self.unanswered: dict[str, int] = {}
         self.clips: set[str] = set()
-        self.facts_of: dict[str, dict[str, Any]] = {}  # clip key -> what rows say of the clip
         self.words_cut: set[str] = set()
         self.prepared: dict[str, Any] = {}
         self.wanted: dict[str, str | None] = {}
@@ -49,18 +48,17 @@ class Work:
         def load(clip):
             try:
                 inputs = answerer.load(clip)
-                self.facts_of[clip.key] = clip_facts(clip, answerer, inputs, needed)
-                return clip, inputs
+                return clip, inputs, clip_facts(clip, answerer, inputs, needed)
             except MediaError as error:
-                return clip, error
+                return clip, error, {}
 
         bar = tqdm(total=len(todo) * len(self.questions) * len(self.subsets), desc=f"answers of {checkpoint}",
                    unit="row", disable=None if self.job.rank == 0 else True)
         chunk: list[Request] = []
         limit = self.source.chunk * self.batch_size
         with bar:
-            for clip, inputs in read_ahead(todo, load, self.job.workers):
-                requests = self.requests(checkpoint, clip, inputs, answerer, answered)
+            for clip, inputs, facts in read_ahead(todo, load, self.job.workers):
+                requests = self.requests(checkpoint, clip, inputs, facts, answerer, answered)
                 chunk += requests
                 bar.update(len(self.questions) * len(self.subsets) - len(requests))
                 if len(chunk) >= limit:
@@ -69,7 +67,8 @@ class Work:
             self.ask(checkpoint, answerer, chunk, bar, begun)
         self.answering += time.perf_counter() - begun
 
-    def requests(self, checkpoint, clip, inputs, answerer, answered: dict[Key, Any]) -> list[Request]:
+    def requests(self, checkpoint, clip, inputs, facts: dict[str, Any], answerer,
+                 answered: dict[Key, Any]) -> list[Request]:
         """What is still to be asked about a clip; one that shows nothing at all is skipped."""
         if isinstance(inputs, MediaError):
             self.parts.skip(clip, str(inputs))
@@ -87,7 +86,7 @@ class Work:
             if (str(checkpoint), clip.key, kind, tuple(subset)) not in answered:
                 seed = row_seed(self.job.seed, clip.key, question, ",".join(subset))
                 made.append(Request(clip, inputs, kind, question, tuple(subset), there,
-                                    tokens_of(self.job, self.source, kind), seed))
+                                    tokens_of(self.job, self.source, kind), seed, facts))
         return made
 
     def ask(self, checkpoint, answerer, chunk: list[Request], bar, begun: float) -> None:
@@ -128,7 +127,7 @@ class Work:
             "response": answer.text, "shown": list(request.shown), "cut_off": answer.cut_off,
             **({"no_answer": no_answer} if no_answer else {}),
             "confidence": None if answer.confidence is None else round(answer.confidence, 6),
-            "answer_seconds": round(seconds, 4), **self.facts_of.get(request.clip.key, {})}
+            "answer_seconds": round(seconds, 4), **request.facts}
 
     def facts(self, answering: float) -> dict[str, Any]:
         """What this process did up to now."""

@@ -1,9 +1,8 @@
 """RAVDESS (Livingstone & Russo, 2018): acted speech and talking faces, eight emotions, 24 actors.
 
 Reads a folder of takes under their official names (03-01-05-01-02-01-12.wav; other formats of sound and film too), or
-under others with a `labels.csv`
-(file, actor, emotion, ...). Its two sentences carry no emotion, so they are not given as words. Split by actor: 1-16
-train, 17-18 validation, 19 and up test.
+under others with a `labels.csv` (file, actor, emotion, ...). Its two sentences carry no emotion, so they are not given
+as words. Split by actor: 1-16 train, 17-18 validation, 19 and up test.
 """
 
 from __future__ import annotations
