@@ -16,6 +16,7 @@ import importlib.util
 import ipaddress
 import os
 import secrets
+import signal
 import socket
 import sys
 from dataclasses import fields
@@ -119,10 +120,22 @@ def _listen(host: str, port: int) -> socket.socket:
                          "another --port or --host") from error
 
 
-def _serve(folder: Path, host: str, listening: socket.socket, token: str | None, limits: Limits, device: str,
-           quantize: str | None) -> int:
+def make_server(worker, app):
+    """A uvicorn server that finishes the clip in hand when it is told to stop, and begins no other."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig, frame):
+            worker.stop()
+            super().handle_exit(sig, frame)
+
+    return Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=5, ws="none",
+                                 http="h11", loop="asyncio", server_header=False,
+                                 h11_max_incomplete_event_size=64 << 10))
+
+
+def _serve(folder: Path, host: str, listening: socket.socket, token: str | None, limits: Limits, device: str,
+           quantize: str | None) -> int:
     from affectgpt.errors import quiet_libraries
     from affectgpt.inference import Describer
     from affectgpt.serve import presence
@@ -139,14 +152,7 @@ def _serve(folder: Path, host: str, listening: socket.socket, token: str | None,
                              "upload_megabytes": limits.upload_megabytes,
                              "streams": worker.describer.check_streams(None)}
 
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig, frame):
-            worker.stop()
-            super().handle_exit(sig, frame)
-
-    config = uvicorn.Config(create_app(worker, limits, facts, token, secret), log_level="warning", access_log=False,
-                            timeout_keep_alive=5, h11_max_incomplete_event_size=64 << 10, server_header=False,
-                            ws="none", http="h11", loop="asyncio")
+    server = make_server(worker, create_app(worker, limits, facts, token, secret))
     try:
         presence.write_record(folder, {"port": port, "secret": secret, "identity": identity, "token": token})
     except OSError as error:
@@ -154,9 +160,11 @@ def _serve(folder: Path, host: str, listening: socket.socket, token: str | None,
     print(f"serving {folder} on http://{host}:{port}\nnext:    affectgpt describe CLIP"
           f"{'' if str(folder) == 'runs/starter/model' else f' --model {folder}'}, or "
           f"curl -F file=@CLIP http://127.0.0.1:{port}/v1/describe", flush=True)
+    # uvicorn sends the signal that ended it on when it has ended; the record below would be left.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # uvicorn sends its signal on after it has ended
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
         pass
     finally:
         presence.remove_record(folder, secret)
