@@ -129,7 +129,8 @@ def describe(arguments: list[str]) -> int:
                         "run is replaced")
     parser.add_argument("--local", action="store_true",
                         help="load the model here even where `affectgpt serve` holds it")
-    parser.add_argument("--timings", action="store_true", help="say on stderr where the time went; loads the model here")
+    parser.add_argument("--timings", action="store_true",
+                        help="say on stderr where the time went; loads the model here")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return _describe(parse_intermixed(parser, arguments))
 

@@ -33,7 +33,8 @@ class Client:
         import urllib3
 
         self.url = f"http://127.0.0.1:{record['port']}"
-        self.http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS))
+        wait = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+        self.http = urllib3.PoolManager(retries=False, timeout=wait)
         self.most_bytes = 0.0
         self.headers = {"Authorization": f"Bearer {record['token']}"} if record.get("token") else {}
 
