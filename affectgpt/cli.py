@@ -191,7 +191,7 @@ def _results(options: argparse.Namespace, files: list[Path], streams: list[str] 
         for done, result in enumerate(_served(client, options, files), start=1):
             yield result
     if done < len(files):
-        yield from _computed(options, files[done:], streams, spent)
+        yield from _computed(options, files[done:], streams, spent, client)
 
 
 def _served(client, options: argparse.Namespace, files: list[Path]):
@@ -199,6 +199,7 @@ def _served(client, options: argparse.Namespace, files: list[Path]):
     from affectgpt.description import Description, Skipped
     from affectgpt.serve.client import NotServed
 
+    _note_unused(options, [one.strip() for one in options.streams.split(",")] if options.streams else client.streams)
     for file in files:
         try:
             yield Description.of_dict(client.describe(file, {
@@ -212,19 +213,27 @@ def _served(client, options: argparse.Namespace, files: list[Path]):
             return
 
 
-def _computed(options: argparse.Namespace, files: list[Path], streams: list[str] | None, spent: dict[str, float]):
-    """Results of the model, loaded here."""
+def _note_unused(options: argparse.Namespace, streams: list[str]) -> None:
+    from affectgpt.data.clip import spoken
+
+    if spoken(options.subtitle) and "text" not in streams:
+        print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
+
+
+def _computed(options: argparse.Namespace, files: list[Path], streams: list[str] | None, spent: dict[str, float],
+              client=None):
+    """Results of the model, loaded here; a `client` that was asked before has told what is to be said once."""
     import time
 
     started = time.perf_counter()
-    from affectgpt.data.clip import Clip, spoken
+    from affectgpt.data.clip import Clip
     from affectgpt.inference import Describer
 
     imported = time.perf_counter()
     quiet_libraries()
     describer = Describer(options.model, options.device, quantize=options.quantize)
-    if spoken(options.subtitle) and "text" not in describer.check_streams(streams):
-        print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
+    if client is None:
+        _note_unused(options, describer.check_streams(streams))
     spent |= {"imports": imported - started, "model": time.perf_counter() - imported}
     clips = [Clip(id=str(file), media=file, words=options.subtitle) for file in files]
     yield from describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)),

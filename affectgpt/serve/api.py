@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import re
+import threading
 import time
 import uuid
 from contextlib import asynccontextmanager
@@ -28,7 +29,8 @@ from affectgpt.serve.work import Task, Worker
 from affectgpt.terminal import printable
 
 CHAT = "/v1/chat/completions"
-FORM_FIELDS = 16
+_ONE_CHAT = threading.Lock()
+"""A chat request holds its clip in memory several times while it is read: one after the other."""
 
 
 def create_app(worker: Worker, limits: Limits, facts: dict[str, Any], token: str | None = None,
@@ -40,6 +42,8 @@ def create_app(worker: Worker, limits: Limits, facts: dict[str, Any], token: str
         token: what each request must show; None for requests from this machine alone.
         secret: by which the server proves to `describe` that it is the one of the record.
     """
+    model_facts = {"id": facts["model"], "object": "model", "created": int(time.time()), "owned_by": "affectgpt"}
+
     @asynccontextmanager
     async def lifespan(_):
         yield
@@ -77,7 +81,13 @@ def create_app(worker: Worker, limits: Limits, facts: dict[str, Any], token: str
 
     @app.get("/v1/models", summary="The model, as OpenAI's API lists it")
     def models() -> dict[str, Any]:
-        return {"object": "list", "data": [{"id": facts["model"], "object": "model", "owned_by": "affectgpt"}]}
+        return {"object": "list", "data": [model_facts]}
+
+    @app.get("/v1/models/{name}", summary="The same of one model")
+    def model(name: str) -> dict[str, Any]:
+        if name != facts["model"]:
+            raise Problem("not_found", f"model {name[:100]!r} is not served here; this server has {facts['model']!r}")
+        return model_facts
 
     @app.post("/v1/describe", summary="Describe a clip that is sent along")
     async def describe(
@@ -104,24 +114,26 @@ def create_app(worker: Worker, limits: Limits, facts: dict[str, Any], token: str
         called = name or file.filename or "the clip"
         if not target.stat().st_size:
             raise Problem("unreadable", f"{called}: the file is empty; send it again")
+        if max_new_tokens is not None and max_new_tokens > limits.new_tokens:
+            raise Problem("too_long", f"max_new_tokens is {max_new_tokens}: answers have at most {limits.new_tokens} "
+                                      "tokens here")
+        subtitle = (await request.form()).get("subtitle")  # FastAPI takes an empty one, nothing is said, for none
         task = Task(called, target, words=subtitle, question=question, track=track, reader=reader,
                     streams=None if streams is None else [one.strip() for one in streams.split(",")],
-                    max_new_tokens=None if max_new_tokens is None else min(max_new_tokens, limits.new_tokens))
+                    max_new_tokens=max_new_tokens)
         return (await worker.answer(place, task, request.is_disconnected)).as_dict()
 
     @app.post(CHAT, summary="OpenAI's chat route: video_url, image_url and input_audio parts with data: URLs")
     async def completions(request: Request):
         place = request.state.place
-        try:
-            body = json.loads(await request.body())
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise Problem("bad_request", "the body must be one JSON object")
-        task = await run_in_threadpool(chat.task_of, body, place.folder, limits.new_tokens)
+        spooled = place.folder / "request.json"  # those who wait are many, and memory is not
+        with spooled.open("wb") as file:
+            async for part in request.stream():
+                file.write(part)
+        task, in_pieces = await run_in_threadpool(_read_chat, spooled, limits, facts["model"])
         result = await worker.answer(place, task, request.is_disconnected)
         reply = chat.reply_of(result, result.text, facts["model"], uuid.uuid4().hex, int(time.time()))
-        if not body.get("stream"):
+        if not in_pieces:
             return reply
         return StreamingResponse(iter([f"data: {json.dumps(chat.chunk_of(reply))}\n\n", "data: [DONE]\n\n"]),
                                  media_type="text/event-stream")
@@ -143,6 +155,19 @@ class Places:
         with self.worker.place() as place:
             scope.setdefault("state", {})["place"] = place
             await self.app(scope, receive, send)
+
+
+def _read_chat(path: Path, limits: Limits, model: str) -> tuple[Task, bool]:
+    """The task of a chat request, and whether its answer is to come as a stream; its file becomes those of the clip."""
+    with _ONE_CHAT:
+        try:
+            body = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            body = None
+        path.unlink()
+        if not isinstance(body, dict):
+            raise Problem("bad_request", "the body must be one JSON object")
+        return chat.task_of(body, path.parent, limits.new_tokens, model), bool(body.get("stream"))
 
 
 def _copy(source, target: Path) -> None:

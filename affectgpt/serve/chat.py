@@ -12,16 +12,22 @@ from affectgpt.serve.problems import Problem
 from affectgpt.serve.work import Task
 
 NAME = "the clip"
-_DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.ASCII)
+# What a browser's recorder names has commas inside: data:video/webm;codecs=vp8,opus;base64,...
+_DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=(?:\"[^\"]*\"|[^;\"]*))*;base64,", re.ASCII | re.IGNORECASE)
+_LONGEST_HEAD = 256
 _KINDS = {"video_url": "video", "image_url": "picture", "input_audio": "sound", "audio_url": "sound"}
 
 
-def task_of(body: dict[str, Any], folder: Path, most_tokens: int) -> Task:
+def task_of(body: dict[str, Any], folder: Path, most_tokens: int, model: str) -> Task:
     """The task of one request; its media are written into `folder`.
 
+    Args:
+        model: the name of the model that answers here; a request for another one is not answered by it.
     Raises:
-        Problem: fields that are not understood, no clip or several, or media that are not sent along.
+        Problem: fields that are not understood, another model, no clip or several, or media that are not sent along.
     """
+    if body.get("model", model) != model:
+        raise Problem("not_found", f"model {str(body['model'])[:100]!r} is not served here; this server has {model!r}")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(one, dict) for one in messages):
         raise Problem("bad_request", "messages must be a list of messages")
@@ -66,10 +72,11 @@ def _add(part: Any, texts: list[str], media: dict[str, Path], folder: Path) -> N
         data = value.get("data") if isinstance(value, dict) else None
     else:
         url = value.get("url") if isinstance(value, dict) else value
-        if not isinstance(url, str) or not _DATA.match(url):
+        head = _DATA.match(url, 0, _LONGEST_HEAD) if isinstance(url, str) else None
+        if head is None:
             raise Problem("bad_request", f"{kind}: send the file along, as data:TYPE;base64,...; this server opens no "
                                          "address and no path")
-        data = url.split(",", 1)[1]
+        data = url[head.end():]
     try:
         content = base64.b64decode(data, validate=True) if isinstance(data, str) else None
     except (binascii.Error, ValueError):

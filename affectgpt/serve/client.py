@@ -35,7 +35,7 @@ class Client:
         self.url = f"http://127.0.0.1:{record['port']}"
         wait = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
         self.http = urllib3.PoolManager(retries=False, timeout=wait)
-        self.most_bytes = 0.0
+        self.most_bytes, self.streams = 0.0, []
         self.headers = {"Authorization": f"Bearer {record['token']}"} if record.get("token") else {}
 
     def health(self, secret: str) -> dict[str, Any] | None:
@@ -103,6 +103,7 @@ def find(folder: str | Path, device: str, quantize: str | None) -> Client | None
     if health is None or health.get("identity") != record["identity"] or health.get("status") != "ready":
         return None
     client.most_bytes = float(health.get("upload_megabytes", 0)) * 1e6 - 1e5  # less the form around it
+    client.streams = health.get("streams", [])
     fits = health.get("quantize") == quantize and device in ("auto", health.get("device"))
     return client if fits else None
 

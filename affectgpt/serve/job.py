@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> int:
 
 _HELP = {
     "upload_megabytes": "of one upload", "chat_megabytes": "of one chat request",
+    "total_megabytes": "of all requests at one time",
     "clip_seconds": "the longest clip", "waiting": "requests that wait or are answered at one time",
     "upload_seconds": "how long sending a request may take",
     "answer_seconds": "how long a request may wait for its answer", "new_tokens": "the longest answer, in tokens",

@@ -11,6 +11,7 @@ class Limits:
     Args:
         upload_megabytes: of one request to /v1/describe, which goes to disk as it comes.
         chat_megabytes: of one request to /v1/chat/completions, which is held in memory.
+        total_megabytes: of all requests that are read, wait or are answered at one time.
         clip_seconds: the longest clip; longer ones are for `affectgpt timeline`.
         waiting: requests that are read, wait or are answered at one time; more are told to come back.
         upload_seconds: how long sending a request may take.
@@ -20,6 +21,7 @@ class Limits:
 
     upload_megabytes: float = 256
     chat_megabytes: float = 48
+    total_megabytes: float = 2048
     clip_seconds: float = 600
     waiting: int = 64
     upload_seconds: float = 120

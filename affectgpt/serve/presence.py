@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import affectgpt
 from affectgpt.hub import cache_root
 
 
 def identity_of(folder: str | Path) -> str:
-    """Hash of the names, sizes and times of a model folder's files: another one where it was trained again."""
-    folder = Path(folder).resolve()
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    facts = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(json.dumps([str(folder), facts]).encode()).hexdigest()
+    """Hash of what answers follow from: the files of a model folder and of the code by names, sizes and times, and the
+    Python environment. Another one where the model was trained again or the code has changed."""
+    folder, code = Path(folder).resolve(), Path(affectgpt.__file__).resolve().parent
+    facts = [str(folder), _files(folder, "*"), str(code), _files(code, "*.py"), sys.prefix, sys.version]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _files(folder: Path, pattern: str) -> list[tuple[str, int, int]]:
+    found = ((path, path.stat()) for path in sorted(folder.rglob(pattern)) if path.is_file())
+    return [(path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns) for path, facts in found]
 
 
 def record_path(folder: str | Path) -> Path:

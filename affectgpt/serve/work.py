@@ -160,7 +160,7 @@ class Worker:
 
         where = str(task.media)
         try:
-            seconds = media.probe(task.media).duration
+            seconds = max(media.probe(path).duration for path in (task.media, task.audio) if path is not None)
             if seconds > self.limits.clip_seconds:
                 raise Problem("too_long", f"{task.name}: {seconds:.0f} s long, and a clip may have "
                               f"{self.limits.clip_seconds:g} s here; cut it")
