@@ -11,93 +11,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import media_fixtures
 import pytest
-import urllib3
 from describe_fixtures import failed, inside, model, run, samples
+from serve_fixtures import Echo, http, places, post, record, serving, sound
 from tiny import corpus, parts
 
 from affectgpt import cli
-from affectgpt.description import Description
 from affectgpt.inference import Describer
-from affectgpt.serve import client, presence
-from affectgpt.serve.api import CHAT, create_app
-from affectgpt.serve.job import _listen, check_token, make_server
-from affectgpt.serve.limits import Limits
-from affectgpt.serve.work import Worker
-
-SECRET = "s" * 32
-
-
-class Echo:
-    """A describer that says the words it was given, when it may."""
-
-    def __init__(self):
-        self.go, self.begun, self.seen = threading.Event(), threading.Event(), []
-        self.go.set()
-
-    def check_streams(self, streams):
-        return streams or ["audio"]
-
-    def describe(self, clips, streams=None, question=None, **options):
-        [clip] = clips
-        self.seen.append(clip)
-        self.begun.set()
-        assert self.go.wait(20)
-        size = clip.media.stat().st_size
-        yield Description(str(clip.media), f"{clip.words} {size}", ["happy"], "positive", ["audio"], 0.1, clip.words,
-                          [f"note of {clip.media}"], {}, f"{question}: {clip.words}", False)
-
-
-@contextmanager
-def serving(describer, token=None, **limits):
-    """A running server: its base URL; with `worker` as an attribute of what is yielded."""
-    limits = Limits(**limits)
-    worker, listening = Worker(describer, limits), _listen("127.0.0.1", 0)
-    port = listening.getsockname()[1]
-    facts = {"model": "tiny", "identity": "i", "port": port, "device": "cpu", "quantize": None,
-             "upload_megabytes": limits.upload_megabytes, "streams": describer.check_streams(None)}
-    server = make_server(worker, create_app(worker, limits, facts, token, SECRET))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    place = type("Place", (), {"url": f"http://127.0.0.1:{port}", "port": port, "worker": worker, "server": server})
-    try:
-        yield place
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def http():
-    return urllib3.PoolManager(maxsize=64, retries=False)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> bytes:
-    path = tmp_path_factory.mktemp("sound") / "a.wav"
-    media_fixtures.write_clip(path, frames=0, sound=media_fixtures.tone(0.5))
-    return path.read_bytes()
-
-
-def post(http, place, content: bytes | None, name="a.wav", headers=None, **fields):
-    form = dict(fields) if content is None else {**fields, "file": (name, content)}
-    response = http.request("POST", f"{place.url}/v1/describe", fields=form, headers=headers)
-    return response.status, json.loads(response.data), response.headers
-
-
-def places() -> list[str]:
-    return [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("affectgpt-serve-")]
-
+from affectgpt.serve import client, folder, presence
+from affectgpt.serve.api import CHAT
+from affectgpt.serve.job import check_token
 
 # ---------------------------------------------------------------------------- the same answers
 
@@ -106,12 +34,6 @@ def places() -> list[str]:
 def tiny_server(model):
     with serving(Describer(model, "cpu")) as place:
         yield place
-
-
-def record(model: Path, place, **changes) -> None:
-    """As `serve` writes it."""
-    identity = presence.identity_of(model)
-    presence.write_record(model, {"port": place.port, "secret": SECRET, "identity": identity, "token": None} | changes)
 
 
 @pytest.fixture
@@ -353,6 +275,11 @@ def test_limits_of_size_length_and_time(http, sound):
         with socket.create_connection(("127.0.0.1", place.port)) as slow:
             slow.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
             assert b" 408 " in slow.recv(4096)
+        for begun in (b"", b"GET / HT", b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"):
+            with socket.create_connection(("127.0.0.1", place.port), timeout=8) as slow:
+                slow.sendall(begun)
+                while slow.recv(65536):  # closed by the server
+                    pass
         while place.worker.waiting:
             time.sleep(0.01)
     assert not places()
@@ -396,6 +323,20 @@ def test_bad_options_are_told_before_anything_is_loaded(capsys, model, monkeypat
 
 
 # ---------------------------------------------------------------------------- the command
+
+
+def test_what_a_killed_server_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    running, left, others = folder.ServerFolder(), tmp_path / "affectgpt-serve-left", tmp_path / "affectgpt-serve-other"
+    for made in (left, others):
+        made.mkdir()
+    (left / folder.LOCK).touch()
+    (left / "clip").write_text("of somebody")
+    for path in (left, others, running.path):
+        os.utime(path, (1, 1))
+    folder.ServerFolder().close()
+    assert sorted(tmp_path.iterdir()) == sorted([others, running.path])
+    running.close()
 
 
 def test_the_command_serves_and_ends(model, samples, http, tmp_path):

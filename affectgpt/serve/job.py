@@ -122,8 +122,30 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(worker, app):
-    """A uvicorn server that finishes the clip in hand when it is told to stop, and begins no other."""
+    """A uvicorn server that finishes the clip in hand when it is told to stop, and begins no other.
+
+    A connection on which no request begins is closed after `upload_seconds`; uvicorn itself has a time limit between
+    two requests only.
+    """
+    import h11
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self._look_later()
+
+        def _look_later(self):
+            self.loop.call_later(worker.limits.upload_seconds, self._look, self.cycle)
+
+        def _look(self, before):
+            if self.transport.is_closing():
+                return
+            if self.conn.their_state is h11.IDLE and self.cycle is before:
+                self.transport.close()
+            else:
+                self._look_later()
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig, frame):
@@ -131,7 +153,7 @@ def make_server(worker, app):
             super().handle_exit(sig, frame)
 
     return Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=5, ws="none",
-                                 http="h11", loop="asyncio", server_header=False,
+                                 http=Protocol, loop="asyncio", server_header=False,
                                  h11_max_incomplete_event_size=64 << 10))
 
 

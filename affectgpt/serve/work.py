@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectgpt.data.clip import Clip
+from affectgpt.serve.folder import ServerFolder
 from affectgpt.serve.limits import Limits
 from affectgpt.serve.problems import Problem
 
@@ -44,8 +44,8 @@ class Task:
 class Place:
     """A place among those who wait, with a folder for its files; both are given back when its work has ended."""
 
-    def __init__(self, give_back: Callable[[], None]):
-        self.folder = Path(tempfile.mkdtemp(prefix="affectgpt-serve-"))
+    def __init__(self, folder: Path, give_back: Callable[[], None]):
+        self.folder = folder
         self._give_back, self._kept, self._open = give_back, False, True
 
     def keep_until(self, future: Future) -> None:
@@ -76,7 +76,7 @@ class Worker:
 
     def __init__(self, describer, limits: Limits):
         self.describer, self.limits = describer, limits
-        self.stopping = False
+        self.stopping, self._folder = False, ServerFolder()
         self._thread = ThreadPoolExecutor(1, "model")
         self._lock, self._taken, self._futures = threading.Lock(), 0, set()
 
@@ -98,7 +98,7 @@ class Worker:
                 raise Problem("busy", f"{self._taken} requests are waiting, which is the most; ask again later")
             self._taken += 1
         try:
-            return Place(self._give_back)
+            return Place(self._folder.new(), self._give_back)
         except BaseException:
             self._give_back()
             raise
@@ -146,9 +146,10 @@ class Worker:
             future.cancel()
 
     def close(self) -> None:
-        """Wait for the clip in hand."""
+        """Wait for the clip in hand, and leave nothing behind."""
         self.stop()
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._folder.close()
 
     def _forget(self, future: Future) -> None:
         with self._lock:
