@@ -54,8 +54,8 @@ _FILLER = re.compile(r"""[\s"'(\[{<:=.\-#]*(?:(?:the|option|choice|answer|letter
 _BETWEEN = re.compile(r"""[\s"'.,:;()\[\]{}/&|\u2013\u2014-]*(?:(?:and|or|as well as|\u548c|\u6216)[\s"'(\[]*)?""",
                       re.IGNORECASE)
 _DENIAL = re.compile(r"(?:\b(?:not|never|no|nor|neither|without|cannot be|isn't|wasn't|doesn't|don't|rather than|"
-                     r"instead of|unlike|except|excluding|less likely)\b|\u4e0d\u662f)(?:\s+(?!but\b)[\w'-]+){0,2}\s*[\"'(]*\Z",
-                     re.IGNORECASE)
+                     r"instead of|unlike|except|excluding|less likely)\b|\u4e0d\u662f)(?:\s+(?!but\b)[\w'-]+){0,2}"
+                     r"\s*[\"'(]*\Z", re.IGNORECASE)
 _DECLINES = re.compile(
     r"\b(?:i|we)(?:'m| am| are|'re)? (?:can ?no[tn]|cannot|can't|could not|couldn't|unable to|not able to|won't|"
     r"will not)\b[^.\n]{0,60}?\b(?:determine|tell|identify|help|assist|answer|provide|say|judge|choose|comply|infer|"

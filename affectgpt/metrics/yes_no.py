@@ -34,7 +34,7 @@ from affectgpt.metrics.pairs import pair_columns
 from affectgpt.metrics.stats import Columns, ratio
 
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "\u662f": True, "\u5426": False}
-_NO_ALONE = r"(?<![A-Za-z0-9])no(?=\s*(?:\Z|[.,:;!?)\]\"'\n\u2013\u2014-]|\b(?:because|since|as|it|he|she|they|there|the|" \
+_NO_ALONE = r"(?<![A-Za-z0-9])no(?=\s*(?:\Z|[.,:;!?)\]\"'\n\u2013\u2014-]|\b(?:because|since|as|it|he|she|they|there|" \
     r"this|that|i|not)\b))"  # "no sign of fear" and "no doubt" answer nothing
 _PATTERNS = {"no": _NO_ALONE + "|" + short_answers.words_pattern("nope", "false", "\u5426", "\u4e0d\u662f",
                                                                 "\u6ca1\u6709"),
@@ -54,9 +54,9 @@ def question_of(target: Any) -> Question | None:
     """A target as a question; None where it is none."""
     fields = target if isinstance(target, Mapping) else {"answer": target}
     answer, pair = fields.get("answer"), fields.get("pair")
-    yes = answer if isinstance(answer, bool) else _WORDS.get(answer.strip().lower()) if isinstance(answer, str) else None
-    role = fields.get("role", ROLES[not yes])
-    if yes is None or role not in ROLES or not isinstance(pair, str | int | None):
+    yes = _WORDS.get(answer.strip().lower()) if isinstance(answer, str) else answer
+    role = fields.get("role", ROLES[yes is False])
+    if not isinstance(yes, bool) or role not in ROLES or not isinstance(pair, str | int | None):
         return None
     return Question(yes, pair, role)
 
