@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from affectgpt.metrics import choice, closed, pairs, preference, stats, yes_no
+from affectgpt.metrics import choice, closed, pairs, preference, stats, tasks, yes_no
 from affectgpt.metrics.short_answers import NOT_GIVEN, UNREADABLE
 
 EMOTIONS = ("happy", "sad", "angry", "weak positive", "positive")
@@ -174,7 +175,7 @@ def test_war_and_uar_equal_those_of_sklearn():
     assert scores["war"] == pytest.approx(sklearn_metrics.accuracy_score(targets, answers))
     assert scores["uar"] == pytest.approx(recalls.mean())
     assert scores["waf"] == pytest.approx(sklearn_metrics.f1_score(targets, answers, average="weighted"))
-    assert [scores[f"recall {name}"] for name in space.classes[:6]] == pytest.approx(list(recalls))
+    assert [scores[f"recall:{name}"] for name in space.classes[:6]] == pytest.approx(list(recalls))
     assert scores["unmapped"] == answers.count("zzz") / 400
     table = closed.confusion(made, space)
     labels = [*space.classes, "zzz"]
@@ -187,7 +188,9 @@ def test_war_and_uar_equal_those_of_sklearn():
     ("[curious, sad]", "sad"), ("[happiness]", "happy"), ([], "neutral"), ("[qwerty]", None), ("[calm]", None),
     (None, None)])
 def test_open_labels_go_into_a_closed_set(raw, said):
-    assert closed.Space(DFEW).predict(raw)[0] == said
+    space = closed.Space(DFEW)
+    assert space.predict(raw)[0] == said
+    assert space.predict(raw, strict=False)[0] == (said if raw in ("[happiness]", "[happy]") else None)
 
 
 def test_the_mapping_is_on_record_and_the_class_decides_between_near_ones():
@@ -204,3 +207,31 @@ def test_the_mapping_is_on_record_and_the_class_decides_between_near_ones():
         closed.Space({"happy": ["x"], "sad": ["x"]})
     with pytest.raises(ValueError, match="two classes"):
         closed.Space(["happy"])
+
+
+def test_tasks_are_scored_by_themselves_and_their_mean_stands_for_the_set():
+    spaces = {"MOSI": ["negative", "positive"], "MELD": ["anger", "joy", "fear"]}
+    rows = [("MOSI", "negative", "negative"), ("MOSI", "positive", "negative"), ("MOSI", "positive", "positive"),
+            ("MOSI", "negative", None), ("MELD", "joy", "joy")]
+    targets = [tasks.full_target("choice", target, {"task": task}, spaces) for task, target, _ in rows]
+    assert targets[4] == {"answer": "joy", "task": "MELD", "options": ["anger", "joy", "fear"]}
+
+    def make(indices):
+        return choice.columns([targets[i] for i in indices], [rows[i][2] for i in indices], True)
+
+    made = tasks.task_columns([row[0] for row in rows], make)
+    scores = made.scores()
+    assert scores["accuracy"] == (0.5 + 1) / 2 and scores["task:MOSI:accuracy"] == 0.5 and scores["task:MELD:waf"] == 1
+    assert np.isnan(scores["paired_accuracy"])
+    together = tasks.task_columns([None] * 4, lambda indices: make(indices))
+    assert together.scores() == pytest.approx(make([0, 1, 2, 3]).scores(), nan_ok=True)
+    interval = stats.bootstrap(made, stats.resample_counts(5, 300))["accuracy"]
+    assert interval[0] < 0.75 <= interval[1]
+
+
+def test_a_target_keeps_what_it_says_itself():
+    facts = {"options": ["x", "y"], "group": "g", "task": None, "pair": "p", "swapped": True}
+    assert tasks.full_target("choice", {"answer": "a", "options": ["a", "b"]}, facts) == {
+        "answer": "a", "options": ["a", "b"], "pair": "p", "swapped": True}
+    assert tasks.full_target("yes_no", "yes", {"group": "g"}) == {"answer": "yes", "pair": "g"}
+    assert tasks.full_target("preference", "a1", {"group": "g"}) == {"better": "a1"}

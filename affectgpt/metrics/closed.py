@@ -4,7 +4,12 @@ WAR (weighted average recall) is the accuracy, UAR (unweighted average recall) t
 targets: `accuracy_score` and `recall_score(average="macro")` of scikit-learn. DFEW (Jiang et al., arXiv 2008.05924) and
 MAFW (Liu et al., arXiv 2208.00847) report both; MER2025 and MER2026 rank by the weighted F1 (`waf`).
 
-Answers are open-vocabulary labels. `Space` puts each into a class, by the first of these that finds one:
+Answers are open-vocabulary labels. Two ways of counting:
+
+published: the first label must be a class as the set's row spells it; a missing answer is left out.
+strict: any label is put into a class (below), so that "furious" is angry; a missing answer is wrong.
+
+`Space` puts a label into a class by the first of these that finds one:
 
 spelling: the class's own word, or another spelling that the set's row lists;
 family: a word of the class's family in the lexicon (`affectgpt.words`): furious, rage -> angry;
@@ -12,9 +17,9 @@ basic: a word whose basic emotion is that of one class alone: frustrated -> angr
 wheels: a word of the class's polarity that shares its root with this class alone on three or more of the five wheels:
     amused -> happy.
 
-The prediction of a clip is the class of the first of its labels that the first three rules know, else of the first that
-the last one knows: one prediction, however many labels. A clip without either is wrong, and counted (`unmapped`). An
-empty list of labels says neutral, where the set has that class.
+The strict prediction of a clip is the class of the first of its labels that the first three rules know, else of the
+first that the last one knows: one prediction, however many labels. An empty list says neutral, where the set has that
+class. In both ways an answer in no class is wrong, and counted (`unmapped`).
 """
 
 from __future__ import annotations
@@ -94,11 +99,14 @@ class Space:
         number = isinstance(target, int) and not isinstance(target, bool)
         return self._spelt.get(_plain(str(target))) if number or isinstance(target, str) else None
 
-    def predict(self, raw: str | list | None) -> tuple[str | None, str | None]:
+    def predict(self, raw: str | list | None, strict: bool = True) -> tuple[str | None, str | None]:
         """(class, how) of an answer's labels as `label` writes them; (None, None) where no label has a class."""
         if raw is None:
             return None, None
         labels = parse_labels(raw)
+        if not strict:
+            name = self._spelt.get(_plain(labels[0])) if labels else None
+            return name, name and "spelling"
         if not labels:
             return (NEUTRAL, "spelling") if NEUTRAL in self.classes else (None, None)
         placed = [place for place in map(self.place, labels) if place[0]]
@@ -127,12 +135,11 @@ def columns(targets: Sequence[object], answers: Sequence[str | list | None], str
     """Cells of the table of target classes against answered ones and none of them.
 
     Scores: war, uar, waf and macro_f1 (scikit-learn's weighted and macro F1, over the classes with targets), unmapped,
-    and recall of each class as "recall CLASS", NaN for a class without targets.
+    and recall of each class as "recall:CLASS", NaN for a class without targets.
 
     Args:
         targets: spellings of the classes. ValueError for one that is none.
-        answers: labels as `label` writes them; None for a missing answer. Strict counting has it wrong, published
-            leaves it out.
+        answers: labels as `label` writes them; None for a missing answer.
     """
     size = len(space.classes)
     place = {name: index for index, name in enumerate(space.classes)}
@@ -143,7 +150,7 @@ def columns(targets: Sequence[object], answers: Sequence[str | list | None], str
             raise ValueError(f"target {index + 1}, {target!r:.80}, is none of {', '.join(space.classes)}")
         if answer is None and not strict:
             continue
-        said, _ = space.predict(answer)
+        said, _ = space.predict(answer, strict)
         values[index, place[goal] * (size + 1) + (size if said is None else place[said])] = 1
         values[index, -1] = said is None and answer is not None
 
@@ -154,7 +161,7 @@ def columns(targets: Sequence[object], answers: Sequence[str | list | None], str
         uar = ratio(np.nan_to_num(recalls).sum(-1), (had > 0).sum(-1).astype(float))
         return {"war": ratio(hits.sum(-1), scored), "uar": uar, "waf": sentiment.weighted_f1_of(table),
                 "macro_f1": sentiment.macro_f1_of(table), "unmapped": ratio(sums[..., -1], scored),
-                **{f"recall {name}": recalls[..., at] for name, at in place.items()}}
+                **{f"recall:{name}": recalls[..., at] for name, at in place.items()}}
 
     return Columns(values, finish)
 
