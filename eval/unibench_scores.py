@@ -81,7 +81,7 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
 
 def bootstrap_samples(columns: dict[tuple[str, str], stats.Columns], kind: str, resamples: int, seed: int) -> Samples:
     """Primary scores of bootstrap resamples; another seed a set, since sets are independent of each other."""
-    counts = stats.resample_counts(len(next(iter(columns.values())).values), resamples, seed)
+    counts = stats.resample_counts(len(next(iter(columns.values())).values), resamples, seed=seed)
     return {(key, mode): found.finish(counts @ found.values)[PRIMARY[kind, mode]]
             for (key, mode), found in columns.items()}
 
