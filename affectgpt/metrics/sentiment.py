@@ -115,4 +115,4 @@ def valence_columns(targets: list[float], predictions: list[float | None]) -> Co
                 "pearson": np.where(flat, np.nan, covariance / scale),
                 "concordance": ratio(2 * covariance, variance_x + variance_y + (mean_x - mean_y) ** 2)}
 
-    return Columns(values, finish)
+    return Columns(values, finish, shares=False)

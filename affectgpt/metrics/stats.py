@@ -29,7 +29,7 @@ class Columns:
     Attributes:
         values: [N clips, C].
         finish: sums [..., C] -> name -> scores [...], NaN where a sum leaves nothing to divide by.
-        shares: whether all scores are from 0 to 1, as shares and F scores are.
+        shares: whether all scores are from 0 to 1, as shares and F scores are; errors and correlations are not.
     """
 
     values: np.ndarray
@@ -117,14 +117,13 @@ def _small_intervals(columns: Columns, counts: np.ndarray, level: float) -> dict
 
     values, observed = columns.values, columns.scores()
     left_out = columns.finish(values.sum(0) - values)
-    resampled = {} if columns.shares else columns.finish(counts @ values)
-    intervals = {}
+    resampled, intervals = columns.finish(counts @ values), {}
     for name, score in observed.items():
         if not math.isfinite(score):
             intervals[name] = (math.nan, math.nan)
             continue
         without = left_out[name][np.isfinite(left_out[name])]
-        if not columns.shares:
+        if not columns.shares or not 0 <= score <= 1:
             intervals[name] = _bca(score, resampled[name], without, level)
             continue
         units = len(values)
