@@ -97,10 +97,11 @@ def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] |
     if len(values) < FEW:
         return _small_intervals(Columns(values, columns.finish, columns.shares), counts, level)
     scores = columns.finish(counts @ values)
-    return {name: _percentiles(found, level) for name, found in scores.items()}
+    return {name: percentiles(found, level) for name, found in scores.items()}
 
 
-def _percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Ends that hold this share of the values, NaN left out."""
     finite = values[np.isfinite(values)]
     ends = [50 * (1 - level), 50 * (1 + level)]
     return tuple(float(x) for x in np.percentile(finite, ends)) if len(finite) else (math.nan, math.nan)
@@ -143,7 +144,7 @@ def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: fl
     normal = NormalDist()
     below = (np.sum(resampled < observed) + np.sum(resampled <= observed)) / (2 * len(resampled))
     if not 0 < below < 1:
-        return _percentiles(resampled, level)
+        return percentiles(resampled, level)
     bias, apart = normal.inv_cdf(below), left_out.mean() - left_out
     scale = 6 * np.sum(apart**2) ** 1.5
     acceleration = np.sum(apart**3) / scale if scale > 0 else 0.0
@@ -181,7 +182,7 @@ def compare(first: Columns, second: Columns, name: str, counts: np.ndarray, grou
     total = both.sum(0)
     observed, resampled = float(difference(total)), difference(counts @ both)
     interval = _bca(observed, resampled, _finite(difference(total - both)), 0.95) if len(both) < FEW else \
-        _percentiles(resampled)
+        percentiles(resampled)
     gap = both[:, width:] - both[:, :width]
     gap = gap[gap.any(1)]
     exact = 2 ** len(gap) <= draws
