@@ -23,8 +23,9 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json
 from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY, SETS, Scorer, kind_of, percent
+from affectgpt.metrics.benchmark import PRIMARY, SETS, Scorer, percent
 from affectgpt.metrics.rows import Predictions, read_predictions, read_targets
+from affectgpt.metrics.sets import set_of
 from affectgpt.terminal import json_line
 
 
@@ -60,8 +61,8 @@ def main(arguments: list[str]) -> int:
     if options.select_on and options.select_on_test:
         raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, "
                          "not by both")
-    options.name = options.name.lower() if options.name.lower() in SETS else options.name
-    kind = kind_of(options.name, options.kind)
+    row = set_of(options.name, options.kind)
+    options.name, kind = row.name, row.kind
     tables = load_wheels(kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
     results = score(options.files, options.name, kind, tables, options.targets, options.checkpoint, options.select_on,
                     options.select_on_test, options.against, options.against_checkpoint, options.resamples,

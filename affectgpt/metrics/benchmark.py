@@ -8,38 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from affectgpt.metrics import labelsets, sentiment, stats
 from affectgpt.metrics.rows import Predictions
+from affectgpt.metrics.sets import KINDS, SETS  # noqa: F401  known by this name too
 
-
-@dataclass(frozen=True)
-class BenchmarkSet:
-    """One set: its printed name, what kind of task it is, how many clips it has."""
-
-    title: str
-    kind: str
-    clips: int
-
-
-SETS = {
-    "mer2023": BenchmarkSet("MER2023", "basic", 411),
-    "mer2024": BenchmarkSet("MER2024", "basic", 1169),
-    "meld": BenchmarkSet("MELD", "basic", 2610),
-    "iemocapfour": BenchmarkSet("IEMOCAP", "basic", 1241),
-    "cmumosi": BenchmarkSet("CMU-MOSI", "sentiment", 686),
-    "cmumosei": BenchmarkSet("CMU-MOSEI", "sentiment", 4659),
-    "sims": BenchmarkSet("CH-SIMS", "sentiment", 457),
-    "simsv2": BenchmarkSet("CH-SIMS v2", "sentiment", 1034),
-    "ovmerdplus": BenchmarkSet("OV-MERD+", "openset", 532),
-}
-"""The nine sets, in the order of the published table."""
-
-KINDS = ("basic", "sentiment", "openset", "description")
 
 PRIMARY = {
     ("basic", "published"): "hit_rate", ("basic", "strict"): "sample_f",
@@ -60,24 +36,6 @@ TITLES = {
 MODES = ("published", "strict")
 
 
-def kind_of(name: str, kind: str | None = None) -> str:
-    """Kind of a set.
-
-    Raises:
-        ValueError: a set that this module does not know, without a kind; or a kind that it does not have.
-    """
-    if kind is not None and kind not in KINDS:
-        raise ValueError(f"--kind {kind}: use one of {', '.join(KINDS)}")
-    if name in SETS:
-        if kind not in (None, SETS[name].kind):
-            raise ValueError(f"--kind {kind}: {name} is a set of kind {SETS[name].kind}")
-        return SETS[name].kind
-    if kind is None:
-        raise ValueError(f"--set {name}: is none of {', '.join(SETS)}; for another corpus also give --kind "
-                         f"({', '.join(KINDS)})")
-    return kind
-
-
 def target_problem(kind: str, target: Any) -> str | None:
     """Why a set of this kind cannot be scored by a target, as `rows.EXPLAINED` names it; None where it can."""
     if target is None or target == "" or target == []:
@@ -95,7 +53,7 @@ class Scorer:
     """Scores of one kind of set.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `metrics.sets.KINDS`.
         tables: way of counting -> tables with `root(label, wheel, level)`, for basic and open-vocabulary sets. Without
             "published" tables those scores are left out.
 
