@@ -11,7 +11,8 @@ import pytest
 from affectgpt.metrics import sets
 
 REAL_NAMES = {"iemocapfour": ("Ses05F_script01_1b_M012", "Ses05F_script01_1b"),
-              "meld": ("test_dia12_utt3", "test_dia12"), "cmumosi": ("k5Y_838nuGo_1", "k5Y_838nuGo"), "cmumosei": ("-3g5yACwYnA_10", "-3g5yACwYnA"),
+              "meld": ("test_dia12_utt3", "test_dia12"), "cmumosi": ("k5Y_838nuGo_1", "k5Y_838nuGo"),
+              "cmumosei": ("-3g5yACwYnA_10", "-3g5yACwYnA"),
               "sims": ("video_0003_0006", "video_0003"), "simsv2": ("video_0001_0012", "video_0001"),
               "ravdess": ("03-01-05-01-02-01-12", "12"), "cremad": ("1001_DFA_ANG_XX", "1001"),
               "mer2023": ("sample_00001998", None), "dfew": ("1", None)}

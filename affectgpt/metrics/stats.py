@@ -82,21 +82,26 @@ def _by_unit(values: np.ndarray, counts: np.ndarray, groups: Sequence[Hashable] 
         np.add.at(sums, units, values)
         values, counts = sums, counts[:, np.unique(units, return_index=True)[1]]
     there = values.any(1)
+    if there.sum() >= FEW:  # those that add nothing change no sum, and leaving them out would copy the counts
+        return values, counts
     return (values, counts) if there.all() else (values[there], counts[:, there])
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] | None = None,
-              level: float = 0.95) -> dict[str, tuple[float, float]]:
+              level: float = 0.95, samples: dict[str, np.ndarray] | None = None) -> dict[str, tuple[float, float]]:
     """Interval of every score: percentiles of the resamples (Efron, 1979); of few units as `_small_intervals` says.
 
     Args:
         counts: `resample_counts` of this number of clips; the same ones for systems that are to be compared.
         groups: those that the counts were drawn with.
+        samples: is filled with name -> score in each resample.
     """
     values, counts = _by_unit(columns.values, counts, groups)
+    scores = columns.finish(counts @ values)
+    if samples is not None:
+        samples.update(scores)
     if len(values) < FEW:
         return _small_intervals(Columns(values, columns.finish, columns.shares), counts, level)
-    scores = columns.finish(counts @ values)
     return {name: percentiles(found, level) for name, found in scores.items()}
 
 
