@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from affectgpt.metrics.rows import number
 from affectgpt.metrics.stats import Columns, ratio
 
 CLASSES = ("negative", "neutral", "positive")
@@ -21,15 +22,11 @@ _SIGN = {"negative": -1, "neutral": 0, "positive": 1}
 
 
 def target_value(target: object) -> float | None:
-    """A valence from a number, its text, or a polarity word; None where it is none of these, NaN for NaN."""
-    if isinstance(target, bool) or target is None:
-        return None
+    """A valence from a number, its text, or a polarity word; None where it is none of these (infinite and huge numbers
+    are none), NaN for NaN."""
     if isinstance(target, str) and target.strip().lower() in _SIGN:
         return float(_SIGN[target.strip().lower()])
-    try:
-        return float(target)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
+    return number(target)
 
 
 def polarity_word(raw: object) -> str | None:
@@ -115,4 +112,4 @@ def valence_columns(targets: list[float], predictions: list[float | None]) -> Co
                 "pearson": np.where(flat, np.nan, covariance / scale),
                 "concordance": ratio(2 * covariance, variance_x + variance_y + (mean_x - mean_y) ** 2)}
 
-    return Columns(values, finish)
+    return Columns(values, finish, shares=False)
