@@ -57,12 +57,18 @@ PRIMARY = {(name, mode): getattr(kind, mode)[0] for name, kind in KIND.items() f
 TITLES = {(name, mode): getattr(kind, mode)[1] for name, kind in KIND.items() for mode in MODES}
 """(kind, way of counting) -> what tables call it."""
 
-_HIDDEN = ("wheel", "recall:")
-"""What the names of scores begin with that are told part by part ("per_wheel", "per_class")."""
+QUESTIONS = ("class", "choice", "yes_no", "preference")
+"""Kinds of closed answers, which `metrics.questions` scores."""
+
+_HIDDEN = ("wheel", "recall:", "task:")
+"""What the names of scores begin with that are told part by part ("per_wheel", "per_class", "per_task")."""
 
 
-def target_problem(one: EvaluationSet | str, target: Any) -> str | None:
-    """Why a set (or one of a kind) cannot be scored by a target, as `rows.EXPLAINED` names it; None where it can."""
+def target_problem(one: EvaluationSet | str, target: Any, facts: Mapping[str, Any] | None = None) -> str | None:
+    """Why a set (or one of a kind) cannot be scored by a target, as `rows.EXPLAINED` names it; None where it can.
+
+    facts: what the clip's rows say of its question beside the target.
+    """
     one = set_of(one, one) if isinstance(one, str) else one
     if target is None or target == "" or target == []:
         return "no_target"
@@ -71,22 +77,12 @@ def target_problem(one: EvaluationSet | str, target: Any) -> str | None:
         return "bad_target" if value is None else "nan_target" if math.isnan(value) else None
     if isinstance(target, float) and math.isnan(target):
         return "nan_target"
-    if one.kind == "class":
-        from affectgpt.metrics import classes
+    if one.kind in QUESTIONS:
+        from affectgpt.metrics import questions
 
-        return None if classes.target_class(one.labels, target) is not None else "bad_target"
-    if one.kind in ("choice", "yes_no", "preference"):
-        return None if _questions(one)(target) is not None else "bad_target"
+        return None if questions.question(one, target, facts or {}) is not None else "bad_target"
     listed = isinstance(target, list) and all(isinstance(label, str) for label in target)
     return None if isinstance(target, str) or listed else "bad_target"
-
-
-def _questions(one: EvaluationSet):
-    """Target -> the question that the module of such a kind makes of it, None where it is none."""
-    from importlib import import_module
-
-    module = import_module(f"affectgpt.metrics.{one.kind}")
-    return (lambda target: module.question_of(target, list(one.labels))) if one.kind == "choice" else module.question_of
 
 
 class Scorer:
@@ -119,7 +115,7 @@ class Scorer:
         """Names of the clips that can be scored; the others are counted in `found.problems`."""
         names = []
         for name, target in found.targets.items():
-            problem = target_problem(self.set, target)
+            problem = target_problem(self.set, target, self._facts(found, name))
             if problem:
                 found.problems.add(problem, name)
             else:
@@ -144,6 +140,14 @@ class Scorer:
     def cluster_count(self) -> int | None:
         """How many groups, and clips of no group, intervals draw from; None where clips are taken one by one."""
         return None if self.clusters is None else int(stats.units_of(self.clusters).max()) + 1
+
+    def _facts(self, found: Predictions, name: str) -> Mapping[str, Any]:
+        """What a clip's rows say of its question, for kinds of closed answers."""
+        if self.kind not in QUESTIONS[1:]:
+            return {}
+        from affectgpt.metrics import questions
+
+        return questions.facts_of([rows.get(name) for rows in found.checkpoints.values()])
 
     def answers(self, found: Predictions, checkpoint: str, names: Sequence[str]) -> list[Prediction | None]:
         """Rows of a checkpoint, None for a clip without an answer: no row, or one that says that there is none."""
@@ -172,28 +176,24 @@ class Scorer:
                 made["level2"] = labelsets.set_columns(targets, labels, self.placers[mode, "level2"])
             return made
         texts = [None if row is None else row.response for row in rows]
-        return {"": self._further(targets, rows, labels, texts, mode)}
+        if self.kind in QUESTIONS:
+            from affectgpt.metrics import questions
 
-    def _further(self, targets: list, rows: list, labels: list, texts: list, mode: str) -> stats.Columns:
+            facts = [self._facts(found, name) for name in names]
+            return {"": questions.columns(self.set, targets, facts, labels if self.kind == "class" else texts,
+                                          mode == "strict")}
+        return {"": self._further(targets, rows, labels, mode)}
+
+    def _further(self, targets: list, rows: list, labels: list, mode: str) -> stats.Columns:
         """Columns of the kinds whose modules are imported when they are needed."""
-        from importlib import import_module
-
         if self.kind == "description":
             from affectgpt.metrics import emer
 
             return emer.columns(targets, rows, mode)
-        if self.kind == "class":
-            from affectgpt.metrics import classes
+        from affectgpt.metrics import synonyms
 
-            return classes.columns(self.set.labels, targets, labels, mode == "strict")
-        if self.kind == "synonyms":
-            from affectgpt.metrics import synonyms
-
-            said = [None if row is None else row.facts.get("synonym_groups") for row in rows]
-            return synonyms.columns(targets, labels, said, mode == "strict")
-        module = import_module(f"affectgpt.metrics.{self.kind}")
-        space = (list(self.set.labels),) if self.kind == "choice" else ()
-        return module.columns(targets, texts, mode == "strict", *space)
+        said = [None if row is None else row.facts.get("synonym_groups") for row in rows]
+        return synonyms.columns(targets, labels, said, mode == "strict")
 
     def score(self, found: Predictions, checkpoint: str, names: list[str], counts: np.ndarray) -> dict:
         """{"n", "published", "strict"} of one checkpoint, scores and intervals in percent."""
@@ -226,6 +226,15 @@ class Scorer:
                 name.removeprefix("recall:"): {"recall": percent(values[name]),
                                                "interval": [percent(end) for end in intervals[name]]}
                 for name in values if name.startswith("recall:")}
+        for name in values:
+            if name.startswith("task:") and name.endswith(f":{primary}"):
+                result.setdefault("per_task", {})[name[len("task:"):-len(primary) - 1]] = {
+                    "score": percent(values[name]), "interval": [percent(end) for end in intervals[name]]}
+        if self.kind in QUESTIONS:
+            from affectgpt.metrics import questions
+
+            labels = [None if row is None else row.labels_raw for row in self.answers(found, checkpoint, names)]
+            result |= questions.record(self.set, main, labels, mode == "strict")
         if "level2" in made:
             level2 = made["level2"].scores()
             result["level2"] = {name: percent(level2[name]) for name in ("f", "precision", "recall", "sample_f")}
@@ -292,25 +301,13 @@ class Scorer:
         if self.kind == "sentiment":
             odd = {raw for raw in set(raws) if sentiment.polarity_word(raw) is None}
             return ((place, "no_polarity") for place, raw in enumerate(raws) if raw in odd) if odd else ()
-        if self.kind == "class":
-            from affectgpt.metrics import classes
+        if self.kind not in QUESTIONS:
+            return ()
+        from affectgpt.metrics import questions
 
-            return ((place, "no_class") for place, raw in enumerate(raws)
-                    if classes.said_class(self.set.labels, raw, strict=True) is None)
-        if self.kind in ("choice", "yes_no", "preference"):
-            return self._unread(found, raws, names)
-        return ()
-
-    def _unread(self, found: Predictions, raws: list[str], names: list[str]) -> Iterable[tuple[int, str]]:
-        """Answers to questions with options that name none, or several."""
-        from importlib import import_module
-
-        module, ask = import_module(f"affectgpt.metrics.{self.kind}"), _questions(self.set)
-        for place, (name, text) in enumerate(zip(names, raws, strict=True)):
-            read = module.answer_to(ask(found.targets[name]), text) if self.kind == "choice" else \
-                module.read_answer(text)
-            if read.problem:
-                yield place, str(read.problem)
+        problems = (questions.problem(self.set, found.targets[name], self._facts(found, name), raw)
+                    for name, raw in zip(names, raws, strict=True))
+        return ((place, problem) for place, problem in enumerate(problems) if problem)
 
 
 def _traits(one: EvaluationSet, found: Predictions, names: list[str]) -> list[dict[str, Any]]:
@@ -326,6 +323,8 @@ def _traits(one: EvaluationSet, found: Predictions, names: list[str]) -> list[di
                 clip = {**row.facts, **clip}
         if "group" not in clip and (group := one.group_of(name)) is not None:
             clip["group"] = group
+        if "group" not in clip and clip.get("pair") is not None:
+            clip["group"] = clip["pair"]
         traits.append(clip)
     return traits
 

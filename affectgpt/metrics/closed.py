@@ -96,7 +96,7 @@ class Space:
 
     def target(self, target: object) -> str | None:
         """The class of a target: its word or a listed spelling, nothing wider; None where it is none."""
-        number = isinstance(target, int) and not isinstance(target, bool)
+        number = isinstance(target, int) and not isinstance(target, bool) and abs(target) < 1000
         return self._spelt.get(_plain(str(target))) if number or isinstance(target, str) else None
 
     def predict(self, raw: str | list | None, strict: bool = True) -> tuple[str | None, str | None]:

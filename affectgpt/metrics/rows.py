@@ -74,15 +74,17 @@ EXPLAINED = {
     "no_answer": "rows that say they hold no answer, counted as missing",
     "class_ids": "targets that are 0, 1 and 2 alone: where these number classes, they are no valences; make them "
                  "polarity words",
-    "no_text": "rows without an answer's text, counted as missing", "no_class": "answers whose first label is no class",
-    "unreadable": "answers that name none of the options, or several", "unclear": "answers that name several options",
+    "no_text": "rows without an answer's text, counted as missing",
+    "no_class": "answers without a label that is in a class, counted as wrong",
+    "not_given": "answers that say they give none (a refusal in words, none of the options), counted as wrong",
+    "unreadable": "answers that name none of the options, or several, never guessed",
     "long_answer": f"answers of more than {LONG_ANSWER:,} characters",
 }
 
 
 FACTS = ("group", "speaker", "sex", "language_of_clip", "language", "corpus", "seconds", "face_found", "extractor",
          "labels_from", "question", "model", "rated_by", "cut_off", "no_answer", "confidence", "media", "streams",
-         "synonym_groups")
+         "synonym_groups", "options", "task", "pair", "role", "swapped")
 """Keys of a row that are kept beside what is scored: of the clip, of how its answer was made, for reports."""
 _SCORED = frozenset({"checkpoint", "name", "target", "response", "labels_raw", "sentiment_raw", "valence"})
 NO_ANSWER = ("refusal", "empty", "skipped", "unread")

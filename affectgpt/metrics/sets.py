@@ -49,6 +49,7 @@ class EvaluationSet:
     group: str = ""
     group_is: str = ""
     judged: bool = False
+    unread_left_out: bool = False
     submission: str = ""
 
     def group_of(self, name: str) -> str | None:
@@ -115,6 +116,7 @@ def _texts(value: object) -> bool:
 
 _TYPES: dict[str, Callable[[object], bool]] = {
     **{part.name: _is(str) for part in fields(EvaluationSet)}, "clips": _is(int), "judged": _is(bool),
+    "unread_left_out": _is(bool),
     "labels": _lists, "tasks": _lists, "primary": _texts}
 
 

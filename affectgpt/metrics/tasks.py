@@ -34,7 +34,9 @@ def full_target(kind: str, target: Any, facts: Mapping[str, Any],
             own.setdefault(key, facts[key])
     if kind == "yes_no" and facts.get("group") is not None:
         own.setdefault("pair", facts["group"])
-    options = (tasks or {}).get(own.get("task") or "")
+    if not isinstance(own.get("task"), str):
+        own.pop("task", None)
+    options = (tasks or {}).get(own.get("task", ""))
     if options and kind == "choice":
         own.setdefault("options", list(options))
     return own
