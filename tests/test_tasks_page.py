@@ -13,8 +13,8 @@ from affectgpt.cli import main
 from affectgpt.metrics.submissions import TRACKS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tasks.md"
-BLOCKS = re.findall(r"^```\n(.*?)^```\n(?:\ngives published (\d+\.\d\d), strict (\d+\.\d\d))?", PAGE.read_text(encoding="utf-8"),
-                    re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(r"^```\n(.*?)^```\n(?:\ngives published (\d+\.\d\d), strict (\d+\.\d\d))?",
+                    PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def run(block: str, folder: Path) -> list[tuple[list[str], int]]:
