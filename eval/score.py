@@ -167,7 +167,7 @@ def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables:
         "rows": found.rows, "n_clips": len(names), "files": [str(path) for path in files],
         "wheels": {mode: table.version for mode, table in tables.items()}, "resamples": resamples,
         "clusters": scorer.cluster_count(), "problems": {}, "notes": [], "warnings": [],
-        "checkpoints": {key: scorer.score(found, key, names, counts) for key in found.checkpoints},
+        "checkpoints": scorer.score(found, names, counts),
     }
     for key, entry in results["checkpoints"].items():
         entry["made"] = made.made_of(found.checkpoints[key].values(), KIND[one.kind].answer)
@@ -235,7 +235,7 @@ def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | N
     for mode in scorer.modes:
         mine, theirs = (scorer.columns(predictions, key, names, mode)[""]
                         for predictions, key in ((found, chosen[0]), (other, chosen[1])))
-        tested = stats.compare(theirs, mine, scorer.primary[mode], counts, scorer.clusters)
+        tested = stats.compare(theirs, mine, scorer.primary[mode], counts, scorer.units)
         result[mode] = {"difference": percent(tested["difference"]),
                         "interval": [percent(end) for end in tested["interval"]], "p": round(tested["p"], 6),
                         "floor": round(tested["floor"], 6)}

@@ -108,7 +108,10 @@ class Scorer:
         self.made: dict[tuple[str, str], stats.Columns] = {}
         self.samples: dict[tuple[str, str], np.ndarray] = {}
         self.clusters: list[Hashable] | None = None
-        self.placers = {(mode, level): labelsets.Placer(tables[mode], mode == "strict", level)
+        self.units: np.ndarray | None = None
+        self.members: groups.Members = {}
+        self._goals: tuple[list[str], list[float]] = [], []
+        self.placers = {(mode, level): labelsets.placer_of(tables[mode], mode == "strict", level)
                         for mode in tables for level in ("level1", "level2")} if self.wheels else {}
 
     def clips(self, found: Predictions) -> list[str]:
@@ -131,15 +134,17 @@ class Scorer:
 
     def draw(self, found: Predictions, names: list[str], resamples: int) -> np.ndarray:
         """`stats.resample_counts` of these clips; whole groups where rows or the set's row know them."""
-        self.traits = _traits(self.set, found, names)
-        clusters = groups.clusters_of(self.traits)
-        several = clusters is not None and int(stats.units_of(clusters).max()) > 0
-        self.clusters = clusters if several else None  # of one group alone nothing is known about others
-        return stats.resample_counts(len(names), resamples, self.clusters)
+        traits = _traits(self.set, found, names)
+        clusters = groups.clusters_of(traits)
+        self.members = groups.members_of(traits) if any(clip.keys() - {"group"} for clip in traits) else {}
+        units = None if clusters is None else stats.units_of(clusters)
+        if units is not None and units.max() > 0:  # of one group alone nothing is known about others
+            self.clusters, self.units = clusters, units
+        return stats.resample_counts(len(names), resamples, self.units)
 
     def cluster_count(self) -> int | None:
         """How many groups, and clips of no group, intervals draw from; None where clips are taken one by one."""
-        return None if self.clusters is None else int(stats.units_of(self.clusters).max()) + 1
+        return None if self.units is None else int(self.units.max()) + 1
 
     def _facts(self, found: Predictions, name: str) -> Mapping[str, Any]:
         """What a clip's rows say of its question, for kinds of closed answers."""
@@ -159,7 +164,9 @@ class Scorer:
         rows = self.answers(found, checkpoint, names)
         targets = [found.targets[name] for name in names]
         if self.kind == "sentiment":
-            goals = [sentiment.target_value(target) for target in targets]
+            if self._goals[0] is not names:
+                self._goals = names, [sentiment.target_value(target) for target in targets]
+            goals = self._goals[1]
             make = sentiment.published_columns if mode == "published" else sentiment.strict_columns
             made = {"": make(goals, [None if row is None else row.sentiment_raw for row in rows])}
             valences = [None if row is None else row.valence for row in rows]
@@ -195,16 +202,20 @@ class Scorer:
         said = [None if row is None else row.facts.get("synonym_groups") for row in rows]
         return synonyms.columns(targets, labels, said, mode == "strict")
 
-    def score(self, found: Predictions, checkpoint: str, names: list[str], counts: np.ndarray) -> dict:
-        """{"n", "published", "strict"} of one checkpoint, scores and intervals in percent."""
-        given = sum(row is not None for row in self.answers(found, checkpoint, names))
-        return {"n": given, **{mode: self._score_mode(found, checkpoint, names, mode, counts) for mode in self.modes}}
+    def score(self, found: Predictions, names: list[str], counts: np.ndarray) -> dict[str, dict]:
+        """Checkpoint -> {"n", "published", "strict"}, scores and intervals in percent; all are resampled together."""
+        made = {(key, mode): self.columns(found, key, names, mode) for key in found.checkpoints for mode in self.modes}
+        self.made = {system: parts[""] for system, parts in made.items()}
+        sums = dict(zip(made, stats.resampled_sums(list(self.made.values()), counts), strict=True))
+        return {key: {"n": sum(row is not None for row in self.answers(found, key, names)),
+                      **{mode: self._score_mode(found, key, names, mode, made[key, mode], counts, sums[key, mode])
+                         for mode in self.modes}} for key in found.checkpoints}
 
-    def _score_mode(self, found: Predictions, checkpoint: str, names: list[str], mode: str, counts: np.ndarray) -> dict:
-        made, primary = self.columns(found, checkpoint, names, mode), self.primary[mode]
-        main = self.made[checkpoint, mode] = made[""]
+    def _score_mode(self, found: Predictions, checkpoint: str, names: list[str], mode: str,
+                    made: dict[str, stats.Columns], counts: np.ndarray, sums: np.ndarray) -> dict:
+        main, primary = made[""], self.primary[mode]
         values, samples = main.scores(), {}
-        intervals = stats.bootstrap(main, counts, self.clusters, samples=samples)
+        intervals = stats.bootstrap(main, counts, self.units, samples=samples, sums=sums)
         if primary not in values:
             raise ValueError(f"{self.set.name}: its row calls {primary!r} its score, and its kind has "
                              f"{', '.join(values)}")
@@ -246,12 +257,9 @@ class Scorer:
             first = labelsets.first_label_scores([found.targets[name] for name in names], labels,
                                                  self.placers[mode, "level1"])
             result["first_label"] = {name: percent(value) for name, value in first.items()}
-        members = groups.members_of(self.traits) if self.traits else {}
-        if members:
-            result["groups"] = groups.group_scores(main, primary, members, counts, self.clusters)
+        if self.members:
+            result["groups"] = groups.group_scores(main, primary, self.members, counts, self.clusters)
         return result
-
-    traits: Sequence[Mapping[str, Any]] = ()
 
     def title(self, mode: str) -> str:
         """What tables call the primary score."""
@@ -260,7 +268,7 @@ class Scorer:
 
     def _valence(self, columns: stats.Columns, counts: np.ndarray) -> dict:
         """Errors in the units of the targets and correlations from -1 to 1, not in percent."""
-        values, intervals = columns.scores(), stats.bootstrap(columns, counts, self.clusters)
+        values, intervals = columns.scores(), stats.bootstrap(columns, counts, self.units)
         plain = {name: finite(value) for name, value in values.items()}
         return {**plain, "valence_n": int(values["valence_n"]),
                 "intervals": {name: [finite(end) for end in ends] for name, ends in intervals.items()

@@ -89,6 +89,14 @@ class Placer:
         return self.place(next(iter(self.labels(raw)), None))
 
 
+_PLACERS: dict[tuple[int, bool, str], Placer] = {}
+
+
+def placer_of(tables, strict: bool, level: str = "level1") -> Placer:
+    """The one placer of these tables, so that all sets share what it remembers."""
+    return _PLACERS.setdefault((id(tables), strict, level), Placer(tables, strict, level))
+
+
 def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> Columns:
     """Published scores of a basic-emotion set: hit rate and mscore, means over the wheels.
 
@@ -170,15 +178,27 @@ def scored_clips(columns: Columns) -> dict[str, int]:
 
 def first_label_scores(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> dict[str, float]:
     """Accuracy, weighted and macro F1 of the first label as the one prediction, means over the wheels."""
-    from affectgpt.metrics import basic
+    numbers: dict[str | None, int] = {None: -1}
 
-    wanted = [placer.first_roots(target) for target in targets]
-    given = [(None,) * 5 if answer is None else placer.first_roots(answer) for answer in answers]
-    rows = []
-    for wheel in range(5):
-        pairs = [(goal[wheel], said[wheel]) for goal, said in zip(wanted, given, strict=True)
-                 if goal[wheel] is not None]
-        both = [list(column) for column in zip(*pairs, strict=True)] or [[], []]
-        rows.append((basic.accuracy(*both), basic.weighted_f1(*both), basic.macro_f1(*both)))
-    accuracy, weighted, macro = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    def places(raws: Sequence[Answer]) -> np.ndarray:
+        """Number of each first label's root on each wheel [N, 5], -1 for none."""
+        rows: dict[str | None, list[int]] = {None: [-1] * 5}
+        for raw in raws:
+            key = raw if raw is None or type(raw) is str else str(list(raw))
+            if key not in rows:
+                rows[key] = [numbers.setdefault(root, len(numbers)) for root in placer.first_roots(raw)]
+        return np.array([rows[raw if raw is None or type(raw) is str else str(list(raw))] for raw in raws])
+
+    wanted, given = places(targets), places(answers)
+    scores = []
+    for goal, said in zip(wanted.T, given.T, strict=True):
+        goal, said = goal[goal >= 0], said[goal >= 0]
+        size = len(numbers) + 1
+        had, answered = np.bincount(goal, minlength=size), np.bincount(said[said >= 0], minlength=size)
+        hits = np.bincount(goal[goal == said], minlength=size)
+        there = had > 0
+        f1 = 2 * hits[there] / (had + answered)[there]
+        total = len(goal) or np.nan
+        scores.append((hits.sum() / total, (f1 * had[there]).sum() / total, f1.mean() if there.any() else np.nan))
+    accuracy, weighted, macro = np.mean(scores, axis=0).tolist()
     return {"accuracy": accuracy, "weighted_f1": weighted, "macro_f1": macro}

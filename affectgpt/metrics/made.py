@@ -26,16 +26,18 @@ def made_of(rows: Iterable[Prediction], answer: str) -> dict[str, Any]:
     refused answer is none that somebody labelled. judge is a name, several joined by ", ", or None.
     """
     rows = list(rows)
-    plain = sum(not row.facts for row in rows)
     facts = [row.facts for row in rows if row.facts]
-    labelled = [row.facts for row in rows if row.no_answer is None and getattr(row, answer) is not None]
+    plain = len(rows) - len(facts)
+    place = Prediction._fields.index(answer)
+    labelled = [row.facts for row in rows if row[place] is not None and row.facts and row.no_answer is None]
+    silent = sum(row[place] is not None for row in rows if not row.facts) if plain else 0
     reasons = Counter(row.no_answer for row in rows if row.no_answer is not None) if facts else {}
     judges = dict.fromkeys(known["rated_by"] for known in facts if isinstance(known.get("rated_by"), str))
     return {"rows": len(rows),
-            "extractors": _shares(known.get("extractor") or known.get("labels_from") for known in labelled),
-            "sources": _shares(known.get("labels_from") for known in labelled),
-            "questions": _shares([*(known.get("question") for known in facts), *[None] * plain]),
-            "languages": _shares([*(known.get("language") for known in facts), *[None] * plain]),
+            "extractors": _shares((known.get("extractor") or known.get("labels_from") for known in labelled), silent),
+            "sources": _shares((known.get("labels_from") for known in labelled), silent),
+            "questions": _shares((known.get("question") for known in facts), plain),
+            "languages": _shares((known.get("language") for known in facts), plain),
             **{name: _share(reasons.get(reason, 0), len(rows)) for name, reason in _RATES.items()},
             "cut_off": _share(sum(known.get("cut_off") is True for known in facts), len(rows)),
             "judge": ", ".join(judges) or None}
@@ -45,9 +47,11 @@ def _share(count: int, total: int) -> float:
     return round(count / total, 4) if total else 0.0
 
 
-def _shares(values: Iterable[Any]) -> dict[str, float]:
-    """Value -> its share, the greatest first; what is no text is not said."""
+def _shares(values: Iterable[Any], silent: int) -> dict[str, float]:
+    """Value -> its share, the greatest first; what is no text, and `silent` further ones, are not said."""
     counts = Counter(value if isinstance(value, str) and value else NOT_SAID for value in values)
+    counts[NOT_SAID] += silent
+    counts = +counts
     return {name: _share(count, counts.total()) for name, count in counts.most_common()}
 
 

@@ -268,8 +268,9 @@ def _add_row(found: Predictions, systems: dict, row: dict, size: int, place: tup
     sentiment = row.get("sentiment_raw")
     prediction = Prediction(labels, sentiment if isinstance(sentiment, str) else None, valence,
                             response if keep_responses and isinstance(response, str) else None, ratings, facts)
-    key = (prefix + _told(row.get("checkpoint", "only")), _told(row.get("question") or ""), _streams(row)) if facts \
-        else (prefix + _told(row.get("checkpoint", "only")), "", "")
+    step = row.get("checkpoint", "only")
+    key = (prefix + (step if type(step) is str else _told(step)),
+           *((_told(row.get("question") or ""), _streams(row)) if facts else ("", "")))
     checkpoint = systems.setdefault(key, {})
     if name in checkpoint:
         problem("duplicate")

@@ -48,7 +48,12 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def units_of(groups: Sequence[Hashable]) -> np.ndarray:
-    """Clip -> number of its unit, [N], counted in order of appearance; a clip whose group is None is its own unit."""
+    """Clip -> number of its unit, [N], counted in order of appearance; a clip whose group is None is its own unit.
+
+    An array is taken for such numbers, as this function gave them before.
+    """
+    if isinstance(groups, np.ndarray):
+        return groups
     numbers: dict = {}
     return np.array([numbers.setdefault(("clip", place) if group is None else ("group", group), len(numbers))
                      for place, group in enumerate(groups)], dtype=np.int64)
@@ -82,27 +87,35 @@ def _by_unit(values: np.ndarray, counts: np.ndarray, groups: Sequence[Hashable] 
         np.add.at(sums, units, values)
         values, counts = sums, counts[:, np.unique(units, return_index=True)[1]]
     there = values.any(1)
-    if there.sum() >= FEW:  # those that add nothing change no sum, and leaving them out would copy the counts
-        return values, counts
     return (values, counts) if there.all() else (values[there], counts[:, there])
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] | None = None,
-              level: float = 0.95, samples: dict[str, np.ndarray] | None = None) -> dict[str, tuple[float, float]]:
+              level: float = 0.95, samples: dict[str, np.ndarray] | None = None,
+              sums: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
     """Interval of every score: percentiles of the resamples (Efron, 1979); of few units as `_small_intervals` says.
 
     Args:
         counts: `resample_counts` of this number of clips; the same ones for systems that are to be compared.
         groups: those that the counts were drawn with.
         samples: is filled with name -> score in each resample.
+        sums: `resampled_sums` of these columns, where they were made together with others'.
     """
-    values, counts = _by_unit(columns.values, counts, groups)
-    scores = columns.finish(counts @ values)
+    scores = columns.finish(counts @ columns.values if sums is None else sums)
     if samples is not None:
         samples.update(scores)
-    if len(values) < FEW:
+    there = columns.values.any(1)
+    units = np.count_nonzero(there) if groups is None else len(np.unique(units_of(groups)[there]))
+    if units < FEW:
+        values, counts = _by_unit(columns.values, counts, groups)
         return _small_intervals(Columns(values, columns.finish, columns.shares), counts, level)
     return {name: percentiles(found, level) for name, found in scores.items()}
+
+
+def resampled_sums(many: Sequence[Columns], counts: np.ndarray) -> list[np.ndarray]:
+    """Sums of each resample [R, C], of the columns of several systems on the same clips, in one matrix product."""
+    ends = np.cumsum([columns.values.shape[1] for columns in many])
+    return np.split(counts @ np.hstack([columns.values for columns in many]), ends[:-1], axis=1)
 
 
 def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
