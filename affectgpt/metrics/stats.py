@@ -86,16 +86,18 @@ def _by_unit(values: np.ndarray, counts: np.ndarray, groups: Sequence[Hashable] 
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] | None = None,
-              level: float = 0.95) -> dict[str, tuple[float, float]]:
+              level: float = 0.95, corrected: bool = False) -> dict[str, tuple[float, float]]:
     """Interval of every score: percentiles of the resamples (Efron, 1979); of few units as `_small_intervals` says.
 
     Args:
         counts: `resample_counts` of this number of clips; the same ones for systems that are to be compared.
         groups: those that the counts were drawn with.
+        corrected: BCa of any number of units, for scores that chance moves to one side, such as sums of absolute
+            errors.
     """
     values, counts = _by_unit(columns.values, counts, groups)
-    if len(values) < FEW:
-        return _small_intervals(Columns(values, columns.finish, columns.shares), counts, level)
+    if len(values) < FEW or corrected:
+        return _small_intervals(Columns(values, columns.finish, columns.shares and not corrected), counts, level)
     scores = columns.finish(counts @ values)
     return {name: percentiles(found, level) for name, found in scores.items()}
 
