@@ -91,13 +91,15 @@ def _by_unit(values: np.ndarray, counts: np.ndarray, groups: Sequence[Hashable] 
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] | None = None,
-              level: float = 0.95, samples: dict[str, np.ndarray] | None = None,
+              level: float = 0.95, corrected: bool = False, samples: dict[str, np.ndarray] | None = None,
               sums: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
     """Interval of every score: percentiles of the resamples (Efron, 1979); of few units as `_small_intervals` says.
 
     Args:
         counts: `resample_counts` of this number of clips; the same ones for systems that are to be compared.
         groups: those that the counts were drawn with.
+        corrected: BCa of any number of units, for scores that chance moves to one side, such as sums of absolute
+            errors.
         samples: is filled with name -> score in each resample.
         sums: `resampled_sums` of these columns, where they were made together with others'.
     """
@@ -106,9 +108,9 @@ def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] |
         samples.update(scores)
     there = columns.values.any(1)
     units = np.count_nonzero(there) if groups is None else len(np.unique(units_of(groups)[there]))
-    if units < FEW:
+    if units < FEW or corrected:
         values, counts = _by_unit(columns.values, counts, groups)
-        return _small_intervals(Columns(values, columns.finish, columns.shares), counts, level)
+        return _small_intervals(Columns(values, columns.finish, columns.shares and not corrected), counts, level)
     return {name: percentiles(found, level) for name, found in scores.items()}
 
 

@@ -6,13 +6,15 @@ rows and nothing else. Every value in a row is untrusted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from affectgpt.metrics import emer, sentiment
 from affectgpt.metrics.benchmark import target_problem
+from affectgpt.metrics.groups import TRAITS
 from affectgpt.metrics.labelsets import Placer
 from affectgpt.metrics.openset import harmonic_mean
 from affectgpt.metrics.rows import Prediction, parse_row
@@ -23,7 +25,7 @@ Streams = tuple[str, ...] | None
 
 @dataclass(frozen=True)
 class Row:
-    """One answer; None for what its row does not say."""
+    """One answer; None for what its row does not say. facts: what it says of its clip (`metrics.groups`)."""
 
     name: str
     target: Any
@@ -33,6 +35,7 @@ class Row:
     confidence: float | None
     media: str | None
     streams: Streams
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def prediction(self) -> Prediction:
@@ -57,6 +60,7 @@ class Answers:
     other: int = 0
 
 
+FACTS = ("group", *TRAITS)
 QUESTIONS = {"description": ("description",), "sentiment": ("labels", "sentiment", "description")}
 """Kind of set -> questions, the one to describe first; of other kinds the labels."""
 
@@ -92,12 +96,13 @@ def read_rows(paths: Sequence[Path], kind: str, known: Sequence[str] = (), quest
             read.append((key, asked, values))
         if found.rows == before:
             raise ValueError(f"{path}: has no rows of predictions")
-    asked = list(dict.fromkeys(row[1] for row in read))
+    asked = Counter(row[1] for row in read)
     if question is not None and question not in asked:
         raise ValueError(f"--question {question}: the rows answer "
                          f"{', '.join(filter(None, asked)) or 'none that is named'}")
+    often = most_often(asked)
     found.question = question if question is not None else next(
-        (name for name in QUESTIONS.get(kind, ("labels",)) if name in asked), asked[0])
+        (name for name in QUESTIONS.get(kind, ("labels",)) if name in often), often[0])
     for key, question_of_row, values in read:
         if question_of_row != found.question:
             found.other += 1
@@ -121,12 +126,19 @@ def _row(values: dict) -> Row:
     whole = isinstance(labels, str) or isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     return Row(values["name"], values.get("target"), text("response") or "", labels if whole else None,
                text("sentiment_raw"), float(confidence) if sure else None, text("media"),
-               tuple(map(str, streams)) if isinstance(streams, list) and streams else None)
+               tuple(map(str, streams)) if isinstance(streams, list) and streams else None,
+               {key: values[key] for key in FACTS if key in values})
+
+
+def most_often(counts: Mapping[Any, int]) -> list:
+    """Those that occur at least half as often as the most frequent one: single odd rows are no system of their own."""
+    return [key for key, count in counts.items() if 2 * count >= max(counts.values())]
 
 
 def main_streams(groups: dict[Streams, dict[str, Row]]) -> Streams:
-    """The most streams that rows were made with; what the report is about."""
-    return max(groups, key=lambda streams: (len(streams or ()), len(groups[streams])))
+    """The most streams that more than a few rows were made with; what the report is about."""
+    often = most_often({streams: len(rows) for streams, rows in groups.items()})
+    return max(often, key=lambda streams: (len(streams or ()), len(groups[streams])))
 
 
 class Judge:
