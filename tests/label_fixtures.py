@@ -22,6 +22,9 @@ class SmallLexicon:
     def surface_words(self) -> dict[str, str]:
         return WORDS
 
+    def family(self, word: str) -> str | None:
+        return WORDS.get(word)
+
     def polarity(self, word: str) -> str | None:
         return None if word not in WORDS else "positive" if word in POSITIVE else "negative"
 

@@ -61,6 +61,9 @@ EXPLAINED = {
     "empty_list": "answers without any label: published counts none, strict reads them as neutral",
     "no_polarity": "answers that are no polarity: published counts them as negative, strict as wrong",
     "bad_valence": "predicted valences that are no number, left out of the valence error",
+    "odd_value": "rows with a number that JSON does not have, or with half a character: null or replaced",
+    "odd_label": "answers that are lists with something else than text in them: that was left out",
+    "odd_response": "rows whose response is neither text nor a list: left as they are",
     "long_answer": f"answers of more than {LONG_ANSWER:,} characters",
 }
 
