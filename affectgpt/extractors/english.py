@@ -26,6 +26,7 @@ NOUN_NEGATIONS = frozenset("no without lack lacks lacking lacked nothing none".s
 PHRASE_NEGATIONS = (("rather", "than"), ("instead", "of"), ("absence", "of"), ("devoid", "of"), ("free", "of"),
                     ("free", "from"), ("far", "from"), ("no", "longer"), ("failed", "to"), ("fails", "to"),
                     ("as", "opposed", "to"), ("other", "than"))
+_PHRASE_STARTS = frozenset(phrase[0] for phrase in PHRASE_NEGATIONS)
 NOT_NEGATING = frozenset(
     "only just merely simply solely doubt wonder matter surprisingly".split())
 """A negation followed by one of these says that the emotion is there: "not only angry"."""
@@ -144,7 +145,7 @@ def is_negated(tokens: list[str], start: int, end: int, places: set[int]) -> boo
                 and _compares(tokens, index, places)
         if token == "too" and distance >= 2 and tokens[start - 2 : start] in (["to", "be"], ["to", "feel"]):
             return True  # "too angry to be sad"
-        if token in SCOPE_ENDS:
+        if token in SCOPE_ENDS and tokens[index : index + 2] != ["so", "much"]:
             return False
         if _negates(tokens, index):
             # "Without a word she is angry": a negated noun says nothing of the clause behind it.
@@ -170,7 +171,10 @@ def _compares(tokens: list[str], than: int, places: set[int]) -> bool:
 
 
 def _negates(tokens: list[str], index: int) -> bool:
-    token, after = tokens[index], tokens[index + 1 : index + 4]
+    token = tokens[index]
+    if not (token in NEGATIONS or token in _PHRASE_STARTS or token.endswith("n't")):
+        return False
+    after = tokens[index + 1 : index + 4]
     if set(after[:1]) & NOT_NEGATING or set(after) & HOLDING:
         return False
     if after[:1] == ["be"] and set(after[1:]) & COMPARATIVES:  # "could not be happier"
@@ -179,7 +183,8 @@ def _negates(tokens: list[str], index: int) -> bool:
         return False
     if token in NEGATIONS or token.endswith("n't"):
         return True
-    return any(tuple(tokens[index : index + len(phrase)]) == phrase for phrase in PHRASE_NEGATIONS)
+    return token in _PHRASE_STARTS and any(tuple(tokens[index : index + len(phrase)]) == phrase
+                                           for phrase in PHRASE_NEGATIONS)
 
 
 def clauses(tokens: list[str], places: set[int]) -> list[int]:

@@ -45,7 +45,7 @@ _NOTHING_TOLD = re.compile(
     rf"\b(?:{_DECIDE})"
     r"|\b(?:cannot|can't|can not|could not|couldn't) be (?:\w+ )?(?:determined|inferred|identified|told|concluded|"
     r"discerned|assessed|known|recogni[sz]ed|predicted|judged|ascertained)"
-    r"|\b(?:not enough|insufficient|too little|lack of|not sufficient|no (?:specific |clear |direct )?)"
+    r"|\b(?:not enough|insufficient|too little|lack of|not sufficient|no(?: specific| clear| direct)?)\s"
     r"(?:visual |contextual |further |relevant )?(?:information|context|evidence|clues?|cues?|detail)\b"
     r"|\b(?:does not|doesn't|do not|don't|did not) (?:\w+ )?(?:provide|contain|give|offer|include)\b[^.!?;]{0,60}?"
     r"\b(?:information|clues?|cues?|details?|evidence|context|signs?|indication)"
@@ -77,10 +77,15 @@ _SOMEBODY = re.compile(r"\b(?:man|woman|person|individual|speaker|character|girl
 _CERTAINTY = re.compile(r"\bwith (?:any |absolute |complete |full |great |high )?(?:certainty|confidence)\b"
                         r"|\bit(?:'s| is) (?:still |also )?uncertain\b|\b(?:not|never) (?:\w+ )?certain\b",
                         re.IGNORECASE)
-_TRIGGER = re.compile(
-    r"\b(?:i|we|i'm|sorry|please|unable|cannot|can't|not|no|without|impossible|difficult|hard|challenging|unclear|"
-    r"insufficient|apolog\w+|certainty|confidence|uncertain|positive|negative|such as|like|including|for example|"
-    r"subjective|var(?:y|ies)|sure|certainly|important|note|lack|tough|against|violat\w+)\b", re.IGNORECASE)
+_LISTS_EXAMPLES = re.compile(r"\b(?:such as|like|including|for example)\b", re.IGNORECASE)
+_ABOUT_ANSWERING = re.compile(  # one of these is in everything that the three patterns above match
+    r"\b(?:i|we|i'\w+|we're|sorry|apolog\w*|please|unable|cannot|can't|can not|could\s?n't|couldn't|could not|not|no|"
+    r"without|impossible|difficult|hard|challenging|tough|early|unclear|insufficient|little|lack|subjective|vary|varies|"
+    r"sure|certainly|of course|absolutely|gladly|with pleasure|important|note|noting|keep in mind|against|violat\w+|my|"
+    r"our|as an?|hope|feel free|let me|thank\w*|great question|expert|isn't|wasn't|hasn't|didn't|doesn't|don't|failed|"
+    r"missing)\b", re.IGNORECASE)
+_TRIGGER = re.compile(_ABOUT_ANSWERING.pattern[:-3] + r"|certainty|confidence|uncertain|positive|negative|neutral|"
+                      r"such as|like|including|for example)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _CLAUSE = re.compile(r"(,?\s+\b(?:but|however|although|though|yet|nevertheless|that said|while|whereas)\b,?|;|"
                      r",\s+(?=(?:the|she|he|they|her|his|their)\b))", re.IGNORECASE)
@@ -108,9 +113,13 @@ def without_boilerplate(text: str) -> Rest:
             kept.append(sentence)
             continue
         sentence = _CERTAINTY.sub("", _CLASSES.sub("", sentence))
-        examples = _EXAMPLES.search(sentence)
+        examples = _EXAMPLES.search(sentence) if _LISTS_EXAMPLES.search(sentence) else None
         if examples and not _SOMEBODY.search(sentence[: examples.end()]):
             sentence = _EXAMPLES.sub("", sentence)
+        if not (_ABOUT_ANSWERING.search(sentence) and (
+                _REFUSAL.search(sentence) or _NOTHING_TOLD.search(sentence) or _BOILERPLATE.search(sentence))):
+            kept.append(sentence.strip())
+            continue
         parts, rest = _CLAUSE.split(sentence), ""
         for index in range(0, len(parts), 2):
             part = parts[index]

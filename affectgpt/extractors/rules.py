@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from affectgpt.extractors import english, people, refusals, unreal
 from affectgpt.extractors.spelling import Speller
 from affectgpt.words import idioms
+from affectgpt.words.forms import trunk
 
 VERSION = "affectgpt-rules 2"
 """Name and version of this extractor, as rows and results have it."""
@@ -53,7 +54,7 @@ class Rules:
         signs: weight of acts and conduct ("smiles", "serious"), which are signs of an emotion and not its name.
         conclusion: weight of an emotion in a sentence that draws a conclusion; 1 takes all sentences alike.
         keep: share of the heaviest emotion's weight that another emotion needs to become a label.
-        families: one label for each family of words, the first one written.
+        words: labels of one family of words at most, the ones that weigh most; forms of one word are one label.
     """
 
     negation: bool = True
@@ -69,14 +70,14 @@ class Rules:
     hedges: float = 1.0
     slight: float = 1.0
     signs: float = 0.5
-    conclusion: float = 3.0
-    keep: float = 0.25
-    families: bool = True
+    conclusion: float = 4.0
+    keep: float = 0.3
+    words: int = 2
 
 
 NO_RULES = Rules(negation=False, other_person=False, unreal=False, past=False, quotes=False, topics=False,
                  boilerplate=False, idioms=False, spelling=False, behaviour=False, hedges=1.0, slight=1.0, signs=1.0,
-                 conclusion=1.0, keep=0.0, families=False)
+                 conclusion=1.0, keep=0.0, words=99)
 """Every emotion word of the text is a label: the baseline."""
 
 
@@ -131,6 +132,7 @@ class RuleExtractor:
         self._longest = {}
         for words in self._phrases:
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
+        self._with_possessor = {words[0] for words in self._phrases if idioms.POSSESSOR in words}
         self._speller = Speller(surface) if rules.spelling else None
 
     def extract(self, text: str) -> Extraction:
@@ -152,15 +154,15 @@ class RuleExtractor:
         return Extraction(labels, self._sentiment(mentions, families), tuple(mentions))
 
     def _labels(self, mentions: list[Mention]) -> tuple[str, ...]:
-        """Labels in the order of the text; of a family the one that weighs most, or the first of equals."""
-        labels = list(dict.fromkeys(mention.label for mention in mentions))
-        if not self.rules.families:
-            return tuple(labels)
-        weights: dict[str, dict[str, float]] = {}
-        for mention in mentions:
-            family = weights.setdefault(mention.family, {})
-            family[mention.label] = family.get(mention.label, 0.0) + mention.weight
-        return tuple(max(family, key=family.get) for family in weights.values())
+        """Labels in the order of the text: of each family the words that weigh most, the first form of each."""
+        families: dict[str, dict[str, list]] = {}
+        for place, mention in enumerate(mentions):
+            forms = families.setdefault(mention.family, {})
+            form = forms.setdefault(trunk(mention.label), [0.0, place, mention.label])
+            form[0] += mention.weight
+        chosen = [form for forms in families.values()
+                  for form in sorted(forms.values(), key=lambda form: -form[0])[: self.rules.words]]
+        return tuple(dict.fromkeys(label for _, _, label in sorted(chosen, key=lambda form: form[1])))
 
     def _sentiment(self, mentions: list[Mention], families: set[str]) -> str:
         votes = {"positive": 0.0, "negative": 0.0}
@@ -240,7 +242,7 @@ class RuleExtractor:
             for length in range(min(self._longest.get(token, 0), len(tokens) - start), 0, -1):
                 words = tuple(tokens[start : start + length])
                 known = self._phrases.get(words)
-                if known is None and length > 1 and self.rules.idioms:
+                if known is None and length > 1 and token in self._with_possessor:
                     words = tuple(idioms.POSSESSOR if place and word in _POSSESSORS else word
                                   for place, word in enumerate(words))
                     known = self._phrases.get(words)

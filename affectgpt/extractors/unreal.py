@@ -4,8 +4,9 @@ from __future__ import annotations
 
 PRETENDING = frozenset(
     "pretend pretends pretending pretended feign feigns feigned feigning fake fakes faked faking simulate simulates "
-    "simulated simulating sham mock false claims claiming claimed insincere fakes imitates imitating imitate mimics "
+    "simulated simulating sham mock false claims claiming claimed insincere imitates imitating imitate mimics "
     "rehearses play-acts exaggerated".split())
+_NEAR_ALONE = frozenset("mock false exaggerated fake faked feigned sham insincere simulated".split())
 ACTING = frozenset("act acts acting acted behave behaves behaving behaved pretend pretends pretending plays playing".split())
 WISHING = frozenset("want wants wanted wanting wish wishes wished wishing".split())
 _CONDITIONS = frozenset("if unless lest supposing provided when once should".split())
@@ -67,7 +68,8 @@ def is_supposed(tokens: list[str], start: int, low: int, high: int) -> bool:
         return True
     pretending = [index for index, token in enumerate(near) if token in PRETENDING]
     if pretending and "not" not in near[pretending[-1] :]:
-        return near[pretending[-1]] not in ("mock", "false", "exaggerated") or pretending[-1] >= len(near) - 2
+        if near[pretending[-1]] not in _NEAR_ALONE or pretending[-1] >= len(near) - 2:
+            return True
     if ACTING & set(near[-2:]) and (near[-1] in ACTING or near[-1] == "like"):
         return True
     wishing = [index for index, token in enumerate(near) if token in WISHING]
@@ -88,6 +90,8 @@ def is_past(tokens: list[str], start: int, end: int, low: int, high: int) -> boo
     if _PAST_VERBS & set(before[-6:]) and (
             PAST_TIMES & set(before) or PAST_TIMES - {"once"} & set(after[:4]) or _has(clause, _PAST_PHRASES)):
         return not {"still", "now"} & set(clause)
+    if _has(after[:3], [("had", "been")]):  # "how frightened he had been"
+        return True
     return _has(before[-4:], [("had", "been")]) or _has(before[-5:], [("had", "once", "been"), ("had", "felt")])
 
 
