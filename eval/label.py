@@ -39,7 +39,8 @@ from affectgpt.words.basic import POLARITIES
 EXTRACTORS = ("auto", "list", "rules", "llm")
 SENTIMENTS = ("answer", "rules", "llm")
 NO_ANSWERS = ("refusal", "empty", "unread")
-LABELLED = ("labels_raw", "sentiment_raw", "valence", "labels_from", "extractor", "language", "no_answer")
+MADE = ("labels_raw", "sentiment_raw", "valence", "labels_from", "extractor", "language")
+LABELLED = (*MADE, "no_answer")
 """Keys that this job writes; those of an earlier run are replaced."""
 CHUNK = 256
 """Rows in memory at a time; an LLM gets the descriptions among them together."""
@@ -144,7 +145,7 @@ def _labelled(source: Path, labeller: Labeller, progress) -> Iterator[dict]:
     while chunk := list(islice(rows, CHUNK)):
         yield from labeller.label([row for _, row in chunk], [place for place, _ in chunk])
         progress.update(len(chunk))
-    if counts["rows"] == counts["no response"]:  # raised here, so that nothing is written
+    if counts["rows"] == counts["no response"] + counts["no answer"]:  # raised here, so that nothing is written
         raise ValueError(f"{source}: none of its {counts['rows']} rows has an answer; each needs a \"response\" "
                          "that is text, as `affectgpt generate` writes it")
 
@@ -211,15 +212,12 @@ class Labeller:
         labelled, asked = [], []
         for row, place in zip(rows, places or [""] * len(rows), strict=True):
             self.counts["rows"] += 1
-            answer = row.get("response")
-            if isinstance(answer, list) and any(isinstance(part, str) for part in answer):
-                if not all(isinstance(part, str) for part in answer):
-                    self.problems.add("odd_label", place)
-                answer = [part for part in answer if isinstance(part, str)]
-            if not isinstance(answer, str) and not (isinstance(answer, list) and all(isinstance(x, str) for x in answer)):
-                self.counts["no response"] += 1
-                if answer is not None:
-                    self.problems.add("odd_response", place)
+            if row.get("no_answer") and "extractor" not in row:  # told by who asked; what `label` told is read again
+                self.counts["no answer"] += 1
+                labelled.append(({key: value for key, value in row.items() if key not in MADE}, None))
+                continue
+            answer = self._answer(row.get("response"), place)
+            if answer is None:
                 labelled.append((row, None))
                 continue
             self.counts["replaced"] += "labels_raw" in row
@@ -233,9 +231,23 @@ class Labeller:
         self._add_sentiments([found for _, found in labelled if found is not None and not found["no_answer"]])
         return [row if found is None else self._finished(row, found) for row, found in labelled]
 
+    def _answer(self, response: Any, place: str) -> str | list[str] | None:
+        """What is read of a response: its text, or the texts of its list; None where it has neither."""
+        if isinstance(response, list):
+            texts = [part for part in response if isinstance(part, str)]
+            if texts or not response:
+                if len(texts) < len(response):
+                    self.problems.add("odd_label", place)
+                return texts
+        if isinstance(response, str):
+            return response
+        self.counts["no response"] += 1
+        if response is not None:
+            self.problems.add("odd_response", place)
+        return None
+
     def _read(self, answer: str | list, row: dict[str, Any]) -> dict:
         """What one answer gives without an LLM; `affectgpt.extractors.reading` is the reader of every language."""
-        told = row.get("no_answer")
         if isinstance(answer, list):
             text = ", ".join(answer)
             read = reading.Reading(reading.labels_of_list(answer), language=language_of(text), text=text)
@@ -244,8 +256,6 @@ class Labeller:
             read = reading.read(answer, row.get("question"), self.extractor in ("auto", "list"), self.describes,
                                 LONG_ANSWER)
             self.counts["no list"] += self.describes is None and not read.labels and bool(read.text)
-        if isinstance(told, str) and told in ("refusal", "empty") and not read.labels:
-            read = reading.Reading(no_answer=told, language=read.language)
         return {"from": read.source, "labels": list(read.labels), "text": read.text, "sentiment": read.sentiment,
                 "stated": read.stated, "valence": read.valence, "no_answer": read.no_answer, "language": read.language}
 
@@ -285,7 +295,8 @@ class Labeller:
 
 EXPLAINED = {
     "rows": "rows", "from list": "  read as lists", "from rules": "  by rules", "from llm": "  by the LLM",
-    "no response": "  without a response: left as they are", "refusal": "  refusals: no answer",
+    "no response": "  without a response: left as they are",
+    "no answer": "  refused, empty or skipped: left as they are", "refusal": "  refusals: no answer",
     "empty": "  empty: no answer", "unread": "  in a language that cannot be read: no answer",
     "without labels": "answers without any label: []",
     "no list": "answers that are no list: []", "no valence": "valence questions answered without a number",

@@ -18,6 +18,8 @@ from affectgpt.words import lexicon
 
 SHOWN_BY_LETTERS = ("zh", "mixed")
 """Languages that are told by their letters, so that a single label has one too."""
+SHORT = 200
+"""Characters up to which an answer is remembered: models give the same short ones again and again."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,17 @@ def read(answer: str, question: str | None = None, as_lists: bool = True, descri
         described: "rules"; "llm" leaves descriptions without labels, for an LLM; None takes lists alone.
         limit: characters; of a longer answer the first and the last half of this many are read.
     """
-    text = lists.shorten(lists.clean(answer), limit)
+    if len(answer) <= SHORT:
+        return _read_again(answer, question, as_lists, described)
+    return _read(lists.shorten(lists.clean(answer), limit), question, as_lists, described)
+
+
+@lru_cache(maxsize=1 << 13)
+def _read_again(answer: str, question: str | None, as_lists: bool, described: str | None) -> Reading:
+    return _read(lists.clean(answer), question, as_lists, described)
+
+
+def _read(text: str, question: str | None, as_lists: bool, described: str | None) -> Reading:
     language = language_of(text)
     if not text:
         return Reading(no_answer="empty", language=language)

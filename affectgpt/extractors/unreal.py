@@ -32,8 +32,8 @@ _SAYING = frozenset("says say said claims tells told calls calling saying praise
 
 
 def _has(tokens: list[str], phrases) -> bool:
-    return any(tokens[index : index + len(phrase)] == list(phrase)
-               for phrase in phrases for index in range(len(tokens) - len(phrase) + 1))
+    return any(phrase[0] in tokens and any(tuple(tokens[index : index + len(phrase)]) == phrase
+                                           for index in range(len(tokens) - len(phrase) + 1)) for phrase in phrases)
 
 
 def is_asked(sentence: str) -> bool:
