@@ -4,6 +4,7 @@
     python3.11 bootstrap.py run -- ARGUMENTS    the same, with arguments for `affectgpt starter`
     python3.11 bootstrap.py test [ARGUMENTS]    set up, then run pytest with these arguments
     python3.11 bootstrap.py setup               set up only
+    python3.11 bootstrap.py rivals              set up, with what other people's video models need (docs/rivals.md)
 
 Each step of the set-up is stamped in .venv when it is complete, with the hash of what it was made
 from: a second run skips it, and a run after an interruption goes on at the step that was cut off.
@@ -38,6 +39,8 @@ STARTER = ("starter models", ["starter.txt"],
            ["--no-deps", "--requirement", str(REQUIREMENTS / "starter.txt")])
 TESTS = ("test tools", ["torch.txt", "base.txt", "test.txt"],
          ["--requirement", str(REQUIREMENTS / "test.txt")])
+RIVALS = ("processors of other video models", ["torch.txt", "base.txt", "rivals.txt"],
+          ["--requirement", str(REQUIREMENTS / "rivals.txt")])
 PROJECT = ("affectgpt itself", ["../pyproject.toml", "../setup.py"],
            ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
 
@@ -54,14 +57,18 @@ def main(arguments: list[str]) -> int:
     command = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "run"
     if arguments[:1] == ["--"]:
         arguments.pop(0)
-    if command not in ("run", "test", "setup"):
-        return fail(f"unknown command {command!r}; it is run, test or setup (see --help)")
-    if command == "setup" and arguments:
-        return fail(f"setup takes no arguments, got {' '.join(arguments)}")
+    if command not in ("run", "test", "setup", "rivals"):
+        return fail(f"unknown command {command!r}; it is run, test, setup or rivals (see --help)")
+    if command in ("setup", "rivals") and arguments:
+        return fail(f"{command} takes no arguments, got {' '.join(arguments)}")
 
-    steps = [TORCH, BASE, STARTER, *([TESTS] if command == "test" else []), PROJECT]
+    more = {"test": [TESTS], "rivals": [RIVALS]}.get(command, [])
     try:
-        set_up(steps)
+        set_up([TORCH, BASE, STARTER, *more, PROJECT])
+        if command == "rivals":
+            check_rivals()
+            print("set up. Next: .venv/bin/affectgpt generate hf:FOLDER --corpus MANIFEST", flush=True)
+            return 0
         if command == "setup":
             print("set up. Next: python3.11 bootstrap.py", flush=True)
             return 0
@@ -89,6 +96,13 @@ def set_up(steps: list[tuple[str, list[str], list[str]]]) -> None:
         stamps[name] = digest(step)
         write_stamps(stamps)
         print(f"set-up {number}/{len(todo)}: {name} done in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def check_rivals() -> None:
+    """Import what was installed beside torch; a pair that does not fit ends the set-up here, not in a job."""
+    code = ("import affectgpt, torchvision.transforms.v2 as v2, torch; "
+            "v2.functional.resize(torch.zeros(1, 3, 4, 4), [2, 2])")
+    subprocess.run([VENV_PYTHON, "-c", code], check=True, env=environment(), cwd=ROOT)
 
 
 def make_environment() -> None:

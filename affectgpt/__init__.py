@@ -9,3 +9,8 @@ from pathlib import Path as _Path
 _checkout = _Path(__file__).resolve().parent.parent
 if (_checkout / "setup.py").is_file() and (_checkout / "train" / "__init__.py").is_file():
     __path__.append(str(_checkout))
+
+# An extra for other people's video models; without it this does nothing.
+from affectgpt import torchvision_import as _torchvision_import  # noqa: E402
+
+_torchvision_import.install()

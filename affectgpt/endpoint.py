@@ -10,7 +10,6 @@ urllib3 carries it and tries again; nothing here needs torch or a model hub.
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 from collections import deque
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from affectgpt.endpoint_replies import advice_of, filtered, mean_probability, read_content
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
@@ -36,11 +37,16 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server said: its text, the mean probability of its tokens (None where unknown), why it ended."""
+    """What a server said: its text, the mean probability of its tokens (None where unknown), why it ended.
+
+    `no_answer` is "refusal" where the model or a filter of the server would not answer and said so in the fields that
+    the protocol has for it (`text` is then what it said instead), else None.
+    """
 
     text: str
     confidence: float | None
     finish_reason: str | None
+    no_answer: str | None = None
 
 
 class Endpoint:
@@ -54,12 +60,13 @@ class Endpoint:
         timeout: the longest wait for an answer, in seconds, before a try is given up.
         retries: further tries after a timeout, a lost connection or one of `RETRIED`.
         backoff: seconds before the second try again; it doubles each time, up to a minute.
+        extra: fields that every request has besides, or instead; None removes one (`endpoint_replies.parse_extra`).
     Raises:
         ValueError: an address that is none, or holds a password; a key that cannot be sent.
     """
 
     def __init__(self, url: str, model: str, key: str | None = None, timeout: float = 120.0, retries: int = 5,
-                 backoff: float = 1.0):
+                 backoff: float = 1.0, extra: dict[str, Any] | None = None):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{_without_login(url)!r}: not the address of an endpoint; use http://host:port/v1")
@@ -70,7 +77,7 @@ class Endpoint:
         if not model.strip():
             raise ValueError(f"{url}: no model is named; give the name that the server lists under {url}/models")
         self.url, self.model = url.rstrip("/"), model
-        self.timeout, self.retries, self.backoff = timeout, retries, backoff
+        self.timeout, self.retries, self.backoff, self.extra = timeout, retries, backoff, extra or {}
         self._key = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
         if not all(33 <= ord(character) <= 126 for character in self._key):
             raise ValueError(f"the key in {KEY_VARIABLE} holds spaces or characters that no key has: set it again")
@@ -80,8 +87,8 @@ class Endpoint:
 
     def chat(self, messages: list[Message], temperature: float = 0.0, max_tokens: int = 512,
              seed: int | None = None, **options: Any) -> str:
-        """The text of `reply`."""
-        return self.reply(messages, temperature, max_tokens, seed, **options).text
+        """The text of `reply`; raises `Refused` where it is none."""
+        return self._text(self.reply(messages, temperature, max_tokens, seed, **options))
 
     def reply(self, messages: list[Message], temperature: float = 0.0, max_tokens: int = 512,
               seed: int | None = None, **options: Any) -> Reply:
@@ -91,11 +98,11 @@ class Endpoint:
             messages: {"role", "content"} each, as the protocol has them.
             options: further fields of the request, for example top_p or logprobs; None leaves a field out.
         Raises:
-            Refused: this conversation is not answered, others may be.
+            Refused: the request is not taken, others may be. A reply that is a refusal is a `Reply`.
             ValueError: the server cannot be reached, refuses the key or the model, or does not speak the protocol.
         """
         body = {"model": self.model, "messages": messages, "temperature": temperature, "max_tokens": max_tokens,
-                "seed": seed, **options}
+                "seed": seed, **options, **self.extra}
         body = {name: value for name, value in body.items() if value is not None}
         return self._parse(self._post(f"{self.url}/chat/completions", body))
 
@@ -107,7 +114,11 @@ class Endpoint:
         Raises:
             Refused, ValueError: as `reply`.
         """
-        response = self._post(f"{self.url}/completions", {"model": self.model, **fields})
+        body = {"model": self.model, **fields, **self.extra}
+        response = self._post(f"{self.url}/completions", {name: value for name, value in body.items()
+                                                          if value is not None or name not in self.extra})
+        if response.status != 200:
+            raise Refused(f"{self.url}: a filter of the server stopped this request")
         try:
             choice = response.json()["choices"][0]
             text, reason = choice["text"], choice.get("finish_reason")
@@ -128,7 +139,7 @@ class Endpoint:
         for reply in self.map_replies(({"messages": messages} for messages in conversations), workers, **options):
             if isinstance(reply, Refused):
                 raise reply
-            yield reply.text
+            yield self._text(reply)
 
     def map_replies(self, requests: Iterable[dict[str, Any]], workers: int = 4,
                     **options: Any) -> Iterator[Reply | Refused]:
@@ -182,7 +193,9 @@ class Endpoint:
         said = self._hide(" ".join(response.data.decode("utf-8", "replace").split()))[:300] or response.reason
         where = f"{url}: HTTP {response.status} ({said})"
         if response.status in (400, 413, 422):
-            raise Refused(where)
+            if filtered(response):
+                return response  # the same event as a reply that was filtered
+            raise Refused(where + advice_of(said))
         advice = {401: f"the key is missing or wrong: set {KEY_VARIABLE}", 403: f"set {KEY_VARIABLE} to a key that "
                   "may use this model", 404: f"does the server have the model {self.model!r}, and does its address "
                   "end in /v1?", 429: "too many requests: use a smaller --batch-size"}
@@ -208,19 +221,30 @@ class Endpoint:
             return self._pool
 
     def _parse(self, response) -> Reply:
+        if response.status != 200:  # a filter stood before the model
+            return Reply("", None, "content_filter", "refusal")
         try:
             choice = response.json()["choices"][0]
-            text, reason = choice["message"].get("content"), choice.get("finish_reason")
+            message, reason = choice["message"], choice.get("finish_reason")
+            text, refusal = read_content(message.get("content"))
+            refusal = refusal or message.get("refusal")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             said = self._hide(" ".join(response.data.decode("utf-8", "replace").split()))[:200]
             raise ValueError(f"{self.url}: the answer is not that of an OpenAI-compatible chat endpoint "
                              f"({said!r}); does the address end in /v1?") from error
-        if not isinstance(text, str):
-            refusal = choice["message"].get("refusal")
-            raise Refused(f"{self.url}: the reply holds no text (finish_reason {reason!r}"
-                          + (f", refusal {self._hide(str(refusal))[:200]!r})" if refusal else "); a model that thinks "
-                             "first may need more new tokens"))
-        return Reply(text, _mean_probability(choice.get("logprobs")), reason)
+        confidence = mean_probability(choice.get("logprobs"))
+        if refusal or reason == "content_filter":
+            return Reply(str(refusal or text), confidence, reason, "refusal")
+        return Reply(text, confidence, reason)
+
+    def _text(self, reply: Reply) -> str:
+        if reply.no_answer == "refusal":
+            raise Refused(f"{self.url}: refused (finish_reason {reply.finish_reason!r}): "
+                          f"{self._hide(' '.join(reply.text.split()))[:200]!r}")
+        if not reply.text:
+            raise Refused(f"{self.url}: the reply holds no text (finish_reason {reply.finish_reason!r}); a model that "
+                          "thinks first may need more new tokens")
+        return reply.text
 
     def _hide(self, text: str) -> str:
         """`text` without the key: servers like to repeat what they got."""
@@ -228,14 +252,6 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r}, {self.model!r})"
-
-
-def _mean_probability(logprobs: Any) -> float | None:
-    """Mean probability of the tokens of a reply, where the server sent their log probabilities."""
-    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
-    if not tokens:
-        return None
-    return sum(math.exp(token["logprob"]) for token in tokens) / len(tokens)
 
 
 def _without_login(url: str) -> str:

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 
 PACKAGES = ("affectgpt", "torch", "transformers", "peft", "accelerate", "safetensors", "deepspeed", "flash-attn",
-            "bitsandbytes", "av", "numpy")
+            "bitsandbytes", "torchvision", "av", "numpy")
 
 
 def process_place() -> tuple[int, int]:

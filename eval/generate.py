@@ -35,7 +35,7 @@ from affectgpt.eval.answering import asking
 from affectgpt.eval.answering.answerers import Job, open_source
 from affectgpt.eval.answering.asking import ALL_SUBSETS, KINDS, TARGETS
 from affectgpt.eval.answering.parts import SKIP_KEYS, Key, Parts, beside, check_settings, remove_parts
-from affectgpt.eval.answering.work import Work
+from affectgpt.eval.answering.work import Work, skipped_rows
 from affectgpt.files import write_jsonl
 from affectgpt.own_files import check_replaceable, remove_rows
 
@@ -72,9 +72,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"),
                         help="what the model computes in (default: its own); float32 gives the same answers in any "
                         "batch, where bfloat16 may choose another of two nearly equal words")
-    parser.add_argument("--quantize", choices=("int8", "8bit", "4bit"), help="hold the layers of an AffectGPT model's "
-                        "LLM in fewer bits: less memory, not always the same words; int8 on a CPU, 8bit and 4bit by "
-                        "bitsandbytes")
+    parser.add_argument("--quantize", choices=("int8", "8bit", "4bit"), help="hold the layers of the LLM of an "
+                        "AffectGPT or hf: model in fewer bits: less memory, not always the same words; int8 on a CPU, "
+                        "8bit and 4bit by bitsandbytes")
     parser.add_argument("--reader", default="pyav", choices=("pyav", "decord"), help="library that decodes video")
     parser.add_argument("--workers", type=int, default=2, help="threads that read media ahead (default: 2)")
     parser.add_argument("--max-skip-ratio", type=float, default=0.005,
@@ -86,11 +86,18 @@ def main(arguments: list[str]) -> int:
     group = parser.add_argument_group("hf: and endpoint: models")
     group.add_argument("--frames", type=int, default=8, help="pictures of a video (default: 8)")
     group.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the hf: model")
+    group.add_argument("--device-map", choices=("auto", "balanced", "sequential"), help="spread an hf: model over the "
+                       "GPUs and the memory of this machine (accelerate's device_map)")
+    group.add_argument("--endpoint-video", action="store_true", help="send the pictures as one video_url part (vLLM, "
+                       "SGLang), with their times, instead of as pictures")
+    group.add_argument("--endpoint-extra", metavar="JSON", help="fields that every request has besides or instead; "
+                       "null removes one: '{\"max_tokens\": null, \"max_completion_tokens\": 512}'")
     group.add_argument("--endpoint-audio", action="store_true", help="send the sound to the endpoint")
     group.add_argument("--endpoint-logprobs", action="store_true", help="ask the endpoint for confidences")
     group.add_argument("--endpoint-timeout", type=float, default=120.0, help="seconds to wait for an answer")
     group.add_argument("--skip-refused", action="store_true",
-                       help="list a clip that the endpoint refuses as skipped, instead of stopping")
+                       help="give a clip whose request the endpoint does not take a row without an answer, instead of "
+                       "stopping")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = vars(parser.parse_args(arguments))
     del options["debug"]
@@ -197,7 +204,8 @@ def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[
     try:
         found, skipped, processes = parts.answered(), parts.skipped(clips, job.skip_refused), parts.processes()
         missing = [key for key in keys if key not in found]
-        lost = [skipped[clip.key] for clip in clips if clip.key in {key[1] for key in missing} & skipped.keys()]
+        unanswered = {key[1] for key in missing} & skipped.keys()
+        lost = [skipped[clip.key] for clip in clips if clip.key in unanswered]
         waiting = sum(key[1] not in skipped for key in missing)
         if waiting:
             print(f"{len(keys) - waiting} of {len(keys)} answers are there; {waiting} are for the other processes. "
@@ -210,18 +218,19 @@ def finish(job: Job, parts: Parts, keys: list[Key], clips: list, settings: dict[
                              f"{job.max_skip_ratio:.1%} that --max-skip-ratio allows; the last: {lost[-1]['error']} "
                              f"(list: {beside(output, 'skipped.jsonl')}). {output} was not written; the answers are "
                              "kept: repair these files and run the same command again")
-        facts = {"model": job.model, "rows": len(keys) - len(missing), "clips": len(clips), "skipped": len(lost),
-                 "ranks": job.world_size, "repeated": parts.repeated, "settings": settings, "processes": processes,
-                 "python": platform.python_version(), "packages": package_versions()}
-        count = parts.merge(keys, found, lost, facts)
+        rows = skipped_rows(job, missing, clips, skipped, settings["checkpoints"])
+        facts = {"model": job.model, "rows": len(keys), "answers": len(keys) - len(missing), "clips": len(clips),
+                 "skipped": len(lost), "ranks": job.world_size, "repeated": parts.repeated, "settings": settings,
+                 "processes": processes, "python": platform.python_version(), "packages": package_versions()}
+        count = parts.merge(keys, found, lost, rows, facts)
     except FileNotFoundError:
         if not output.is_file():
             raise
         print(f"{output} was written by another process")  # which had the same to merge
         return
     if lost:
-        print(f"{len(lost)} of {len(clips)} clips were skipped; listed in {beside(output, 'skipped.jsonl')}",
-              file=sys.stderr)
+        print(f"{len(lost)} of {len(clips)} clips were skipped; their rows have 'no_answer', and "
+              f"{beside(output, 'skipped.jsonl')} lists them", file=sys.stderr)
     print(f"answers: {output} ({count} rows)\nnext:    affectgpt label {shlex.quote(str(output))}")
 
 

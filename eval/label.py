@@ -131,7 +131,7 @@ def _labelled(source: Path, labeller: Labeller, progress) -> Iterator[dict]:
     while chunk := [row for _, row in islice(rows, CHUNK)]:
         yield from labeller.label(chunk)
         progress.update(len(chunk))
-    if counts["rows"] == counts["no response"]:  # raised here, so that nothing is written
+    if counts["rows"] == counts["no response"] + counts["no answer"]:  # raised here, so that nothing is written
         raise ValueError(f"{source}: none of its {counts['rows']} rows has an answer; each needs a \"response\" "
                          "that is text, as `affectgpt generate` writes it")
 
@@ -158,8 +158,9 @@ class Labeller:
         for row in rows:
             self.counts["rows"] += 1
             answer = row.get("response")
-            if not (isinstance(answer, str) or isinstance(answer, list) and all(isinstance(x, str) for x in answer)):
-                self.counts["no response"] += 1
+            readable = isinstance(answer, str) or isinstance(answer, list) and all(isinstance(x, str) for x in answer)
+            if row.get("no_answer") or not readable:  # what was refused or skipped is no answer, and so no emotion
+                self.counts["no answer" if row.get("no_answer") else "no response"] += 1
                 labelled.append((row, None))
                 continue
             self.counts["replaced"] += "labels_raw" in row
@@ -219,7 +220,9 @@ class Labeller:
 
 EXPLAINED = {
     "rows": "rows", "from list": "  read as lists", "from rules": "  by rules", "from llm": "  by the LLM",
-    "no response": "  without a response: left as they are", "without labels": "answers without any label: []",
+    "no response": "  without a response: left as they are",
+    "no answer": "  refused, empty or skipped: left as they are",
+    "without labels": "answers without any label: []",
     "no list": "answers that are no list: []", "no valence": "valence questions answered without a number",
     "too long": f"answers over {LONG_ANSWER:,} characters, cut", "replaced": "rows that had labels_raw, replaced",
     **{sentiment: f"sentiment {sentiment}" for sentiment in POLARITIES},

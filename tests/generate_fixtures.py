@@ -88,7 +88,7 @@ def rows_of(path) -> list[dict]:
 
 
 def timeless(rows: list[dict]) -> list[dict]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return [{name: value for name, value in row.items() if name != "answer_seconds"} for row in rows]
 
 
 def exactly(rows: list[dict]) -> list[tuple]:

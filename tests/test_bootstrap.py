@@ -41,6 +41,22 @@ def test_torch_comes_first_and_finished_steps_are_skipped(bootstrap):
     assert bootstrap.main(["setup"]) == 0 and bootstrap.installed == ["base.txt"]
 
 
+def test_what_rivals_need_is_an_extra_that_is_tried_at_once(bootstrap, monkeypatch, capsys):
+    def works():
+        bootstrap.installed.append("tried")
+
+    def fails():
+        raise subprocess.CalledProcessError(1, ["python", "-c", "import torchvision"])
+
+    monkeypatch.setattr(bootstrap, "check_rivals", works)
+    assert bootstrap.main(["setup"]) == 0 and "rivals.txt" not in bootstrap.installed
+    bootstrap.installed.clear()
+    assert bootstrap.main(["rivals"]) == 0 and bootstrap.installed == ["rivals.txt", "tried"]
+    assert bootstrap.main(["rivals", "--x"]) == 2
+    monkeypatch.setattr(bootstrap, "check_rivals", fails)
+    assert bootstrap.main(["rivals"]) == 1 and "import torchvision" in capsys.readouterr().err
+
+
 def test_interrupted_set_up_goes_on_where_it_was(bootstrap, monkeypatch, capsys):
     pip = bootstrap.pip
 

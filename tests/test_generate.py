@@ -27,7 +27,7 @@ from affectgpt.errors import run_cli
 from affectgpt.eval import generate
 
 KEYS = ["checkpoint", "name", "target", "response", "corpus", "split", "question", "streams", "shown", "model",
-        "confidence", "media", "seconds"]
+        "confidence", "media", "cut_off", "answer_seconds", "seconds", "face_found"]
 
 
 # ---------------------------------------------------------------------------- rows
@@ -38,12 +38,17 @@ def test_rows_hold_the_documented_keys_in_the_order_of_the_corpus(model, manifes
     names = [row["id"] for row in rows_of(manifest)][:6]
     kinds = ("labels", "description")
     assert [(row["name"], row["question"]) for row in rows] == [(name, kind) for name in names for kind in kinds]
-    assert all(list(row) == KEYS for row in rows)
+    known = {"group", "speaker", "language_of_clip"}
+    assert all([key for key in row if key not in known] == KEYS for row in rows)
+    assert {row["name"]: row.get("speaker") for row in rows} == {row["id"]: row.get("speaker")
+                                                                for row in rows_of(manifest)[:6]}
+    assert [row.get("language_of_clip") for row in rows[::2]] == ["en", None] + ["en"] * 4
+    assert all(0.5 < row["seconds"] < 20 and row["face_found"] in (True, False) for row in rows)
     assert {row["checkpoint"] for row in rows} == {"model"} and {row["corpus"] for row in rows} == {"judged"}
     assert [row["target"] for row in rows[::2]] == [None, "sad"] * 3
     assert rows[0]["streams"] == ["audio", "face", "frame", "fusion", "text"] and rows[0]["response"]
     assert "text" in rows[0]["shown"] and "text" not in rows[2]["shown"] and rows[0]["media"].endswith(".mp4")
-    assert all(0 < row["confidence"] <= 1 and row["seconds"] > 0 for row in rows)
+    assert all(0 < row["confidence"] <= 1 and row["answer_seconds"] > 0 for row in rows)
     assert len({row["response"] for row in rows}) > 4  # the model tells clips apart
     made = facts()
     assert (made["rows"], made["clips"], made["skipped"], made["ranks"]) == (12, 6, 0, 1)

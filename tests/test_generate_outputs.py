@@ -95,5 +95,5 @@ def test_words_that_do_not_fit_are_counted_and_blank_ones_are_not_shown(parts, c
     generate.run(job(model=str(folder), corpus="m.jsonl", output="out.jsonl", max_new_tokens=1, max_skip_ratio=0.5,
                      workers=1, device="cpu"))
     facts = json.loads(Path("out.jsonl.facts.json").read_text())
-    assert facts["processes"][0]["words_cut"] == 1 and facts["rows"] == 2 and facts["skipped"] == 1
+    assert facts["processes"][0]["words_cut"] == 1 and facts["answers"] == 2 and facts["skipped"] == 1
     assert "the words of 1 clips are longer than a prompt takes" in capsys.readouterr().out

@@ -155,7 +155,11 @@ def test_unreadable_clips_are_listed_and_too_many_are_an_error(model, broken, ca
     assert not Path("out.jsonl").exists() and rows_of("out.jsonl.skipped.jsonl")[0]["name"] == "bad"
     assert sum(asked) == 6
     assert run_cli(generate.main, [*arguments, "--max-skip-ratio", "0.2"]) == 0
-    assert sum(asked) == 6 and len(rows_of("out.jsonl")) == 6  # nothing is asked twice, nothing is made up
+    rows = rows_of("out.jsonl")
+    assert sum(asked) == 6 and len(rows) == 7  # nothing is asked twice, and the lost clip is there to be counted
+    lost = rows[0]
+    assert (lost["name"], lost["response"], lost["no_answer"], lost["cut_off"]) == ("bad", "", "skipped", False)
+    assert "bad.mp4" in lost["error"] and not any("no_answer" in row and row["response"].strip() for row in rows)
     [skipped] = rows_of("out.jsonl.skipped.jsonl")
     assert skipped["name"] == "bad" and "bad.mp4" in skipped["error"] and skipped["row"].endswith(":1")
     assert facts()["skipped"] == 1
@@ -173,7 +177,8 @@ def test_a_repaired_clip_is_asked(model, broken, asked):
 def test_a_clip_that_shows_nothing_is_skipped_and_a_missing_stream_is_told(model, manifest, capsys):
     rows = rows_of(manifest)[:2]  # the second has no words
     both = write_manifest(manifest.parent / "wordless.jsonl", rows)
-    assert [row["name"] for row in ask(model, both, "t.jsonl", streams="text", max_skip_ratio=0.5)] == [rows[0]["id"]]
+    told = ask(model, both, "t.jsonl", streams="text", max_skip_ratio=0.5)
+    assert [(row["name"], row.get("no_answer")) for row in told] == [(rows[0]["id"], None), (rows[1]["id"], "skipped")]
     assert "nothing to show" in rows_of("t.jsonl.skipped.jsonl")[0]["error"]
     answers = ask(model, both, "s.jsonl", streams="all-subsets")
     blind = [row for row in answers if not row["shown"]]

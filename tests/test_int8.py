@@ -120,5 +120,5 @@ def test_generate_answers_in_eight_bits(capsys, model, corpus, tmp_path):
     assert len(answers) == 3
     assert json.loads(beside(tmp_path / "a.jsonl", "facts.json").read_text())["settings"]["quantize"] == "int8"
     assert "quantize" in failed(capsys, *asked)  # float answers do not mix with these
-    for other in (("generate", "hf:some/model", *asked[2:]), (*asked, "--device", "cuda")):
-        assert "--quantize int8 is for" in failed(capsys, *other, "--quantize", "int8")
+    for other in (("generate", "endpoint:http://h/v1#m", *asked[2:]), (*asked, "--device", "cuda")):
+        assert "--quantize int8 is for " in failed(capsys, *other, "--quantize", "int8")

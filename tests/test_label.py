@@ -164,6 +164,19 @@ def test_job_labels_every_row(tmp_path, capsys):
     assert f"affectgpt score {tmp_path / 'answers.labels.jsonl'}" in out
 
 
+def test_what_was_refused_or_skipped_gets_no_labels(tmp_path, capsys):
+    """Labels of none would be read as neutral, and a refusal would be right on every neutral clip."""
+    file = tmp_path / "answers.jsonl"
+    write_jsonl(file, [{"name": "a", "target": "happy", "response": "[happy]"},
+                       {"name": "b", "target": "neutral", "response": "I cannot help.", "no_answer": "refusal"},
+                       {"name": "c", "target": "neutral", "response": "", "no_answer": "skipped"}])
+    assert run_cli(label.main, [str(file)]) == 0
+    assert any("refused, empty or skipped" in line and line.endswith(" 2") for line in
+               capsys.readouterr().out.splitlines())
+    rows = [row for _, row in read_jsonl(tmp_path / "answers.labels.jsonl")]
+    assert ["labels_raw" in row for row in rows] == [True, False, False]
+
+
 def test_job_reads_questions_of_sentiment_and_valence(tmp_path, capsys):
     source = tmp_path / "a.jsonl"
     write_jsonl(source, [

@@ -271,6 +271,18 @@ def test_takes_of_ravdess_count_once_in_its_archives(tmp_path):
         "01-01-05-01-02-01-01", "03-02-05-01-02-01-01"]
 
 
+def test_acted_takes_that_were_converted_are_read(tmp_path):
+    """People keep sound as Opus or FLAC and films as WebM; the names say all that is needed."""
+    files = {"ravdess": ("03-01-05-01-02-01-21.opus", "03-01-05-01-02-01-22.flac", "01-01-05-01-02-01-23.webm"),
+             "cremad": ("AudioWAV/1001_DFA_ANG_XX.ogg", "VideoFlash/1002_DFA_ANG_XX.webm"),
+             "emodb": ("wav/03a01Fa.m4a",)}
+    for reader, names in files.items():
+        for name in names:
+            put(tmp_path / reader, name)
+        clips = READERS[reader].read(tmp_path / reader, **({"emotion": "acted"} if reader == "cremad" else {}))
+        assert sorted(clip.media for clip in clips) == sorted(tmp_path / reader / name for name in names)
+
+
 # ---------------------------------------------------------------------------- `affectgpt data info`
 
 def test_where_media_were_looked_for_is_said(tmp_path, capsys):

@@ -211,6 +211,8 @@ class ServedModel:
             options |= {"top_p": decoding.top_p, "repetition_penalty": decoding.repetition_penalty}
         requests = ({"messages": messages} for messages in conversations)
         for reply in self._endpoint.map_replies(requests, workers=self.workers, **options):
-            yield None if isinstance(reply, Refused) else reply.text
+            # Without text nothing was answered: it is asked again next time.
+            unanswered = isinstance(reply, Refused) or reply.no_answer == "refusal" or not reply.text
+            yield None if unanswered else reply.text
 
 

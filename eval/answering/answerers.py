@@ -20,7 +20,8 @@ RIVAL_LENGTHS = {"description": 512, "ask": 512}
 
 @dataclass(frozen=True)
 class Request:
-    """One question about one clip. `shown` are the streams of `streams` that the clip has; `seed` is for sampling."""
+    """One question about one clip. `shown` are the streams of `streams` that the clip has; `seed` is for sampling;
+    `facts` are what rows say of the clip besides its manifest."""
 
     clip: Clip
     inputs: Any
@@ -30,15 +31,18 @@ class Request:
     shown: tuple[str, ...]
     max_new_tokens: int
     seed: int
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`confidence` is the mean probability of the answer's tokens; `cut_off` where its length ended it."""
+    """`confidence` is the mean probability of the answer's tokens; `cut_off` where its length ended it; `no_answer` is
+    "refusal" where a server said so; `refused` says why a server did not take the request at all."""
 
     text: str
     confidence: float | None = None
     cut_off: bool = False
+    no_answer: str | None = None
     refused: str | None = None
 
 
@@ -95,7 +99,10 @@ class Job:
     frames: int = 8
     valence_range: tuple[float, float] | None = None
     trust_remote_code: bool = False
+    device_map: str | None = None
     endpoint_audio: bool = False
+    endpoint_video: bool = False
+    endpoint_extra: str | None = None
     endpoint_logprobs: bool = False
     endpoint_timeout: float = 120.0
     skip_refused: bool = False

@@ -151,11 +151,12 @@ class Parts:
     # ------------------------------------------------------------------ the end
 
     def merge(self, keys: Iterable[Key], found: dict[Key, tuple[Path, int, int]], skipped: list[dict],
-              facts: dict[str, Any]) -> int:
+              unanswered: dict[Key, dict[str, Any]], facts: dict[str, Any]) -> int:
         """Write OUTPUT, OUTPUT.facts.json and OUTPUT.skipped.jsonl, then remove the parts; returns the rows.
 
         Args:
-            keys: what OUTPUT holds, in its order; keys that nobody answered are left out.
+            keys: what OUTPUT holds, in its order.
+            unanswered: rows of keys that nobody answered.
         """
         atomic_write_json(beside(self.output, "facts.json"), facts)
         list_of_skips = beside(self.output, "skipped.jsonl")
@@ -169,9 +170,13 @@ class Parts:
         try:
             with ExitStack() as stack, open(temporary, "xb") as merged:
                 files = {path: stack.enter_context(open(path, "rb")) for path in {place[0] for place in found.values()}}
-                for path, start, length in (found[key] for key in keys if key in found):
-                    files[path].seek(start)
-                    merged.write(files[path].read(length).rstrip(b"\n") + b"\n")
+                for key in keys:
+                    if key in found:
+                        path, start, length = found[key]
+                        files[path].seek(start)
+                        merged.write(files[path].read(length).rstrip(b"\n") + b"\n")
+                    else:
+                        merged.write(json.dumps(unanswered[key], allow_nan=False).encode() + b"\n")
                     count += 1
                 merged.flush()
                 os.fsync(merged.fileno())

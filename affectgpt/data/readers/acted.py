@@ -18,7 +18,7 @@ from typing import Literal
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import read_csv
-from affectgpt.data.readers.places import clip_name, elsewhere, files_named
+from affectgpt.data.readers.places import FILMS, SOUNDS, clip_name, elsewhere, files_named
 
 CREMA_D = Corpus(
     name="cremad", title="CREMA-D (Cao et al. 2014)", licence="Open Database Licence 1.0",
@@ -68,8 +68,8 @@ def read_cremad(root: Path, votes: Literal["voice", "face", "both"] = "both", wo
             neither table, or a clip that is not in it.
     """
     root = Path(root)
-    films = _named(root, ("VideoFlash", "VideoMP4", "video"), (".mp4", ".flv"), _CREMA_D_NAME)
-    sounds = _named(root, ("AudioWAV", "AudioMP3", "audio"), (".wav", ".mp3"), _CREMA_D_NAME)
+    films = _named(root, ("VideoFlash", "VideoMP4", "video"), FILMS, _CREMA_D_NAME)
+    sounds = _named(root, ("AudioWAV", "AudioMP3", "audio"), SOUNDS, _CREMA_D_NAME)
     if not films and not sounds:
         raise ValueError(f"{root}: has no takes named as AudioWAV/1001_DFA_ANG_XX.wav; get them with Git LFS"
                          f"{elsewhere(root / 'AudioWAV')}")
@@ -129,7 +129,7 @@ def _tallies(table: Path, voters: int) -> dict[str, dict[str, float]]:
 
 def read_emodb(root: Path) -> list[Clip]:
     """Clips of EmoDB. Raises ValueError where there are no takes."""
-    sounds = _named(Path(root), ("wav", "audio", "."), (".wav", ".opus", ".flac", ".ogg"), _EMO_DB_NAME)
+    sounds = _named(Path(root), ("wav", "audio", "."), SOUNDS, _EMO_DB_NAME)
     if not sounds:
         raise ValueError(f"{root}: has no takes named as wav/03a01Fa.wav{elsewhere(Path(root) / 'wav')}")
     clips = []

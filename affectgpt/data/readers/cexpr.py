@@ -19,7 +19,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import layout_of, read_csv
-from affectgpt.data.readers.places import MediaFolder, elsewhere
+from affectgpt.data.readers.places import FILMS, MediaFolder, elsewhere
 from affectgpt.data.readers.tables import read_text
 from affectgpt.files import safe_join
 
@@ -80,7 +80,7 @@ def annotated(root: Path) -> list[Clip]:
     tables = sorted(folder.glob("*.csv"))
     if not tables:
         raise ValueError(f"{folder}: has no tables; C-EXPR-DB holds 01.csv to 56.csv there{elsewhere(folder)}")
-    whole = MediaFolder(root, ("videos", "video", "C-EXPR-DB/videos"), (".mp4", ".avi", ".mkv", ".mov", ".webm"))
+    whole = MediaFolder(root, ("videos", "video", "C-EXPR-DB/videos"), FILMS)
     return [clip for table in tables for clip in _segments(root, table, whole)]
 
 

@@ -19,10 +19,9 @@ from typing import Literal
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import layout_of, read_cells, read_csv
-from affectgpt.data.readers.places import MediaFolder, clip_name, elsewhere
+from affectgpt.data.readers.places import FILMS, MediaFolder, clip_name, elsewhere
 from affectgpt.data.readers.tables import read_text
 
-_SUFFIXES = (".mp4", ".avi", ".mkv")
 DFEW = Corpus(
     name="dfew", title="DFEW (Jiang et al. 2020)", licence="academic research, by agreement",
     access="dfew-dataset.github.io", layout=layout_of(__doc__), kinds=("emotion", "emotion_candidates"),
@@ -53,7 +52,7 @@ def read_dfew(root: Path, fold: int = 0) -> list[Clip]:
         ValueError: a missing file or column, a label that is none, a clip in both splits.
     """
     root = Path(root)
-    media = MediaFolder(root, ("Clip/original", "Clip/clips", "video", "Clip"), _SUFFIXES)
+    media = MediaFolder(root, ("Clip/original", "Clip/clips", "video", "Clip"), FILMS)
     clips: dict[str, Clip] = {}
     for split in ("train", "test"):
         tables = [root / "EmoLabel_DataSplit" / name.format(split, fold + 1) for name in _DFEW_TABLES]
@@ -86,7 +85,7 @@ def read_mafw(root: Path, fold: int = 0, labels: Literal["single", "compound"] =
         ValueError: a missing file, a line that is not a clip and its emotions, a clip in both splits.
     """
     root = Path(root)
-    media = MediaFolder(root, ("data/clips", "clips", "video"), _SUFFIXES)
+    media = MediaFolder(root, ("data/clips", "clips", "video"), FILMS)
     clips: dict[str, Clip] = {}
     lists = {split: root / "Train & Test Set" / labels / "no_caption" / f"set_{fold + 1}" / f"{split}.txt"
              for split in ("train", "test")}

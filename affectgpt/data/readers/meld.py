@@ -19,7 +19,7 @@ from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
 from affectgpt.data.readers.layout import layout_of, read_csv
-from affectgpt.data.readers.places import MediaFolder, elsewhere
+from affectgpt.data.readers.places import FILMS, MediaFolder, elsewhere
 from affectgpt.words.basic import POLARITIES
 
 CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
@@ -72,7 +72,7 @@ def _place(name: str, split: str) -> dict:
 
 def _read_table(root: Path, split: str, table: Path) -> list[Clip]:
     _, prefix, folders = _TABLES[split]
-    media = MediaFolder(root, folders, (".mp4",))
+    media = MediaFolder(root, folders, FILMS)
     clips: dict[str, tuple[tuple[str, ...], Clip]] = {}
     for where, row in read_csv(table, _COLUMNS, fallback="cp1252"):
         place = row["Dialogue_ID"], row["Utterance_ID"]

@@ -19,7 +19,7 @@ import numpy as np
 from affectgpt.data.clip import Clip, Targets, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import check_name, is_blank, read_csv
-from affectgpt.data.readers.places import MediaFolder, clip_name, elsewhere
+from affectgpt.data.readers.places import FILMS, SOUNDS, MediaFolder, clip_name, elsewhere
 from affectgpt.npz import load_npz
 
 Language = Literal["en", "zh"]
@@ -28,7 +28,6 @@ TRANSCRIPTS = "transcription-engchi-polish.csv"
 SPLITS = {"train_corpus": "train", "val_corpus": "validation", "test_corpus": "test", "test1_corpus": "test1",
           "test2_corpus": "test2", "test3_corpus": "test3", "whole_corpus": ""}
 VIDEO_FOLDERS = ("video", "subvideo", "subvideo-tgt", "subvideo_new", "video_new")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 NO_VALENCE = -10
 _COLUMNS = {"en": "english", "zh": "chinese"}
 SIX = ("worried", "happy", "neutral", "angry", "surprised", "sad")
@@ -115,8 +114,8 @@ class ProcessFolder:
         self.root, self.language = Path(root), language
         if not self.root.is_dir():
             raise ValueError(f"{root}: no such folder; {self.missing}")
-        self._video = MediaFolder(self.root, video, VIDEO_SUFFIXES)
-        self._audio = MediaFolder(self.root, audio, (".wav", ".flac", ".mp3"))
+        self._video = MediaFolder(self.root, video, FILMS)
+        self._audio = MediaFolder(self.root, audio, SOUNDS)
         self._faces = MediaFolder(self.root, ("openface_face",), (self.face_suffix,), nested=False)
         self._words = read_transcripts(self.root / (transcripts or self.transcripts), language)
 

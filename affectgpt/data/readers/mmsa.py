@@ -15,7 +15,7 @@ from affectgpt.data.clip import Clip, spoken
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers import merbench
 from affectgpt.data.readers.layout import check_name, read_csv
-from affectgpt.data.readers.places import MediaFolder, clip_name
+from affectgpt.data.readers.places import FILMS, MediaFolder, clip_name
 
 TABLES = ("label.csv", "meta.csv")
 _SPLITS = {"train": "train", "valid": "validation", "val": "validation", "dev": "validation",
@@ -54,7 +54,7 @@ def read_table(root: Path, corpus: Corpus, table: Path, digits: int, language: s
             piece = piece.zfill(digits)
         try:
             if video not in folders:
-                folders[video] = MediaFolder(root, (f"Raw/{video}", f"raw/{video}"), merbench.VIDEO_SUFFIXES, False)
+                folders[video] = MediaFolder(root, (f"Raw/{video}", f"raw/{video}"), FILMS, False)
             media = folders[video].find(piece)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from affectgpt.files import safe_join
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".npy")
+FILMS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv")
+SOUNDS = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".m4a")
+"""Endings of media in a corpus, the first of them where a clip is there under several: people convert what they get."""
+SUFFIXES = (*FILMS, *SOUNDS, ".npy")
 """Endings of media that a table may have in its names; a clip's name is what stands before."""
 LOOKED_AT = 2000
 """Entries that a hint looks at: a root may be a whole disk."""

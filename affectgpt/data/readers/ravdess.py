@@ -1,8 +1,8 @@
 """RAVDESS (Livingstone & Russo, 2018): acted speech and talking faces, eight emotions, 24 actors.
 
-Reads a folder of takes under their official names (03-01-05-01-02-01-12.wav), or under others with a `labels.csv`
-(file, actor, emotion, ...). Its two sentences carry no emotion, so they are not given as words. Split by actor: 1-16
-train, 17-18 validation, 19 and up test.
+Reads a folder of takes under their official names (03-01-05-01-02-01-12.wav; other formats of sound and film too), or
+under others with a `labels.csv` (file, actor, emotion, ...). Its two sentences carry no emotion, so they are not given
+as words. Split by actor: 1-16 train, 17-18 validation, 19 and up test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from affectgpt.data.clip import Clip, Targets
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import read_csv
-from affectgpt.data.readers.places import elsewhere, files_named
+from affectgpt.data.readers.places import FILMS, SOUNDS, elsewhere, files_named
 from affectgpt.files import safe_join
 from affectgpt.words.basic import POLARITY, RAVDESS_EMOTIONS, basic_emotion
 
@@ -21,7 +21,7 @@ CORPUS = Corpus(
     name="ravdess",
     title="RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song (Livingstone & Russo, 2018)",
     licence="CC BY-NC-SA 4.0", access="open: doi 10.5281/zenodo.1188976",
-    layout="**/03-01-05-01-02-01-12.wav or .mp4   takes by their official names\n"
+    layout="**/03-01-05-01-02-01-12.wav or .mp4   takes by their official names, in any format\n"
            "or labels.csv   file, actor, emotion, ...",
     kinds=("labels", "emotion", "emotion_candidates", "sentiment"),
     labels=tuple("disgusted" if word == "disgust" else word for word in RAVDESS_EMOTIONS),
@@ -33,7 +33,6 @@ VALIDATION_ACTORS = range(17, 19)
 _NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)", re.ASCII)
 """Modality (1 film with sound, 2 film alone, 3 sound alone), vocal channel (1 speech, 2 song), emotion in the order of
 `RAVDESS_EMOTIONS`, intensity, statement, repetition, actor (doi 10.5281/zenodo.1188976)."""
-_SUFFIXES = (".wav", ".mp4")
 _COLUMNS = ("file", "actor", "emotion")
 
 
@@ -58,7 +57,7 @@ def read(path: Path) -> list[Clip]:
 
 def _read_names(folder: Path) -> list[Clip]:
     takes: dict[str, tuple[str, Path]] = {}
-    for _, file in files_named(folder, ".", _NAME, _SUFFIXES):
+    for _, file in files_named(folder, ".", _NAME, (*SOUNDS, *FILMS)):
         modality, take = file.stem.split("-", 1)
         if take not in takes or _rank(modality) < _rank(takes[take][0]):
             takes[take] = modality, file
