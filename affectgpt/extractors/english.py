@@ -98,7 +98,9 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
     found = []
     for match in _TOKEN.finditer(text):
         token = match[0].lower()
-        found.append((token if token.endswith("s'") else token.rstrip("'"), match.start(), match.end()))
+        if token[-1] == "'" and not token.endswith("s'"):
+            token = token.rstrip("'")
+        found.append((token, *match.span()))
     return found
 
 

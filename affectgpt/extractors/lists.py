@@ -32,8 +32,9 @@ _CLAUSE = re.compile(r"\b(?:because|since|which|who|while|when|where|although|th
 _NO_ANSWER = frozenset({"yes", "no", "ok", "okay", "true", "false", "unknown", "unclear", "thanks", "hello", "accept",
                         "reject", "same", "a1", "a2", "answer", "emotions", "labels"})
 _POLARITY_WORDS = frozenset({"positive", "negative", "positivity", "negativity"})
-_SENTENCE_RUN = re.compile(r"(?:[^\s,;/|()]+[^\S\n]+){16}")
-"""More words between two commas than a list has, which spares reading long texts as one."""
+_SEPARATORS = re.compile(r"[,;/|()\n]")
+LONGEST_ITEM = 16
+"""Words between two separators; more than that is a sentence, which spares reading long texts as lists."""
 _REMARK = re.compile(r":\s|\s[-\u2013\u2014]\s")
 _POLARITY_STATED = re.compile(r"\b(?:polarity|sentiment)\b[\w' ]{0,30}?(?:\bis\b|:|\bas\b)\W{0,4}("
                               + "|".join(POLARITIES) + r")\b", re.IGNORECASE)
@@ -92,7 +93,7 @@ def listed(text: str) -> list[str] | None:
         return None if _REMARK.search(body, lead.end()) else _short(body[lead.end():], 8)
     if not body:
         return []
-    labels = None if _SENTENCE_RUN.search(body) else _short(body, 4)
+    labels = None if any(len(part.split()) > LONGEST_ITEM for part in _SEPARATORS.split(body)) else _short(body, 4)
     if labels is None or not labels:
         return labels
     separated = re.search(r"[,;/\n]", body.rstrip(" ,;")) is not None

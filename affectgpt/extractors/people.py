@@ -74,7 +74,7 @@ def cast_of(tokens: set[str], first_role: str | None, has_owner: bool) -> Cast:
 
 def bare(token: str) -> str:
     """A noun without its genitive."""
-    return token.removesuffix("'s").removesuffix("'")
+    return token.removesuffix("'s").removesuffix("'") if "'" in token else token
 
 
 def is_somebody_else(tokens: list[str], index: int, cast: Cast) -> bool:

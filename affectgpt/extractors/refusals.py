@@ -77,13 +77,20 @@ _SOMEBODY = re.compile(r"\b(?:man|woman|person|individual|speaker|character|girl
 _CERTAINTY = re.compile(r"\bwith (?:any |absolute |complete |full |great |high )?(?:certainty|confidence)\b"
                         r"|\bit(?:'s| is) (?:still |also )?uncertain\b|\b(?:not|never) (?:\w+ )?certain\b",
                         re.IGNORECASE)
-# A sentence is searched where it has a word of these sets: one is in everything that the patterns match.
-_ABOUT_ANSWERING = frozenset(
-    "i we i'm i'd i'll i've we're sorry apologies apologize apologise apologizing please unable cannot can't not no "
-    "without impossible difficult hard challenging tough early unclear insufficient little lack subjective vary "
-    "varies sure certainly course absolutely gladly pleasure important note noting mind against violate violates "
-    "violating my our as hope free let thank thanks question expert isn't wasn't hasn't couldn't didn't doesn't don't "
-    "failed missing".split())
+# A sentence is searched where it has words of these sets: they are in everything that the patterns match.
+_I = frozenset("i we i'm i'd i'll i've we're we'd we'll".split())
+_OF_MEDIA = frozenset("video audio image picture clip media file frame attachment recording footage photo videos images "
+                      "pictures clips files frames photos".split())
+_DENYING = frozenset("no not without isn't wasn't hasn't cannot can't couldn't didn't failed missing".split())
+_OF_REFUSALS = _I | frozenset(
+    "unable ai artificial language text-based text virtual digital chat please against violate violates violating "
+    "violation appropriate ethical acceptable guidelines policy policies".split())
+_OF_NOTHING_TOLD = _I | frozenset(
+    "possible impossible difficult hard challenging clear unclear early tough cannot can't not couldn't enough "
+    "insufficient little lack sufficient no doesn't don't".split())
+_OF_BOILERPLATE = _I | frozenset(
+    "sorry apologies apologize apologise apologizing my hope free let thank thanks question certainly sure course "
+    "absolutely gladly pleasure note noting important mind subjective vary varies expert".split())
 _OF_CLASSES = frozenset("positive negative neutral".split())
 _OF_CERTAINTY = frozenset("certain certainty confidence uncertain".split())
 _OF_EXAMPLES = frozenset("such like including example".split())
@@ -118,8 +125,10 @@ def without_boilerplate(text: str) -> Rest:
             examples = _EXAMPLES.search(sentence)
             if examples and not _SOMEBODY.search(sentence[: examples.end()]):
                 sentence = _EXAMPLES.sub("", sentence)
-        if words.isdisjoint(_ABOUT_ANSWERING) or not (
-                _REFUSAL.search(sentence) or _NOTHING_TOLD.search(sentence) or _BOILERPLATE.search(sentence)):
+        of_media = not words.isdisjoint(_OF_MEDIA) and not words.isdisjoint(_DENYING)
+        if not ((of_media or not words.isdisjoint(_OF_REFUSALS)) and _REFUSAL.search(sentence)
+                or not words.isdisjoint(_OF_NOTHING_TOLD) and _NOTHING_TOLD.search(sentence)
+                or not words.isdisjoint(_OF_BOILERPLATE) and _BOILERPLATE.search(sentence)):
             kept.append(sentence)
             continue
         parts, rest = _CLAUSE.split(sentence), ""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from affectgpt.extractors import english, people, refusals, unreal
-from affectgpt.extractors.spelling import Speller
+from affectgpt.extractors.spelling import LEAST_LETTERS, Speller
 from affectgpt.words import idioms
 from affectgpt.words.forms import trunk
 
@@ -134,6 +135,7 @@ class RuleExtractor:
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
         self._with_possessor = {words[0] for words in self._phrases if idioms.POSSESSOR in words}
         self._speller = Speller(surface) if rules.spelling else None
+        self._spelled: dict[str, str | None] = {}
 
     def extract(self, text: str) -> Extraction:
         """Labels and sentiment of a description; no labels and "neutral" where it names no emotion."""
@@ -236,10 +238,15 @@ class RuleExtractor:
 
     def _find(self, tokens: list[str]) -> Iterator[tuple[int, int, str, str | None]]:
         """(start, end, family, word to write for what is no label itself) of the longest phrases, from the left."""
-        start = 0
-        while start < len(tokens):
-            token = tokens[start]
-            for length in range(min(self._longest.get(token, 0), len(tokens) - start), 0, -1):
+        longest, spelled, start = self._longest, self._spelled, 0
+        for place, token in enumerate(tokens):
+            if place < start:  # within the phrase before
+                continue
+            start = place
+            size = longest.get(token)
+            if size is None and (len(token) < LEAST_LETTERS or spelled.get(token, token) is None):
+                continue
+            for length in range(min(size or 0, len(tokens) - start), 0, -1):
                 words = tuple(tokens[start : start + length])
                 known = self._phrases.get(words)
                 if known is None and length > 1 and token in self._with_possessor:
@@ -248,13 +255,18 @@ class RuleExtractor:
                     known = self._phrases.get(words)
                 if known:
                     yield start, start + length, known, self._canonical.get(words)
-                    start += length - 1
+                    start += length
                     break
             else:
-                meant = self._speller.meant(token) if self._speller and len(token) > 5 else None
-                if meant and (meant,) in self._phrases:
+                if token not in spelled:
+                    spelled[token] = self._meant(token)
+                if meant := spelled[token]:
                     yield start, start + 1, self._phrases[meant,], meant
-            start += 1
+
+    def _meant(self, token: str) -> str | None:
+        """The word of a text that a misspelt one stands for."""
+        meant = self._speller.meant(token) if self._speller else None
+        return meant if (meant,) in self._phrases else None
 
     def _find_behaviour(self, tokens: list[str]) -> Iterator[tuple[int, int, str, str | None]]:
         for index, token in enumerate(tokens):
@@ -269,10 +281,13 @@ _POSSESSORS = {english.plain(word) for word in idioms.POSSESSORS}
 
 def _cast(sentences: list[list[str]]) -> people.Cast | None:
     """Who is in the text; None where nobody but the main character can be meant."""
-    words = {people.bare(token) for tokens in sentences for token in tokens}
-    if not words & (people.ASIDE | people.ROLES) and not words & {"other", "another", "else"}:
+    words = {people.bare(token) for token in set().union(*sentences)}
+    if words.isdisjoint(_PERHAPS_OTHERS):
         return None
-    in_order = [people.bare(token) for tokens in sentences for token in tokens]
+    in_order = [token for token in map(people.bare, chain.from_iterable(sentences)) if token in _IN_RELATION]
     role = next((token for token in in_order if token in people.ROLES), None)
-    first = next((token for token in in_order if token in people.ASIDE | people.ROLES | people.OWNERS), None)
-    return people.cast_of(words, role, first in people.OWNERS)
+    return people.cast_of(words, role, in_order[:1] != [] and in_order[0] in people.OWNERS)
+
+
+_PERHAPS_OTHERS = people.ASIDE | people.ROLES | {"other", "another", "else"}
+_IN_RELATION = people.ASIDE | people.ROLES | people.OWNERS
