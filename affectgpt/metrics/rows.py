@@ -193,6 +193,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
             raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name "
                              "and a response, as `affectgpt generate` writes them")
     if question is None or streams is None:
+        _join_silent(systems)
         _leave_strays_out(systems, found.problems)
     differ = [place for place in (1, 2) if len({key[place] for key in systems}) > 1]
     found.systems = {system_name(key, differ): key for key in systems}
@@ -204,6 +205,17 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
 def system_name(system: tuple[str, str, str], differ: Sequence[int]) -> str:
     """Name of (checkpoint, question, streams) among systems that differ in these places beside the checkpoint."""
     return " ".join([system[0], *(system[place] or "(none)" for place in differ)])
+
+
+def _join_silent(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> None:
+    """Rows that say no question or streams belong to the one system of their checkpoint that does, where that has none
+    of their clips: a clip that was skipped, for example, was never asked about."""
+    for key in [key for key in systems if not all(key[1:])]:
+        others = [other for other in systems if other != key and other[0] == key[0]
+                  and all(mine in ("", theirs) for mine, theirs in zip(key[1:], other[1:], strict=True))]
+        if len(others) == 1 and len(systems[key]) <= len(systems[others[0]]) and \
+                not systems[key].keys() & systems[others[0]].keys():
+            systems[others[0]].update(systems.pop(key))
 
 
 def _leave_strays_out(systems: dict[tuple[str, str, str], dict[str, Prediction]], problems: Problems) -> None:
