@@ -62,8 +62,8 @@ def said(entry, folder: Path, prefix: str) -> list[dict]:
     share = totals["unknown"] / totals["labels"]
     return [page.heading(3, "What is said most"),
             {"kind": "text", "text": f"{totals['labels']:,} labels, {totals['labels'] / len(entry.rows):.1f} a clip, "
-                                     f"{totals['distinct']:,} different ones; {share:.1%} of them are unknown to the "
-                                     "project's table of emotion words."},
+                                     f"{totals['distinct']:,} different ones; {100 * share:.1f} % of them are unknown "
+                                     "to the project's table of emotion words."},
             page.plot(plots.label_bars(labels), folder, f"{prefix}_labels",
                       "The most frequent labels, and how often the target agrees",
                       numbers=page.table(["label", "clips", "target agrees, percent", "95 % interval"], rows))]

@@ -57,8 +57,9 @@ def beside_printed(entry) -> str:
     found = extractors_of(entry)
     if found is None or found == ("list",):
         return ""
-    return (f"The labels of this model were made by {', '.join(found) or 'nothing'}. Printed systems that describe in "
-            f"sentences were labelled by {PRINTED_BY}: a part of any difference may be the extractors'.")
+    return (f"The labels of {page.clean(entry.system)} were made by {', '.join(found) or 'nothing'}. Printed systems "
+            f"that describe in sentences were labelled by {PRINTED_BY}: a part of any difference may be the "
+            "extractors'.")
 
 
 def _shares(found) -> str:
@@ -66,7 +67,7 @@ def _shares(found) -> str:
         return "not recorded"
     pairs = sorted(((name, share) for name, share in found.items() if isinstance(share, int | float)),
                    key=lambda pair: -pair[1])
-    return ", ".join(f"{page.clean(name, 60) or 'none'} {_rate(share)}" for name, share in pairs[:6]) + \
+    return ", ".join(f"{_rate(share)} {page.clean(name, 60) or 'none'}" for name, share in pairs[:6]) + \
         (f", {len(pairs) - 6} more" if len(pairs) > 6 else "")
 
 

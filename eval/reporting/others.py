@@ -46,7 +46,7 @@ def result_key(entry, checkpoint: str) -> str:
         if (key := system_name(system, differ)) in entry.results["checkpoints"]:
             return key
     raise ValueError(f"{entry.name}: the results have no {' '.join(filter(None, system))}, which is what most rows "
-                     f"are; they have {', '.join(map(str, entry.results['checkpoints']))}. Score the predictions again, "
+                     f"are; they have {', '.join(map(str, entry.results['checkpoints']))}. Score them again, "
                      "or name what to describe with --checkpoint and --question")
 
 
@@ -148,19 +148,22 @@ def beside_others(entry) -> list[dict]:
         return []
     rows = [(row["scores"][entry.name], [row["model"], row["streams"] or "", number(row["scores"][entry.name]), "",
                                          source_of(row)]) for row in printed_scores()["rows"]]
-    own = entry.entry["published"]
-    rows.append((own["primary"] if own["primary"] is not None else -1.0,
-                 ["this model", "+".join(map(page.clean, entry.streams or ())), number(own["primary"]),
-                  interval(own["interval"]), chosen_how(entry.results)]))
+    own = [one for one in (entry, *entry.others) if "published" in one.entry]
+    for one in own:
+        found = one.entry["published"]
+        rows.append((found["primary"] if found["primary"] is not None else -1.0,
+                     [one.system, "+".join(map(page.clean, one.streams or ())), number(found["primary"]),
+                      interval(found["interval"]), chosen_how(one.results)]))
     rows.sort(key=lambda row: -row[0])
     cells = [cell for _, cell in rows]
+    warnings = dict.fromkeys(filter(None, map(made.beside_printed, own)))
     there, here = SETS[entry.name].clips, entry.results["n_clips"]
     other = "" if there == here else (f" The benchmark has {there:,} clips of this set and here there are {here:,}: "
                                       "these are not the same test.")
     return [page.heading(3, "Beside other systems"),
             page.table(["model", "streams", TITLES[entry.results["kind"], "published"], "95 % interval", "source"],
-                       cells, numbers={2, 3}, caption=sources(), warning=made.beside_printed(entry),
-                       marked={place for place, cell in enumerate(cells) if cell[0] == "this model"}),
+                       cells, numbers={2, 3}, caption=sources(), warning=" ".join(warnings),
+                       marked={place for place, cell in enumerate(cells) if cell[-1][:1] != "["}),
             {"kind": "warning", "text": WARNING.format(best=printed_scores()["obtained"]["best_on_test"]) + other}]
 
 

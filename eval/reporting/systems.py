@@ -70,10 +70,9 @@ def side_by_side(systems: Sequence, folder: Path, prefix: str, options) -> list[
     rows += [["answers", *(f"{entry.entry['n']:,}" for entry in systems)],
              ["checkpoint", *(page.clean(entry.described) for entry in systems)],
              ["chosen", *(entry.why for entry in systems)]]
-    drawn = plots.intervals([(f"{entry.system}, {mode}" if len(modes) > 1 else entry.system,
-                              entry.entry[mode]["primary"], entry.entry[mode]["interval"], place % 5)
-                             for mode in modes for place, entry in enumerate(systems) if mode in entry.entry],
-                            "percent, 95 % interval")
+    drawn = plots.intervals([(entry.system, entry.entry[mode]["primary"], entry.entry[mode]["interval"],
+                              plots.COLOUR[mode]) for mode in modes for entry in systems if mode in entry.entry],
+                            "percent, 95 % interval", keys={mode: plots.COLOUR[mode] for mode in modes})
     blocks = [page.heading(3, "Systems side by side"),
               page.table(columns, rows, warning=made.difference(systems)),
               page.plot(drawn, folder, f"{prefix}_systems", "Scores of the systems with their intervals")]
@@ -102,8 +101,9 @@ def differences(found: Shared, primary: str, folder: Path, prefix: str, warning:
     drawn = plots.differences([(f"{other} less {one}", 100 * pair["difference"],
                                 tuple(100 * end for end in pair["interval"])) for one, other, pair, _ in pairs],
                               "difference of strict scores, points")
-    blocks = [page.heading(3, "Paired differences"), page.table(columns, rows, caption=caption, warning=warning),
-              page.plot(drawn, folder, f"{prefix}_differences", "Paired differences with their intervals")]
+    blocks = [page.heading(3, "Paired differences"), page.table(columns, rows, caption=caption, warning=warning)]
+    if len(rows) > 1:
+        blocks.append(page.plot(drawn, folder, f"{prefix}_differences", "Paired differences with their intervals"))
     left = {system: count for system, count in found.left_out.items() if count}
     if left:
         blocks.append({"kind": "warning", "text": "Only clips with a row of every system are paired. Left out: " +
