@@ -35,7 +35,8 @@ def shown(systems: Sequence) -> list[dict]:
 
 def extractors_of(entry) -> tuple[str, ...] | None:
     """Names of what made at least 1 % of the labels, sorted; None where it was not recorded."""
-    found = (entry.entry.get("made") or {}).get("extractors")
+    recorded = entry.entry.get("made")
+    found = recorded.get("extractors") if isinstance(recorded, Mapping) else None
     if not isinstance(found, Mapping):
         return None
     return tuple(sorted(page.clean(name) for name, share in found.items()
