@@ -34,7 +34,8 @@ def system(tmp_path, name, right, made_by=None, clips=40, **more):
     targets = list(WORDS)
     rows = [{"name": f"clip{place}", "checkpoint": 3, "target": targets[place % 4], "question": "labels",
              "response": "Emotions: some.", "model": f"runs/{name}/model",
-             "labels_raw": f"[{WORDS[targets[(place + (not right(place))) % 4]]}]", "group": f"video{place // 2}", **more}
+             "labels_raw": f"[{WORDS[targets[(place + (not right(place))) % 4]]}]",
+             "group": f"video{place // 2}", **more}
             for place in range(clips)]
     labelled, results = write(tmp_path / f"{name}.jsonl", rows), tmp_path / f"{name}.results.json"
     assert main(["score", str(labelled), "--set", "mine", "--kind", "basic", "--no-published",
@@ -221,7 +222,8 @@ def test_pictures_are_valid_and_safe_and_dark_too(tmp_path):
     drawn = [plots.intervals([(attack, 50, (40, 60), 0), ("b", None, (None, None), 1)], attack),
              plots.differences([(attack, -3.0, (-8, 2))], "points"),
              plots.checkpoint_lines([attack, "2"], {"strict": [(50, 40, 60), (None, None, None)]}, attack),
-             plots.wheel_bars({"strict": {"wheel1": {"score": None, "scored": 0}, "wheel2": {"score": 99, "scored": 1}}}),
+             plots.wheel_bars({"strict": {"wheel1": {"score": None, "scored": 0},
+                                          "wheel2": {"score": 99, "scored": 1}}}),
              plots.standing([{"title": attack, "score": None, "interval": (None, None), "others": [1, 2]}])]
     for plot in drawn:
         for text in (plot.file(attack), f"<div>{plot.inline(attack)}</div>"):
