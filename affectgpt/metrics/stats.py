@@ -48,7 +48,12 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def units_of(groups: Sequence[Hashable]) -> np.ndarray:
-    """Clip -> number of its unit, [N], counted in order of appearance; a clip whose group is None is its own unit."""
+    """Clip -> number of its unit, [N], counted in order of appearance; a clip whose group is None is its own unit.
+
+    An array is taken for such numbers, as this function gave them before.
+    """
+    if isinstance(groups, np.ndarray):
+        return groups
     numbers: dict = {}
     return np.array([numbers.setdefault(("clip", place) if group is None else ("group", group), len(numbers))
                      for place, group in enumerate(groups)], dtype=np.int64)
@@ -86,7 +91,8 @@ def _by_unit(values: np.ndarray, counts: np.ndarray, groups: Sequence[Hashable] 
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] | None = None,
-              level: float = 0.95, corrected: bool = False) -> dict[str, tuple[float, float]]:
+              level: float = 0.95, corrected: bool = False, samples: dict[str, np.ndarray] | None = None,
+              sums: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
     """Interval of every score: percentiles of the resamples (Efron, 1979); of few units as `_small_intervals` says.
 
     Args:
@@ -94,12 +100,24 @@ def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] |
         groups: those that the counts were drawn with.
         corrected: BCa of any number of units, for scores that chance moves to one side, such as sums of absolute
             errors.
+        samples: is filled with name -> score in each resample.
+        sums: `resampled_sums` of these columns, where they were made together with others'.
     """
-    values, counts = _by_unit(columns.values, counts, groups)
-    if len(values) < FEW or corrected:
+    scores = columns.finish(counts @ columns.values if sums is None else sums)
+    if samples is not None:
+        samples.update(scores)
+    there = columns.values.any(1)
+    units = np.count_nonzero(there) if groups is None else len(np.unique(units_of(groups)[there]))
+    if units < FEW or corrected:
+        values, counts = _by_unit(columns.values, counts, groups)
         return _small_intervals(Columns(values, columns.finish, columns.shares and not corrected), counts, level)
-    scores = columns.finish(counts @ values)
     return {name: percentiles(found, level) for name, found in scores.items()}
+
+
+def resampled_sums(many: Sequence[Columns], counts: np.ndarray) -> list[np.ndarray]:
+    """Sums of each resample [R, C], of the columns of several systems on the same clips, in one matrix product."""
+    ends = np.cumsum([columns.values.shape[1] for columns in many])
+    return np.split(counts @ np.hstack([columns.values for columns in many]), ends[:-1], axis=1)
 
 
 def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
