@@ -28,6 +28,7 @@ from affectgpt import __version__
 from affectgpt.errors import run_cli
 from affectgpt.eval.reporting import others, over_sets, page, sections
 from affectgpt.eval.reporting.reading import Options, SetReport, open_systems, read_systems
+from affectgpt.metrics.sets import read_rows as read_sets
 from affectgpt.files import atomic_folder, atomic_write_text, is_done
 
 
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", default="report.html", help="the page; Markdown and pictures go beside it "
                         "(default: report.html)")
     parser.add_argument("--checkpoint", help="describe this one (default: the chosen one, else the last)")
+    parser.add_argument("--sets", metavar="FILE", help="rows of sets of your own, as `affectgpt score` has them")
     parser.add_argument("--also", nargs="+", default=[], metavar="CHECKPOINT",
                         help="show these checkpoints of the first system as further systems beside it")
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help="what to call the systems, in the order "
@@ -59,7 +61,8 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"--output {output}: name a .html file")
     report(options.results, options.predictions, output, Options(
         options.checkpoint, options.question, options.examples,
-        None if options.no_frames else Path(options.media_root), options.names, options.also),
+        None if options.no_frames else Path(options.media_root), read_sets(options.sets) if options.sets else {},
+        options.names, options.also),
         ["affectgpt", "report", *arguments])
     print(f"page:     {output}\nmarkdown: {output.with_suffix('.md')} (pictures in {picture_folder(output)})\n"
           f"next:     open {output} in a browser")
@@ -81,7 +84,7 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
     sets = open_systems(systems, predictions, options)
     summary = systems[0].summary
     title = ("MER-UniBench report" if summary
-             else f"Report on {', '.join(others.title_of(entry.name) for entry in sets)}")
+             else f"Report on {', '.join(others.title_of(entry.name, entry.results) for entry in sets)}")
     pictures = picture_folder(output)
     if pictures.exists() and not is_done(pictures):
         raise ValueError(f"{pictures}: is not a folder of an earlier report, and pictures are to be written there; "

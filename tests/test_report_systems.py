@@ -19,6 +19,7 @@ from affectgpt.eval.reporting.calibration import calibration, equal_bins, risk_c
 from affectgpt.eval.reporting.recalls import recalls
 from affectgpt.eval.reporting.rows import Judge, Row, main_streams
 from affectgpt.metrics import stats
+from affectgpt.metrics.rows import Prediction
 from affectgpt.words.lexicon import load
 
 WORDS = {"happy": "joyful", "sad": "unhappy", "angry": "furious", "neutral": "neutral"}
@@ -79,11 +80,12 @@ def test_other_extractors_are_warned_of_inside_the_tables(tmp_path):
              system(tmp_path, "theirs", lambda place: place % 2, {"llm:Qwen": 1.0})]
     code, html, markdown = report(tmp_path, pairs, "--names", "ours", "theirs")
     assert code == 0
-    warning = "not made alike (ours: affectgpt-rules 2, list; theirs: llm:Qwen)"
+    warning = ("different extractors, which moves scores by points, so their scores do not compare: ours: "
+               "affectgpt-rules 2 25 %, list 75 %; theirs: llm:Qwen")
     tables = re.findall(r"<table>.*?</table>", html, flags=re.DOTALL)
     warned = [table for table in tables if warning in table]
     assert len(warned) == 3 and all('<tr class="warning"><td colspan=' in table for table in warned)
-    assert markdown.count(f"| **These labels were {warning}") == 3
+    assert markdown.count(f"| **Labels of these rows were made by {warning}") == 3
     for text in ("75 % list, 25 % affectgpt-rules 2", "90 % en, 10 % zh", "| 12.5 % | 12.5 %", "| 50 % | 50 %"):
         assert text in markdown, text
 
@@ -145,8 +147,9 @@ def test_groups_of_clips_are_shown(tmp_path):
 
 
 def rows_of(pairs, targets=None):
-    return [Row(str(place), (targets or ["happy"] * len(pairs))[place], "", "[glad]" if right else "[sad]", None, sure,
-                None, None) for place, (sure, right) in enumerate(pairs)]
+    return [Row(str(place), (targets or ["happy"] * len(pairs))[place],
+                Prediction("[glad]" if right else "[sad]", facts={"confidence": sure}))
+            for place, (sure, right) in enumerate(pairs)]
 
 
 def test_bins_have_equal_numbers_but_for_ties():

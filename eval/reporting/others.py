@@ -8,16 +8,17 @@ from pathlib import Path
 
 from affectgpt.eval.reporting import made, page, plots
 from affectgpt.eval.reporting.words import interval, number, with_interval
-from affectgpt.metrics.benchmark import SETS, TITLES
+from affectgpt.metrics.benchmark import TITLES
 from affectgpt.metrics.rows import system_name
+from affectgpt.metrics.sets import ROWS, SETS
 
 WARNING = ("Printed scores are the published way of counting alone, so strict scores stand beside none of them. {best} "
            "A score of one checkpoint that was fixed beforehand is at a disadvantage beside such numbers.")
 
 
-def title_of(name: str) -> str:
-    """How a set is called."""
-    return SETS[name].title if name in SETS else page.clean(name)
+def title_of(name: str, results: dict | None = None) -> str:
+    """How a set is called, by its row or else by its results."""
+    return ROWS[name].title if name in ROWS else page.clean((results or {}).get("title") or name)
 
 
 @functools.cache
@@ -41,7 +42,7 @@ def result_key(entry, checkpoint: str) -> str:
     Raises:
         ValueError: the results are of other rows.
     """
-    system = (checkpoint, entry.answers.question or "", "+".join(entry.streams or ()))
+    system = (checkpoint, entry.answers.question or "", entry.answers.joined[entry.streams])
     for differ in ((1, 2), (2,), (1,), ()):
         if (key := system_name(system, differ)) in entry.results["checkpoints"]:
             return key

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from affectgpt.eval.reporting import others, page, sections
+from affectgpt.eval.reporting import others, page
 from affectgpt.eval.reporting.rows import Answers, Judge, main_streams, most_often, read_rows
 from affectgpt.eval.unibench_scores import read_summary
+from affectgpt.metrics.sets import KINDS, ROWS, EvaluationSet, set_of
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Options:
     question: str | None = None
     examples: int = 3
     media_root: Path | None = None
+    sets: dict[str, EvaluationSet] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     also: list[str] = field(default_factory=list)
 
@@ -43,7 +45,7 @@ class SetReport:
     def rows(self) -> list:
         """Rows of the described checkpoint with the most streams, in the order of the file, that can be judged."""
         rows = self.answers.checkpoints[self.described][self.streams].values()
-        return [row for row in rows if self.judge.usable(row.target)]
+        return [row for row in rows if self.judge.usable(row)]
 
 
 @dataclass
@@ -66,7 +68,7 @@ def read_systems(paths: list[str]) -> list[System]:
             named = {str(values.get("set")): path}
         found = {name: read_summary(place) for name, place in named.items()}
         for name, place in named.items():
-            if found[name].get("kind") not in sections.MEANING_OF_KIND:
+            if found[name].get("kind") not in KINDS:
                 raise ValueError(f"{place}: names no kind of set that is known; score it again with `affectgpt score`")
         system = next((one for one in systems if not one.sets.keys() & found.keys()), None)
         if system is None:
@@ -166,8 +168,9 @@ def open_set(name: str, results: dict, files: list[Path], options: Options, othe
     """
     from affectgpt.words import lexicon
 
-    judge = Judge(results["kind"], lexicon.load())
-    answers = read_rows(files, results["kind"], list(results["checkpoints"]), options.question)
+    rows = ROWS | options.sets
+    judge = Judge(rows.get(name) or set_of(name, results["kind"]), lexicon.load())
+    answers = read_rows(files, results["kind"], options.question)
     sizes = {key: max(map(len, groups.values())) for key, groups in answers.checkpoints.items()}
     known = most_often(sizes)
     chosen = (results.get("chosen") or {}).get("checkpoint")
