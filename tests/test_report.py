@@ -11,9 +11,9 @@ import pytest
 from affectgpt.cli import main
 from affectgpt.eval.reporting import behaviour, facts, others, page, recalls
 from affectgpt.eval.reporting.calibration import calibration
-from affectgpt.eval.reporting.rows import Judge, read_rows
+from affectgpt.eval.reporting.rows import Judge, Row, read_rows
 from affectgpt.metrics.benchmark import SETS
-from affectgpt.metrics.rows import read_predictions
+from affectgpt.metrics.rows import Prediction, read_predictions
 from affectgpt.words.lexicon import load
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=y> [click](http://evil) | `x`"
@@ -125,12 +125,10 @@ def test_subsets_of_the_inputs_are_compared(tmp_path, rows):
 
 def test_pre_fusion_goes_with_the_stream_that_it_is_made_of(rows):
     def group(streams, right):
-        return {values["name"]: values | {"streams": streams, "labels_raw": f"[{values['target']}]" if right else "[x]"}
-                for values in rows}
+        return {values["name"]: Row(values["name"], values["target"], Prediction(
+            f"[{values['target']}]" if right else "[x]", facts={"streams": streams})) for values in rows}
 
-    from affectgpt.eval.reporting.rows import _row
-
-    groups = {streams: {name: _row(values) for name, values in group(list(streams), right).items()}
+    groups = {streams: group(list(streams), right)
               for streams, right in ((("audio", "face", "fusion"), True), (("audio",), True), (("face",), False))}
     found = facts.subsets(groups, Judge("basic", load()))
     assert found["drops"]["audio"]["difference"] == pytest.approx(100)
@@ -157,7 +155,7 @@ def test_results_are_found_under_the_name_that_scoring_gave_them(tmp_path):
     assert list(found) == ["7 (none)", "7 labels"]
     for question, name in (("", "7 (none)"), ("labels", "7 labels")):
         entry = SimpleNamespace(name="set", streams=("audio",), results={"checkpoints": found},
-                                answers=SimpleNamespace(question=question))
+                                answers=SimpleNamespace(question=question, joined={("audio",): "audio"}))
         assert others.result_key(entry, "7") == name
     with pytest.raises(ValueError, match="have no 8 labels audio, .* they have 7 .none., 7 labels"):
         others.result_key(entry, "8")

@@ -156,8 +156,15 @@ def _small_intervals(columns: Columns, counts: np.ndarray, level: float) -> dict
     return intervals
 
 
-def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: float) -> tuple[float, float]:
-    """Bias-corrected and accelerated interval; percentiles where all resamples lie on one side of the score."""
+def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: float,
+         widened: bool = False) -> tuple[float, float]:
+    """Bias-corrected and accelerated interval; percentiles where all resamples lie on one side of the score.
+
+    widened: with Student's t for the number of units, as resamples of n vary less than n units do (Hesterberg, The
+    American Statistician 2015, section 4.1).
+    """
+    from scipy.special import stdtrit
+
     resampled = resampled[np.isfinite(resampled)]
     if len(left_out) < 2 or not len(resampled):
         return math.nan, math.nan
@@ -168,9 +175,11 @@ def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: fl
     bias, apart = normal.inv_cdf(below), left_out.mean() - left_out
     scale = 6 * np.sum(apart**2) ** 1.5
     acceleration = np.sum(apart**3) / scale if scale > 0 else 0.0
-    ends = []
-    for tail in ((1 - level) / 2, (1 + level) / 2):
-        moved = bias + normal.inv_cdf(tail)
+    units, ends = len(left_out), []
+    far = math.sqrt(units / (units - 1)) * stdtrit(units - 1, (1 + level) / 2) if widened else \
+        normal.inv_cdf((1 + level) / 2)
+    for side in (-far, far):
+        moved = bias + side
         ends.append(100 * normal.cdf(bias + moved / (1 - acceleration * moved)))
     return tuple(float(end) for end in np.percentile(resampled, ends))
 
@@ -201,7 +210,7 @@ def compare(first: Columns, second: Columns, name: str, counts: np.ndarray, grou
 
     total = both.sum(0)
     observed, resampled = float(difference(total)), difference(counts @ both)
-    interval = _bca(observed, resampled, _finite(difference(total - both)), 0.95) if len(both) < FEW else \
+    interval = _bca(observed, resampled, _finite(difference(total - both)), 0.95, True) if len(both) < FEW else \
         percentiles(resampled)
     gap = both[:, width:] - both[:, :width]
     gap = gap[gap.any(1)]

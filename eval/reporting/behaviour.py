@@ -7,10 +7,14 @@ from pathlib import Path
 from affectgpt.eval.reporting import facts, page, plots, recalls
 from affectgpt.eval.reporting.calibration import calibration as calibrated
 from affectgpt.eval.reporting.words import interval, number, p_value
+from affectgpt.metrics.benchmark import KIND
 
-RIGHT = {True: "An answer is right where it names the target's class.",
-         False: "An answer is right where its first label has the target's place on at least three of the five wheels."}
-"""Sentiment or not -> when an answer is called right."""
+def right_where(entry) -> str:
+    """When an answer is called right."""
+    if entry.judge.kind in ("basic", "openset"):
+        return "An answer is right where its first label has the target's place on at least three of the five wheels."
+    return "An answer is right where it names the target's class." if entry.judge.kind in ("sentiment", "class") else \
+        "An answer is right where it names the right one and no other."
 
 
 def classes(entry, folder: Path, prefix: str) -> list[dict]:
@@ -23,7 +27,7 @@ def classes(entry, folder: Path, prefix: str) -> list[dict]:
                                          ("all classes: unweighted average recall (UAR)", found.uar))]
     blocks = [page.heading(3, "Classes"),
               page.table(["recall of", "clips", "percent", "95 % interval"], rows,
-                         caption=RIGHT[entry.results["kind"] == "sentiment"])]
+                         caption=right_where(entry))]
     points = [(page.clean(name), 100 * recall, tuple(100 * end for end in ends), 0)
               for name, _, recall, ends in found.classes]
     rows = [[name, f"{clips:,}", number(recall), interval(ends)]
@@ -37,8 +41,9 @@ def classes(entry, folder: Path, prefix: str) -> list[dict]:
 
 def confusion(entry, folder: Path, prefix: str) -> list[dict]:
     """Targets against answers."""
-    found = recalls.confusion(entry.rows, entry.judge)
-    if found is None:
+    recorded = entry.entry["strict"].get("confusion")
+    found = recalls.closed_confusion(recorded) if recorded else recalls.confusion(entry.rows, entry.judge)
+    if found is None or not found.rows:
         return []
     rows = [[page.clean(name), *(str(count) for count in counts)]
             for name, counts in zip(found.rows, found.counts, strict=True)]
@@ -52,6 +57,8 @@ def confusion(entry, folder: Path, prefix: str) -> list[dict]:
 
 def said(entry, folder: Path, prefix: str) -> list[dict]:
     """The labels that were said most."""
+    if KIND[entry.judge.kind].answer == "response":
+        return []
     labels, totals = facts.said_labels(entry.rows, entry.judge)
     if not labels:
         return []
@@ -62,8 +69,8 @@ def said(entry, folder: Path, prefix: str) -> list[dict]:
     share = totals["unknown"] / totals["labels"]
     return [page.heading(3, "What is said most"),
             {"kind": "text", "text": f"{totals['labels']:,} labels, {totals['labels'] / len(entry.rows):.1f} a clip, "
-                                     f"{totals['distinct']:,} different ones; {share:.1%} of them are unknown to the "
-                                     "project's table of emotion words."},
+                                     f"{totals['distinct']:,} different ones; {100 * share:.1f} % of them are unknown "
+                                     "to the project's table of emotion words."},
             page.plot(plots.label_bars(labels), folder, f"{prefix}_labels",
                       "The most frequent labels, and how often the target agrees",
                       numbers=page.table(["label", "clips", "target agrees, percent", "95 % interval"], rows))]
@@ -125,7 +132,7 @@ def calibration(entry, folder: Path, prefix: str) -> list[dict]:
                                      f"share of right answers {found.accuracy:.2f}. A perfectly calibrated model would "
                                      f"show {mean:.3f} on so many clips by chance, and over {most:.3f} once in 20 "
                                      "times. Confidence is the mean probability of an answer's tokens. "
-                                     f"{RIGHT[entry.results['kind'] == 'sentiment']}"},
+                                     f"{right_where(entry)}"},
             page.plot(plots.reliability(found), folder, f"{prefix}_calibration",
                       "Share of right answers over confidence", numbers=page.table(
                           ["clips", "mean confidence", "share right", "95 % interval"], rows, numbers={0, 1, 2, 3})),

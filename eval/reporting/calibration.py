@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from affectgpt.eval.reporting import facts
 from affectgpt.eval.reporting.rows import Judge, Row
 from affectgpt.metrics import stats
-from affectgpt.metrics.groups import clusters_of
 
 BINS = 10
 IN_A_BIN = 10
@@ -52,7 +52,7 @@ def calibration(rows: Sequence[Row], judge: Judge) -> Calibration | None:
     None where no row has a confidence, or the kind has no verdict.
     """
     rows = [row for row in rows if row.confidence is not None]
-    if not rows or judge.kind not in ("basic", "sentiment", "openset"):
+    if not rows or not judge.decides:
         return None
     sure = np.array([row.confidence for row in rows])
     right = np.array([bool(judge.right(row)) for row in rows], dtype=float)
@@ -62,8 +62,8 @@ def calibration(rows: Sequence[Row], judge: Judge) -> Calibration | None:
     inside[np.arange(len(rows)), bins] = 1
     columns = stats.Columns(np.column_stack([inside * (sure - right)[:, None], np.ones(len(rows))]),
                             lambda sums: {"error": np.abs(sums[..., :-1]).sum(-1) / sums[..., -1]}, shares=False)
-    clusters = clusters_of([row.facts for row in rows])
-    interval = stats.bootstrap(columns, stats.resample_counts(len(rows), groups=clusters), clusters,
+    units = facts.units_of(rows, judge)
+    interval = stats.bootstrap(columns, stats.resample_counts(len(rows), groups=units), units,
                                corrected=True)["error"]
     drawn = np.random.default_rng(stats.SEED).random((DRAWS, len(rows))) < sure
     chance = np.abs((sure - drawn) @ inside).sum(1) / len(rows)

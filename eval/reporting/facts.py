@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from affectgpt.eval.reporting.rows import Judge, Row, Streams, main_streams, polarity_class
 from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY, Scorer, percent
-from affectgpt.metrics.groups import clusters_of
+from affectgpt.metrics.benchmark import KIND, Scorer, percent
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.rows import Predictions, Problems
 from affectgpt.metrics.wheels import WHEELS
@@ -59,26 +60,55 @@ def _agreement(label: str, row: Row, judge: Judge) -> float | None:
     if judge.kind == "sentiment":
         polarity = NEUTRAL if label == NEUTRAL else judge.lexicon.polarity(label)
         return None if polarity is None else float(polarity == polarity_class(row.target))
-    if judge.kind == "description":
+    if not KIND[judge.kind].wheels:
         return None
     places = judge.placer.roots([label])
     targets = judge.placer.roots(row.target)
     return sum(bool(place & goal) for place, goal in zip(places, targets, strict=True)) / len(WHEELS)
 
 
-def strict_columns(systems: Mapping[str, Mapping[str, Row]], targets: Mapping[str, Any],
-                   judge: Judge) -> dict[str, stats.Columns]:
-    """Columns of the strict scores of systems (name -> row) on all clips that have a target, as `affectgpt score`
-    counts; a clip without a row is a missing answer."""
-    found = Predictions(dict(targets), {key: {name: row.prediction for name, row in rows.items()}
+@dataclass(frozen=True)
+class Strict:
+    """Systems on the same clips, to be resampled: their strict columns, the name of the score, draws of the clips, and
+    the unit of each clip, where clips of one (a video, a speaker) are drawn as a whole; else None."""
+
+    columns: dict[Any, stats.Columns]
+    primary: str
+    counts: np.ndarray
+    units: np.ndarray | None
+
+    def scores(self) -> dict[Any, float | None]:
+        """Primary score of each system in percent."""
+        return {key: percent(columns.scores()[self.primary]) for key, columns in self.columns.items()}
+
+    def units_text(self, clips: int) -> str:
+        """How many clips there are, and in how many units, in words."""
+        return f"{clips:,} clips" + ("" if self.units is None else f" in {int(self.units.max()) + 1:,} videos or "
+                                     "speakers, drawn and swapped as a whole")
+
+
+def strict(systems: Mapping[Any, Mapping[str, Row]], targets: Mapping[str, Any], judge: Judge,
+           seed: int = stats.SEED) -> Strict:
+    """Systems (name -> row) on all clips that have a target, as `affectgpt score` counts; a clip without a row is a
+    missing answer."""
+    names = {key: f"system {place}" for place, key in enumerate(systems)}
+    found = Predictions(dict(targets), {names[key]: {name: row.prediction for name, row in rows.items()}
                                         for key, rows in systems.items()}, Problems())
-    scorer = Scorer(judge.kind, {"strict": judge.lexicon})
-    return {key: scorer.columns(found, key, list(targets), "strict")[""] for key in systems}
+    scorer, clips = Scorer(judge.set, {"strict": judge.lexicon}), list(targets)
+    scorer.draw(found, clips, 1)  # finds the units
+    return Strict({key: scorer.columns(found, name, clips, "strict")[""] for key, name in names.items()},
+                  scorer.primary["strict"],
+                  stats.resample_counts(len(clips), groups=scorer.units, seed=seed), scorer.units)
 
 
-def strict_score(rows: Mapping[str, Row], targets: Mapping[str, Any], judge: Judge) -> float | None:
-    """Strict primary score in percent of one system on these clips."""
-    return percent(strict_columns({"": rows}, targets, judge)[""].scores()[PRIMARY[judge.kind, "strict"]])
+def units_of(rows: Sequence[Row], judge: Judge) -> np.ndarray | None:
+    """The unit of each clip (`Strict`)."""
+    return strict({"": {row.name: row for row in rows}}, targets_of(rows), judge).units
+
+
+def targets_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """Name -> target."""
+    return {row.name: row.target for row in rows}
 
 
 def subsets(groups: dict[Streams, dict[str, Row]], judge: Judge) -> dict | None:
@@ -95,17 +125,14 @@ def subsets(groups: dict[Streams, dict[str, Row]], judge: Judge) -> dict | None:
         return None
     shared = set.intersection(*(set(rows) for rows in groups.values()))
     full = main_streams(groups)
-    names = [name for name, row in groups[full].items() if name in shared and judge.usable(row.target)]
-    if not names:
+    rows = [row for name, row in groups[full].items() if name in shared and judge.usable(row)]
+    if not rows:
         return None
-    columns = strict_columns(groups, {name: groups[full][name].target for name in names}, judge)
-    clusters = clusters_of([groups[full][name].facts for name in names])
-    counts = stats.resample_counts(len(names), groups=clusters)
-    primary = PRIMARY[judge.kind, "strict"]
+    found = strict(groups, targets_of(rows), judge)
     scores = {}
     for streams in sorted(groups, key=lambda streams: (len(streams), streams)):
-        ends = stats.bootstrap(columns[streams], counts, clusters)[primary]
-        scores[streams] = {"score": 100 * columns[streams].scores()[primary], "interval": [100 * end for end in ends]}
+        ends = stats.bootstrap(found.columns[streams], found.counts, found.units)[found.primary]
+        scores[streams] = {"score": found.scores()[streams], "interval": [100 * end for end in ends]}
     drops = {}
     for stream in full:
         # Pre-fusion is made of sound and a picture, so it goes where one of them does.
@@ -113,9 +140,10 @@ def subsets(groups: dict[Streams, dict[str, Row]], judge: Judge) -> dict | None:
         rest = next((streams for streams in groups
                      if set(streams) in (others, others | {"fusion"}) and stream not in streams), None)
         if rest:
-            tested = stats.compare(columns[rest], columns[full], primary, counts, clusters)
+            tested = stats.compare(found.columns[rest], found.columns[full], found.primary, found.counts,
+                                   found.units)
             drops[stream] = {"difference": 100 * tested["difference"], "p": tested["p"], "floor": tested["floor"],
                              "interval": [100 * end for end in tested["interval"]]}
     for row, adjusted in zip(drops.values(), stats.holm([row["p"] for row in drops.values()]), strict=True):
         row["p_adjusted"] = adjusted
-    return {"clips": len(names), "scores": scores, "drops": drops, "full": full}
+    return {"clips": len(rows), "scores": scores, "drops": drops, "full": full}

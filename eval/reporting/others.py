@@ -8,16 +8,17 @@ from pathlib import Path
 
 from affectgpt.eval.reporting import made, page, plots
 from affectgpt.eval.reporting.words import interval, number, with_interval
-from affectgpt.metrics.benchmark import SETS, TITLES
+from affectgpt.metrics.benchmark import TITLES
 from affectgpt.metrics.rows import system_name
+from affectgpt.metrics.sets import ROWS, SETS
 
 WARNING = ("Printed scores are the published way of counting alone, so strict scores stand beside none of them. {best} "
            "A score of one checkpoint that was fixed beforehand is at a disadvantage beside such numbers.")
 
 
-def title_of(name: str) -> str:
-    """How a set is called."""
-    return SETS[name].title if name in SETS else page.clean(name)
+def title_of(name: str, results: dict | None = None) -> str:
+    """How a set is called, by its row or else by its results."""
+    return ROWS[name].title if name in ROWS else page.clean((results or {}).get("title") or name)
 
 
 @functools.cache
@@ -41,12 +42,12 @@ def result_key(entry, checkpoint: str) -> str:
     Raises:
         ValueError: the results are of other rows.
     """
-    system = (checkpoint, entry.answers.question or "", "+".join(entry.streams or ()))
+    system = (checkpoint, entry.answers.question or "", entry.answers.joined[entry.streams])
     for differ in ((1, 2), (2,), (1,), ()):
         if (key := system_name(system, differ)) in entry.results["checkpoints"]:
             return key
     raise ValueError(f"{entry.name}: the results have no {' '.join(filter(None, system))}, which is what most rows "
-                     f"are; they have {', '.join(map(str, entry.results['checkpoints']))}. Score the predictions again, "
+                     f"are; they have {', '.join(map(str, entry.results['checkpoints']))}. Score them again, "
                      "or name what to describe with --checkpoint and --question")
 
 
@@ -148,19 +149,22 @@ def beside_others(entry) -> list[dict]:
         return []
     rows = [(row["scores"][entry.name], [row["model"], row["streams"] or "", number(row["scores"][entry.name]), "",
                                          source_of(row)]) for row in printed_scores()["rows"]]
-    own = entry.entry["published"]
-    rows.append((own["primary"] if own["primary"] is not None else -1.0,
-                 ["this model", "+".join(map(page.clean, entry.streams or ())), number(own["primary"]),
-                  interval(own["interval"]), chosen_how(entry.results)]))
+    own = [one for one in (entry, *entry.others) if "published" in one.entry]
+    for one in own:
+        found = one.entry["published"]
+        rows.append((found["primary"] if found["primary"] is not None else -1.0,
+                     [one.system, "+".join(map(page.clean, one.streams or ())), number(found["primary"]),
+                      interval(found["interval"]), chosen_how(one.results)]))
     rows.sort(key=lambda row: -row[0])
     cells = [cell for _, cell in rows]
+    warnings = dict.fromkeys(filter(None, map(made.beside_printed, own)))
     there, here = SETS[entry.name].clips, entry.results["n_clips"]
     other = "" if there == here else (f" The benchmark has {there:,} clips of this set and here there are {here:,}: "
                                       "these are not the same test.")
     return [page.heading(3, "Beside other systems"),
             page.table(["model", "streams", TITLES[entry.results["kind"], "published"], "95 % interval", "source"],
-                       cells, numbers={2, 3}, caption=sources(), warning=made.beside_printed(entry),
-                       marked={place for place, cell in enumerate(cells) if cell[0] == "this model"}),
+                       cells, numbers={2, 3}, caption=sources(), warning=" ".join(warnings),
+                       marked={place for place, cell in enumerate(cells) if cell[-1][:1] != "["}),
             {"kind": "warning", "text": WARNING.format(best=printed_scores()["obtained"]["best_on_test"]) + other}]
 
 

@@ -12,7 +12,6 @@ from affectgpt.eval.reporting.others import title_of
 from affectgpt.eval.reporting.systems import shared
 from affectgpt.eval.reporting.words import interval, number, with_interval
 from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY
 
 
 def side_by_side(sets: Sequence, folder: Path) -> list[dict]:
@@ -39,17 +38,15 @@ def mean_differences(sets: Sequence, names: list[str], folder: Path, warning: st
     scores: dict[str, list[float]] = {name: [] for name in names}
     used = []
     for place, entry in enumerate(full):
-        found = shared([entry, *entry.others])
+        # Sets are independent of each other, so each has draws of its own; systems share them.
+        found = shared([entry, *entry.others], stats.SEED + place)
         if found is None:
             continue
         used.append(title_of(entry.name))
-        primary = PRIMARY[entry.judge.kind, "strict"]
-        # Sets are independent of each other, so each has draws of its own; systems share them.
-        counts = stats.resample_counts(len(found.names), groups=found.clusters, seed=stats.SEED + place)
         for name in names:
-            columns = found.columns[name]
-            scores[name].append(columns.scores()[primary])
-            samples[name].append(columns.finish(counts @ columns.values)[primary])
+            columns = found.strict.columns[name]
+            scores[name].append(columns.scores()[found.strict.primary])
+            samples[name].append(columns.finish(found.strict.counts @ columns.values)[found.strict.primary])
     if len(used) < 2:
         return []
     rows, points = [], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from affectgpt.eval.reporting.calibration import Calibration
 from affectgpt.eval.reporting.facts import SaidLabel
@@ -18,12 +18,18 @@ TALL = 230
 Interval = tuple[float | None, float | None]
 
 
-def intervals(rows: Sequence[tuple[str, float | None, Interval, int]], axis: str, bounds: tuple = (0, 100)) -> Plot:
-    """A point with its interval each row: (name, score or None, (low, high), number of its colour)."""
-    low, high = bounds
+def intervals(rows: Sequence[tuple[str, float | None, Interval, int]], axis: str,
+              bounds: tuple[float, float] | None = None, keys: Mapping[str, int] | None = None) -> Plot:
+    """A point with its interval each row: (name, score or None, (low, high), number of its colour).
+
+    bounds: of the axis; by default the tens around all intervals.
+    """
+    low, high = bounds or _tens([end for _, score, ends, _ in rows for end in (score, *ends) if end is not None])
     scale = 100 / (high - low)
-    words = [(STEP * (place + 0.5), shortened(name), "") for place, (name, *_) in enumerate(rows)]
+    words = [(STEP * (place + 0.5), shortened(name, 40), "") for place, (name, *_) in enumerate(rows)]
     plot = Plot(STEP * len(rows), words)
+    for text, colour in (keys or {}).items():
+        plot.key(f"f{colour}", text)
     for place, (name, score, ends, colour) in enumerate(rows):
         if score is None:
             continue
@@ -40,6 +46,12 @@ def intervals(rows: Sequence[tuple[str, float | None, Interval, int]], axis: str
     if low < 0 < high:
         plot.line(-low * scale, 0, -low * scale, plot.height, "d")
     return plot
+
+
+def _tens(values: Sequence[float]) -> tuple[float, float]:
+    """Tens around percentages, at least 20 apart."""
+    low, high = 10 * (min(values, default=0) // 10), 10 * -(-max(values, default=100) // 10)
+    return max(0, min(low, high - 20)), min(100, max(high, low + 20))
 
 
 def differences(rows: Sequence[tuple[str, float, Interval]], axis: str) -> Plot:
@@ -69,11 +81,12 @@ def standing(sets: Sequence[dict]) -> Plot:
     return plot
 
 
-def _upwards(names: Sequence[str], axis: str, turned: bool = False) -> Plot:
-    """A field with percent on the left and names below."""
-    plot = Plot(TALL, [(TALL - TALL * value / 100, str(value), "s") for value in range(0, 101, 20)],
+def _upwards(names: Sequence[str], axis: str, turned: bool = False, top: int = 100) -> Plot:
+    """A field with percent on the left, up to `top`, and names below."""
+    steps = [(TALL * (1 - place / 5), f"{top * place / 5:g}") for place in range(6)]
+    plot = Plot(TALL, [(y, text, "s") for y, text in steps],
                 40 if not turned else 24 + 7 * min(20, max(map(len, names))))
-    plot.levels([TALL - TALL * value / 100 for value in range(0, 101, 20)])
+    plot.levels([y for y, _ in steps])
     for place, name in enumerate(names):
         x = 100 * (place + 0.5) / len(names)
         plot.text(x, TALL + 15, shortened(name, 20), f"s {'e' if turned else 'm'}", turned=-40 if turned else 0)
@@ -92,7 +105,7 @@ def checkpoint_lines(checkpoints: Sequence[str], lines: dict[str, list[tuple]], 
     places = [100 * (place + 0.5) / len(checkpoints) for place in range(len(checkpoints))]
     if chosen in checkpoints:
         at = places[list(checkpoints).index(chosen)]
-        plot.line(at, 0, at, TALL, "d")
+        plot.line(at, 0, at, TALL, "d q")
     for mode, points in lines.items():
         colour, there = COLOUR[mode], [place for place, point in enumerate(points) if None not in point]
         plot.key(f"f{colour}", f"{mode}, 95 % interval")
@@ -113,7 +126,7 @@ def confusion_picture(found: Confusion) -> Plot:
     words = [(STEP * (place + 0.5), f"{shortened(name, 18)} ({total})", "")
              for place, (name, total) in enumerate(zip(found.rows, totals, strict=True))]
     wide = 100 / len(found.columns)
-    plot = Plot(STEP * len(found.rows), words, 24 + 6 * max(map(len, found.columns)), 34 * len(found.columns))
+    plot = Plot(STEP * len(found.rows), words, 22 + 5 * max(map(len, found.columns)), 34 * len(found.columns))
     for row, counts in enumerate(found.counts):
         for column, count in enumerate(counts):
             if count:
@@ -181,13 +194,14 @@ def reliability(found: Calibration) -> Plot:
 
 def risk_coverage(found: Calibration) -> Plot:
     """Share of wrong answers among the surest ones, over how many are kept."""
-    plot = _upwards([""], "")
+    top = next(top for top in (10, 20, 50, 100) if 100 * max(risk for _, risk in found.risks) <= top)
+    plot = _upwards([""], "", top=top)
     plot.ticks(PERCENT, "answers kept, the surest first, percent")
     plot.key("f0", "wrong answers among those kept")
     plot.key(f"f{GREY}", "all answers: no gain from confidence")
-    base = TALL * found.accuracy
+    base = TALL * (1 - 100 * (1 - found.accuracy) / top)
     plot.path([(0, base), (100, base)], f"p l{GREY} d")
-    plot.path([(100 * kept, TALL * (1 - risk)) for kept, risk in found.risks], "p l0")
+    plot.path([(100 * kept, TALL * (1 - 100 * risk / top)) for kept, risk in found.risks], "p l0")
     return plot
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from affectgpt.eval.reporting.facts import units_of
 from affectgpt.eval.reporting.rows import Judge, Row, polarity_class
 from affectgpt.metrics import sentiment, stats
-from affectgpt.metrics.groups import clusters_of
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.wheels import WHEELS
 from affectgpt.words.lexicon import NEUTRAL
@@ -37,9 +37,9 @@ class Recalls:
 
 def recalls(rows: Sequence[Row], judge: Judge) -> Recalls | None:
     """None for sets whose clips have no single target. Whole groups of clips are resampled where rows name them."""
-    if judge.kind not in ("basic", "sentiment"):
+    if judge.kind not in ("basic", "sentiment", "class"):
         return None
-    classes = [polarity_class(row.target) if judge.kind == "sentiment" else target_word(row.target) for row in rows]
+    classes = [class_of(row.target, judge) for row in rows]
     kept = [(row, name) for row, name in zip(rows, classes, strict=True) if name]
     sizes = Counter(name for _, name in kept).most_common()
     if not sizes:
@@ -58,17 +58,28 @@ def recalls(rows: Sequence[Row], judge: Judge) -> Recalls | None:
                 **{f"class {place}": recall[..., place] for place in range(len(sizes))}}
 
     columns = stats.Columns(values, finish)
-    clusters = clusters_of([row.facts for row, _ in kept])
+    units = units_of([row for row, _ in kept], judge)
     scores = columns.scores()
-    ends = stats.bootstrap(columns, stats.resample_counts(len(kept), groups=clusters), clusters)
+    ends = stats.bootstrap(columns, stats.resample_counts(len(kept), groups=units), units)
     found = []
     for place, (name, size) in enumerate(sizes[:MOST]):
         # Of few clips of a class a resample may have none: then its own interval.
         inside = values[:, place] > 0
-        own = ends[f"class {place}"] if size >= stats.FEW and clusters is not None else \
+        own = ends[f"class {place}"] if size >= stats.FEW and units is not None else \
             stats.wilson_interval(float(values[inside, len(sizes) + place].sum()), size)
         found.append((name, size, scores[f"class {place}"], own))
     return Recalls(found, (scores["war"], ends["war"]), (scores["uar"], ends["uar"]), len(sizes) - len(found))
+
+
+def class_of(target: Any, judge: Judge) -> str | None:
+    """The class of a target; None where it has none."""
+    if judge.kind == "sentiment":
+        return polarity_class(target)
+    if judge.kind == "class":
+        from affectgpt.metrics import questions
+
+        return questions.space_of(judge.set).target(target)
+    return target_word(target)
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,13 @@ def confusion(rows: Sequence[Row], judge: Judge, most: int = 12) -> Confusion | 
                    key=lambda i: (len(columns) if hits[i] is None else hits[i], common.index(shown[i])))
     return Confusion([shown[i] for i in order], columns, [counts[i] for i in order], [hits[i] for i in order], wheel,
                      left_out)
+
+
+def closed_confusion(table: Mapping[str, Mapping[str, int]]) -> Confusion:
+    """The table of a set of classes, as its results have it: target -> answered class -> clips."""
+    rows, columns = list(table), list(next(iter(table.values()), {}))
+    return Confusion(rows, columns, [[table[row].get(column, 0) for column in columns] for row in rows],
+                     [columns.index(row) if row in columns else None for row in rows], None, 0)
 
 
 def target_word(target: Any) -> str | None:

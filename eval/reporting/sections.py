@@ -8,49 +8,29 @@ from pathlib import Path
 from affectgpt.eval.reporting import behaviour, facts, made, page, plots, systems, traits
 from affectgpt.eval.reporting.examples import shown_examples
 from affectgpt.eval.reporting.others import beside_others, result_key, standing, title_of
-from affectgpt.eval.reporting.words import interval, number, p_value, with_interval
-from affectgpt.metrics.benchmark import TITLES
+from affectgpt.eval.reporting.words import (
+    CHOSEN_ON_TEST,
+    MEANING_OF_KIND,
+    SCORE_NAMES,
+    interval,
+    number,
+    p_value,
+    with_interval,
+)
 from affectgpt.metrics.rows import EXPLAINED
-
-MEANING_OF_KIND = {
-    "basic": {
-        "published": "In this share of the clips with an emotion, one of the emotions named is the clip's (mean over "
-                     "five wheels). Neutral clips are left out, and naming many emotions costs nothing.",
-        "strict": "How well the set of emotions named fits the clip's one emotion. Neutral clips count, and every "
-                  "further emotion named costs points."},
-    "sentiment": {
-        "published": "Positive or not, on clips that are not exactly neutral. An answer of neutral counts as negative.",
-        "strict": "Positive, neutral or negative, on all clips, each class weighted by its clips."},
-    "openset": {
-        "published": "How well the labels named fit the clip's labels (mean over five wheels). Words on no wheel are "
-                     "left out.",
-        "strict": "The same clip by clip, with nothing left out: a word on no wheel is a word of its own."},
-    "description": {
-        "published": "An LLM's rating of how far the emotional states agree with the human-checked description's.",
-        "strict": "How many content words the two descriptions share."},
-}
-"""Kind -> way of counting -> what its primary score says, in plain words."""
-
-
-SCORE_NAMES = {"f": "F of mean precision and mean recall", "sample_f": "F1, mean over clips", "waf": "weighted F1",
-               "hit_rate": "hit rate", "mscore": "hits over emotions named", "macro_f1": "macro F1",
-               "weighted_f1": "weighted F1", "polar_accuracy": "accuracy without neutral clips"}
-"""What tables call a score, where its name in the results says too little."""
-
-CHOSEN_ON_TEST = ("This checkpoint was chosen by the very clips that it is scored on. Such a number is too high; do "
-                  "not compare it with one that validation clips chose.")
+from affectgpt.metrics.stats import FEW
 
 def set_sections(entry, folder: Path, options, several: bool) -> list[dict]:
     """Everything about one set."""
     prefix = re.sub(r"\W", "_", entry.name)
-    blocks = [page.heading(2, title_of(entry.name), prefix), *headline(entry)]
+    blocks = [page.heading(2, title_of(entry.name, entry.results), prefix), *headline(entry)]
     blocks += made.shown([entry, *entry.others])
     if entry.others:
         blocks += systems.side_by_side([entry, *entry.others], folder, prefix, options)
     if not several:
         blocks += standing([entry], folder)
     blocks += beside_others(entry) + comparison(entry) + over_checkpoints(entry, folder, prefix)
-    blocks += wheels(entry, folder, prefix) + all_scores(entry)
+    blocks += wheels(entry, folder, prefix) + tasks(entry, folder, prefix) + all_scores(entry)
     if entry.rows:
         blocks += behaviour.classes(entry, folder, prefix) + traits.shown(entry, folder, prefix)
         blocks += behaviour.said(entry, folder, prefix) + behaviour.inputs(entry, folder, prefix)
@@ -63,21 +43,29 @@ def headline(entry) -> list[dict]:
     models = ", ".join(page.clean(model) for model in entry.answers.models) or "not named in the rows"
     streams = f", shown {'+'.join(page.clean(stream) for stream in entry.streams)}" if entry.streams else ""
     question = f", asked for {page.clean(entry.answers.question)}" if entry.answers.question else ""
-    cards = [{"title": f"{mode}: {TITLES[entry.results['kind'], mode]}", "value": number(entry.entry[mode]["primary"]),
+    cards = [{"title": f"{mode}: {entry.entry[mode]['metric']}", "value": number(entry.entry[mode]["primary"]),
               "detail": f"95 % interval {interval(entry.entry[mode]['interval'])}, {entry.entry[mode]['scored']} clips",
               "text": MEANING_OF_KIND[entry.results["kind"]][mode]} for mode in entry.results["metric"]]
     blocks = [{"kind": "text", "text": f"Model: {models}{streams}{question}. Checkpoint {page.clean(entry.described)}: "
                                        f"{entry.why}."},
               {"kind": "cards", "cards": cards},
-              {"kind": "text", "text": "Scores are in percent. An interval holds 95 % of the scores of "
-                                       f"{entry.results.get('resamples', 1000):,} samples of these clips, drawn with "
-                                       "replacement, whole videos or speakers where the scores were made with them; "
-                                       "of fewer than 30 it is Wilson's or BCa. It says how much the choice of clips "
-                                       "matters, and nothing of another training run or corpus."}]
+              {"kind": "text", "text": f"Scores are in percent. {about_intervals(entry)}"}]
+    blocks += [{"kind": "warning", "text": page.clean(text, 600)} for text in entry.results.get("warnings", [])]
     if (entry.results.get("chosen") or {}).get("by") == "test":
         blocks.append({"kind": "warning", "text": CHOSEN_ON_TEST})
     doubt = disagreement(entry)
     return [*blocks, {"kind": "warning", "text": doubt}] if doubt else blocks
+
+
+def about_intervals(entry) -> str:
+    """What the intervals say."""
+    clusters = entry.results.get("clusters")
+    drawn = f"{clusters:,} {entry.judge.set.group_is or 'video or speaker'}s, each drawn as a whole" if clusters else \
+        "clips"
+    few = " Of fewer than 30 it is Wilson's or BCa." if (clusters or entry.results["n_clips"]) < FEW else ""
+    return (f"An interval holds 95 % of the scores of {entry.results.get('resamples', 1000):,} samples of these "
+            f"{drawn}, with replacement.{few} It says how much the choice of clips matters, and nothing of another "
+            "training run or corpus.")
 
 
 def disagreement(entry) -> str:
@@ -87,13 +75,13 @@ def disagreement(entry) -> str:
     targets: dict = {}
     for groups in entry.answers.checkpoints.values():
         for name, row in (pair for rows in groups.values() for pair in rows.items()):
-            if entry.judge.usable(row.target):
+            if entry.judge.usable(row):
                 targets.setdefault(name, row.target)
     if len(targets) != entry.results["n_clips"]:
         return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a "
                 "target: pictures, labels and examples below are of those in the rows.")
     rows = entry.answers.checkpoints[entry.described][entry.streams]
-    again, said = facts.strict_score(rows, targets, entry.judge), entry.entry["strict"]["primary"]
+    again, said = facts.strict({"": rows}, targets, entry.judge).scores()[""], entry.entry["strict"]["primary"]
     if again is not None and said is not None and abs(again - said) < 0.005:
         return ""
     return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong "
@@ -116,6 +104,21 @@ def over_checkpoints(entry, folder: Path, prefix: str) -> list[dict]:
             page.plot(plots.checkpoint_lines(keys, lines, entry.described), folder, f"{prefix}_checkpoints",
                       "Primary scores of all checkpoints", "The dotted line is the checkpoint that is described.",
                       page.table(["checkpoint", *modes], rows, marked={keys.index(entry.described)}))]
+
+
+def tasks(entry, folder: Path, prefix: str) -> list[dict]:
+    """Scores of the tasks that a set is made of."""
+    found = {mode: entry.entry[mode]["per_task"] for mode in entry.results["metric"] if "per_task" in entry.entry[mode]}
+    if not found:
+        return []
+    rows = [[mode, page.clean(task), number(row["score"]), interval(row["interval"])]
+            for mode, tasks_of_mode in found.items() for task, row in tasks_of_mode.items()]
+    points = [(page.clean(task), row["score"], row["interval"], plots.COLOUR[mode])
+              for mode, tasks_of_mode in found.items() for task, row in tasks_of_mode.items()]
+    drawn = plots.intervals(points, "percent (95 % interval)", keys={mode: plots.COLOUR[mode] for mode in found})
+    return [page.heading(3, "Task by task"),
+            page.plot(drawn, folder, f"{prefix}_tasks", "Scores on each of the tasks",
+                      numbers=page.table(["counting", "task", "score", "95 % interval"], rows, numbers={2, 3}))]
 
 
 def all_scores(entry) -> list[dict]:

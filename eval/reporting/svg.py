@@ -21,7 +21,7 @@ _SETS = {"light": {"ink": "#1f2328", "soft": "#59636e", "line": "#d8dee4", "pape
 STYLE = """.plot text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); }
 .plot .s { fill: var(--soft); font-size: 11px; } .plot .b { font-weight: 600; } .plot .e { text-anchor: end; }
 .plot .m { text-anchor: middle; } .plot line { stroke: var(--ink); stroke-width: 1.3; }
-.plot .g { stroke: var(--line); stroke-width: 1; } .plot .d { stroke-dasharray: 3 3; }
+.plot .g { stroke: var(--line); stroke-width: 1; } .plot .q { stroke: var(--soft); } .plot .d { stroke-dasharray: 3 3; }
 .plot .on { fill: var(--paper); } .plot .o { fill: none; stroke: var(--c1); stroke-width: 2; }
 .plot .w { fill: var(--paper); }
 .plot .p { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; } .plot .t { opacity: .16; }
@@ -111,7 +111,7 @@ class Plot:
         for x, text in values:
             if grid:
                 grids.append(f'<line class="g" x1="{_n(x)}%" y1="0" x2="{_n(x)}%" y2="{_n(self.height)}"/>')
-            self.text(x, self.height + 15, text, f"s {'m' if x < 97 else 'e'}")
+            self.text(x, self.height + 15, text, "s m")
         self._marks[:0] = grids
         if name:
             self.text(50, self.height + 33, name, "s m")

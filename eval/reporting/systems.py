@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affectgpt.eval.reporting import facts, made, page, plots
@@ -13,49 +13,50 @@ from affectgpt.eval.reporting.examples import frames
 from affectgpt.eval.reporting.rows import Row
 from affectgpt.eval.reporting.words import interval, number, p_value, with_interval
 from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY
-from affectgpt.metrics.groups import clusters_of
 
 
 @dataclass(frozen=True)
 class Shared:
     """Systems on the clips that all of them have a row of.
 
-    rows: system -> row of each clip. columns: of the strict scores. clusters: what the clips hang together in, None
-    where they are taken one by one. left_out: system -> clips that it alone has. other_targets: clips whose target
-    differs between systems; the first one's is used.
+    rows: system -> row of each clip. strict: their strict scores, to be resampled. left_out: system -> clips that not
+    all have. other_targets: clips whose target differs between systems; the first one's is used.
     """
 
-    names: list[str]
     rows: dict[str, list[Row]]
-    columns: dict[str, stats.Columns]
-    clusters: list | None
+    strict: facts.Strict
     left_out: dict[str, int]
     other_targets: int
 
+    @property
+    def clips(self) -> int:
+        """How many."""
+        return len(next(iter(self.rows.values())))
 
-def shared(systems: Sequence) -> Shared | None:
+
+def shared(systems: Sequence, seed: int = stats.SEED) -> Shared | None:
     """None without a clip that all systems have."""
     first = systems[0]
     answers = {entry.system: entry.answers.checkpoints[entry.described][entry.streams] for entry in systems}
-    names = [name for name, row in answers[first.system].items() if first.judge.usable(row.target)
+    names = [name for name, row in answers[first.system].items() if first.judge.usable(row)
              and all(name in rows for rows in answers.values())]
     if not names:
         return None
     rows = {system: [found[name] for name in names] for system, found in answers.items()}
-    targets = {name: row.target for name, row in zip(names, rows[first.system], strict=True)}
-    columns = facts.strict_columns({system: dict(zip(names, found, strict=True)) for system, found in rows.items()},
-                                   targets, first.judge)
     differ = sum(any(row.target != own.target and row.target is not None for row in others)
                  for own, *others in zip(*rows.values(), strict=True))
-    return Shared(names, rows, columns, clusters_of([row.facts for row in rows[first.system]]),
-                  {system: len(found) - len(names) for system, found in answers.items()}, differ)
+    # Every answer is judged by the first system's target.
+    rows = {system: [replace(row, target=own.target) for row, own in zip(found, rows[first.system], strict=True)]
+            for system, found in rows.items()}
+    found = facts.strict({system: {row.name: row for row in some} for system, some in rows.items()},
+                         facts.targets_of(rows[first.system]), first.judge, seed)
+    return Shared(rows, found, {system: len(some) - len(names) for system, some in answers.items()}, differ)
 
 
-def tested_pairs(found: Shared, primary: str) -> list[tuple[str, str, dict, float]]:
+def tested_pairs(found: facts.Strict) -> list[tuple[str, str, dict, float]]:
     """(first, second, `stats.compare` of second less first, Holm's p) of all pairs."""
-    counts = stats.resample_counts(len(found.names), groups=found.clusters)
-    pairs = [(one, other, stats.compare(found.columns[one], found.columns[other], primary, counts, found.clusters))
+    pairs = [(one, other, stats.compare(found.columns[one], found.columns[other], found.primary, found.counts,
+                                        found.units))
              for one, other in itertools.combinations(found.columns, 2)]
     adjusted = stats.holm([tested["p"] for *_, tested in pairs])
     return [(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
@@ -70,29 +71,26 @@ def side_by_side(systems: Sequence, folder: Path, prefix: str, options) -> list[
     rows += [["answers", *(f"{entry.entry['n']:,}" for entry in systems)],
              ["checkpoint", *(page.clean(entry.described) for entry in systems)],
              ["chosen", *(entry.why for entry in systems)]]
-    drawn = plots.intervals([(f"{entry.system}, {mode}" if len(modes) > 1 else entry.system,
-                              entry.entry[mode]["primary"], entry.entry[mode]["interval"], place % 5)
-                             for mode in modes for place, entry in enumerate(systems) if mode in entry.entry],
-                            "percent, 95 % interval")
+    drawn = plots.intervals([(entry.system, entry.entry[mode]["primary"], entry.entry[mode]["interval"],
+                              plots.COLOUR[mode]) for mode in modes for entry in systems if mode in entry.entry],
+                            "percent, 95 % interval", keys={mode: plots.COLOUR[mode] for mode in modes})
     blocks = [page.heading(3, "Systems side by side"),
               page.table(columns, rows, warning=made.difference(systems)),
               page.plot(drawn, folder, f"{prefix}_systems", "Scores of the systems with their intervals")]
     found = shared(systems)
     if found is None:
         return [*blocks, {"kind": "warning", "text": "No clip has a row of every system, so they cannot be paired."}]
-    primary = PRIMARY[first.judge.kind, "strict"]
-    return blocks + differences(found, primary, folder, prefix, made.difference(systems)) + \
+    return blocks + differences(found, folder, prefix, made.difference(systems)) + \
         disagreement(found, systems, folder, prefix, options)
 
 
-def differences(found: Shared, primary: str, folder: Path, prefix: str, warning: str) -> list[dict]:
+def differences(found: Shared, folder: Path, prefix: str, warning: str) -> list[dict]:
     """Paired differences of all pairs, and what was left out for pairing."""
-    pairs = tested_pairs(found, primary)
+    pairs = tested_pairs(found.strict)
     rows = [[f"{page.clean(other)} less {page.clean(one)}", number(100 * pair["difference"]),
              interval([100 * end for end in pair["interval"]]), p_value(pair), p_value(pair, adjusted)]
             for one, other, pair, adjusted in pairs]
-    units = f"{len(found.names):,} clips" + (f" in {int(stats.units_of(found.clusters).max()) + 1:,} videos or "
-                                             "speakers, drawn and swapped as a whole" if found.clusters else "")
+    units = found.strict.units_text(found.clips)
     caption = (f"Strict score in points, paired by clip: {units}. p by swapping answers; in the last column for "
                f"{len(rows)} comparisons at once (Holm)." if len(rows) > 1 else
                f"Strict score in points, paired by clip: {units}. p by swapping answers.")
@@ -102,8 +100,9 @@ def differences(found: Shared, primary: str, folder: Path, prefix: str, warning:
     drawn = plots.differences([(f"{other} less {one}", 100 * pair["difference"],
                                 tuple(100 * end for end in pair["interval"])) for one, other, pair, _ in pairs],
                               "difference of strict scores, points")
-    blocks = [page.heading(3, "Paired differences"), page.table(columns, rows, caption=caption, warning=warning),
-              page.plot(drawn, folder, f"{prefix}_differences", "Paired differences with their intervals")]
+    blocks = [page.heading(3, "Paired differences"), page.table(columns, rows, caption=caption, warning=warning)]
+    if len(rows) > 1:
+        blocks.append(page.plot(drawn, folder, f"{prefix}_differences", "Paired differences with their intervals"))
     left = {system: count for system, count in found.left_out.items() if count}
     if left:
         blocks.append({"kind": "warning", "text": "Only clips with a row of every system are paired. Left out: " +
@@ -119,7 +118,7 @@ def disagreement(found: Shared, systems: Sequence, folder: Path, prefix: str, op
     """How often systems are right together and alone, and clips that show it, drawn by a fixed seed."""
     judge = systems[0].judge
     right = {system: [judge.right(row) for row in rows] for system, rows in found.rows.items()}
-    if judge.right(found.rows[systems[0].system][0]) is None:
+    if not judge.decides:
         return []
     rows = []
     for one, other in itertools.combinations(right, 2):
@@ -129,7 +128,7 @@ def disagreement(found: Shared, systems: Sequence, folder: Path, prefix: str, op
                                                              (False, False)))])
     blocks = [page.heading(3, "Where they disagree"),
               page.table(["systems", "both right", "only the first", "only the second", "both wrong"], rows)]
-    differ = [place for place in range(len(found.names)) if len({one[place] for one in right.values()}) > 1]
+    differ = [place for place in range(found.clips) if len({one[place] for one in right.values()}) > 1]
     if not differ or not options.examples:
         return blocks
     chosen = sorted(random.Random(0).sample(differ, min(2 * options.examples, len(differ))))
@@ -141,11 +140,11 @@ def disagreement(found: Shared, systems: Sequence, folder: Path, prefix: str, op
 def _clip(found: Shared, place: int, judge, folder: Path, name: str, options) -> dict:
     rows = {system: rows[place] for system, rows in found.rows.items()}
     first = next(iter(rows.values()))
-    media = next((row.media for row in rows.values() if row.media), None)
+    media = next((row.prediction.media for row in rows.values() if row.prediction.media), None)
     pictures, note = frames(media, folder, name, options.media_root)
     lines = [("clip", page.clean(first.name)), ("target", page.clean(first.target, 300))]
     for system, row in rows.items():
-        said = row.sentiment if judge.kind == "sentiment" else row.labels
+        said = judge.said(row)
         verdict = "right" if judge.right(row) else "wrong"
         lines.append((page.clean(system, 40), f"{page.clean('no answer' if said is None else said, 200)} ({verdict}, "
                                               f"score {judge.score(row):.2f})"))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from affectgpt.eval.reporting import facts, page, plots
+from affectgpt.eval.reporting import page, plots
 from affectgpt.eval.reporting.words import interval, number, p_value
-from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY
-from affectgpt.metrics.groups import LEAST, clusters_of, group_scores, members_of
+from affectgpt.metrics.groups import LEAST
 
 MOST = 15
 """Groups of a trait that are shown: the largest ones."""
@@ -19,20 +17,11 @@ WHY_P = ("The best and the worst of several groups always differ. p is how often
 
 
 def found_groups(entry) -> tuple[str, dict]:
-    """(way of counting, trait -> what `metrics.groups.group_scores` finds), of the results or else of the rows."""
-    recorded = entry.entry.get("groups")
-    if isinstance(recorded, Mapping) and recorded:
-        mode = "strict" if "strict" in recorded else next(iter(recorded))
-        return mode, recorded[mode]
-    known = [row.facts for row in entry.rows]
-    members = members_of(known)
-    if not members or not entry.rows:
-        return "strict", {}
-    columns = facts.strict_columns({"": {row.name: row for row in entry.rows}},
-                                   {row.name: row.target for row in entry.rows}, entry.judge)[""]
-    clusters = clusters_of(known)
-    counts = stats.resample_counts(len(known), groups=clusters)
-    return "strict", group_scores(columns, PRIMARY[entry.judge.kind, "strict"], members, counts, clusters)
+    """(way of counting, trait -> what `metrics.groups.group_scores` finds)."""
+    for mode in ("strict", "published"):
+        if found := entry.entry.get(mode, {}).get("groups"):
+            return mode, found
+    return "strict", {}
 
 
 def shown(entry, folder: Path, prefix: str) -> list[dict]:
