@@ -60,7 +60,8 @@ _DENIAL = re.compile(r"(?:\b(?:not|never|no|nor|neither|without|cannot be|isn't|
                      r"\s*[\"'(]*\Z", re.IGNORECASE)
 _REJECTED = re.compile(
     r"""[\s"')\]]{0,3}(?:(?:is|are|was|were|does|do|did|would|can|could|seems?|looks?|fits?|aligns?)\s+(?:(?:be|"""
-    r"clearly|definitely|much|far|slightly)\s+)?(?:not|incorrect|wrong|false|unlikely|less|worse|weaker|poorer|inaccurate)"
+    r"clearly|definitely|much|far|slightly)\s+)?(?:not|incorrect|wrong|false|unlikely|less|worse|weaker|poorer|"
+    r"inaccurate)"
     r"|cannot|can't|isn't|wasn't|doesn't)\b", re.IGNORECASE)
 _DECLINES = re.compile(
     r"\b(?:i|we)(?:'m| am| are|'re)? (?:can ?no[tn]|cannot|can't|could not|couldn't|unable to|not able to|won't|"
