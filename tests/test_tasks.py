@@ -24,7 +24,10 @@ EMOTIONS = ("happy", "sad", "angry", "weak positive", "positive")
     ("<answer>sad</answer> since (A) is wrong", "B"), ("{'emotion': 'happy'}", "A"), ("\u7b54\u6848\u662fB", "B"),
     ('{"answer": "sad", "reason": "he is not happy"}', "B"), ("A. happy\nB. sad\nC. angry\nAnswer: C", "C"),
     ("B\n\nExplanation: (A) is wrong as he is not smiling; (C) is possible.", "B"),
-    ("Final answer: B\nThe answer was A at first", "B")])
+    ("Final answer: B\nThe answer was A at first", "B"), ("Option A is incorrect. Option B is correct.", "B"),
+    ("A is wrong, so it must be B", "B"), ("Yes, the answer is (D)!", "D"), ("B - sad", "B"), ("Answer:\nB", "B"),
+    ("A person may be sad or happy; the answer: happy.", "A"), ("I would say that she is sad.", "B"),
+    ("B. Not A", "B"), ("It is B not A", "B")])
 def test_an_answer_names_one_option(text, said):
     assert choice.read_answer(text, tuple("ABCDE"), EMOTIONS) == choice.Answer(frozenset(said))
 
@@ -35,7 +38,8 @@ def test_an_answer_names_one_option(text, said):
     ("A or B", UNREADABLE), ("A, B", UNREADABLE), ("both A and C", UNREADABLE), ("banana", UNREADABLE),
     ("B. happy", UNREADABLE), ("A. happy\nB. sad\nC. angry", UNREADABLE), ("not happy", UNREADABLE),
     ("answer: sad/angry", UNREADABLE), ("A mix of feelings", UNREADABLE), ("sad, angry", UNREADABLE), ("F", UNREADABLE),
-    ("The answer is A. The answer is B.", UNREADABLE)])
+    ("The answer is A. The answer is B.", UNREADABLE), ("Neither A nor B", UNREADABLE), ("sad\nhappy", UNREADABLE),
+    ("It goes from sad to happy", UNREADABLE), ("Answer: (A) or (B)", UNREADABLE), ("sadness", UNREADABLE)])
 def test_what_names_none_or_several_is_never_guessed(text, problem):
     assert choice.read_answer(text, tuple("ABCDE"), EMOTIONS) == choice.Answer(frozenset(), problem)
 
@@ -44,6 +48,8 @@ def test_what_names_none_or_several_is_never_guessed(text, problem):
     ("Yes", "yes"), ("No, she is calm.", "no"), ("no", "no"), ("The answer is no", "no"), ("**Answer:** Yes", "yes"),
     ("True", "yes"), ("Based on the video, yes.", "yes"), ("He is not angry, so no.", "no"), ("No doubt, yes", "yes"),
     ("It might be.\nNo.", "no"), ("\u4e0d\u662f", "no"), ("Yes and no", None), ("There is no sign of anger", None),
+    ("Yes, no doubt.", "yes"),
+    ("Therefore the answer is yes, he is happy. There is no doubt.", "yes"),
     ("Yesterday he was", None), ("no one is here", None)])
 def test_yes_or_no_is_read(text, said):
     assert yes_no.read_answer(text).said == said
@@ -53,7 +59,10 @@ def test_yes_or_no_is_read(text, said):
     ("a1", "a1", "a1"), ("A2.", "a2", "a2"), ("Better: second.", "a2", "a2"), ("The best one is a1.", "a1", "a1"),
     ("The second description fits better.", "a2", "same"), ("a1 is better than a2", "a1", "a1"),
     ("same", "same", "same"),
-    ("a2 and a1", None, "a2"), ("They are equally good", "same", "same"), ("dunno", None, "same"), ("1", "a1", "same")])
+    ("a2 and a1", None, "a2"), ("They are equally good", "same", "same"), ("dunno", None, "same"), ("1", "a1", "same"),
+    ("a2 is worse than a1", "a1", "a2"), ("a1 is not as good as a2.", "a2", "a1"),
+    ("a1 and a2 are the same", "same", "a1"),
+    ("Both descriptions fit equally well", "same", "same")])
 def test_preferences_are_read(text, strict, published):
     assert (preference.read_answer(text).said, preference.published_answer(text)) == (strict, published)
 

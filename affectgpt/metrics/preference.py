@@ -34,6 +34,10 @@ from affectgpt.metrics.stats import Columns, ratio
 
 CLASSES = ("a1", "a2", "same")
 _NAMES = {"a1": "a1", "a2": "a2", "same": "same", "first": "a1", "second": "a2", "tie": "same"}
+_ALIKE = re.compile(r"\b(?:both|(?:a1|d1|first|1)(?: one| description)? (?:and|&) (?:the |description )?"
+                    r"(?:a2|d2|second|2))\b[^.\n]{0,40} (?:are|fit|align|seem)[^.\n]{0,20} "
+                    r"(?:the same|equal|equally|identical)\b", re.IGNORECASE)
+"""Both named to say that they are alike."""
 _OWN = re.compile(r"Better: (first|second|same)\.?", re.IGNORECASE)
 
 
@@ -86,7 +90,9 @@ def read_answer(text: str | None) -> short_answers.Reading:
     """
     if text is None:
         return short_answers.Reading(None, short_answers.NOT_GIVEN)
-    return short_answers.read(text, _PATTERNS)
+    read = short_answers.read(text, _PATTERNS)
+    alike = read.problem == short_answers.UNREADABLE and _ALIKE.search(short_answers.answer_text(text))
+    return short_answers.Reading("same") if alike else read
 
 
 def columns(targets: Sequence[Any], answers: Sequence[str | None], strict: bool) -> Columns:

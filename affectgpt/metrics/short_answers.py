@@ -18,6 +18,8 @@ from typing import NamedTuple
 NOT_GIVEN, UNREADABLE = "not_given", "unreadable"
 LONGEST = 20_000
 """Characters of an answer that are searched; what is longer is no short answer."""
+LONGEST_OBJECT = 4_000
+"""Characters of an answer that is read as an object with fields."""
 
 
 class Reading(NamedTuple):
@@ -40,7 +42,7 @@ _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)|\A.*</(?:th
                        re.DOTALL | re.IGNORECASE)
 _MARKED = re.compile(r"<answer>(.*?)(?:</answer>|\Z)|\\boxed\s*\{(?:\\text\s*\{)?([^{}]*)\}", re.DOTALL | re.IGNORECASE)
 _OBJECT = re.compile(r"\s*(?:json|python)?\s*\{(.*)\}\s*", re.DOTALL | re.IGNORECASE)
-_FIELD = re.compile(r"""["']?([\w ]+?)["']?\s*:\s*(?:"([^"]*)"|'([^']*)'|([^,"'{}\[\]]+))""")
+_FIELD = re.compile(r"""["']?([\w ]{1,40}?)["']?\s{0,9}:\s{0,9}(?:"([^"]*)"|'([^']*)'|([^,"'{}\[\]]+))""")
 _ANSWER_KEY = re.compile(r"answer|choice|option|label|emotion|prediction|preference|better|result", re.IGNORECASE)
 _FINAL = re.compile(r"\bfinal (?:answer|choice|decision)\b|\u6700\u7ec8\u7b54\u6848", re.IGNORECASE)
 _CUE = re.compile(
@@ -50,12 +52,17 @@ _CUE = re.compile(
     r"(?: is|:)|so it(?: is|'s))"
     r"|(?:\u7b54\u6848(?:\u662f|\u4e3a|:)?|\u9009\u62e9|\u9009)", re.IGNORECASE)
 _FILLER = re.compile(r"""[\s"'(\[{<:=.\-#]*(?:(?:the|option|choice|answer|letter|is|definitely|probably|clearly)\b"""
-                     r"""[\s"'(\[{<:=]*)*""", re.IGNORECASE)
+                     r"""[\s"'(\[{<:=]*){0,4}""", re.IGNORECASE)
 _BETWEEN = re.compile(r"""[\s"'.,:;()\[\]{}/&|\u2013\u2014-]*(?:(?:and|or|as well as|\u548c|\u6216)[\s"'(\[]*)?""",
                       re.IGNORECASE)
 _DENIAL = re.compile(r"(?:\b(?:not|never|no|nor|neither|without|cannot be|isn't|wasn't|doesn't|don't|rather than|"
                      r"instead of|unlike|except|excluding|less likely)\b|\u4e0d\u662f)(?:\s+(?!but\b)[\w'-]+){0,2}"
                      r"\s*[\"'(]*\Z", re.IGNORECASE)
+_REJECTED = re.compile(
+    r"""[\s"')\]]{0,3}(?:(?:is|are|was|were|does|do|did|would|can|could|seems?|looks?|fits?|aligns?)\s+(?:(?:be|"""
+    r"clearly|definitely|much|far|slightly)\s+)?(?:not|incorrect|wrong|false|unlikely|less|worse|weaker|poorer|"
+    r"inaccurate)"
+    r"|cannot|can't|isn't|wasn't|doesn't)\b", re.IGNORECASE)
 _DECLINES = re.compile(
     r"\b(?:i|we)(?:'m| am| are|'re)? (?:can ?no[tn]|cannot|can't|could not|couldn't|unable to|not able to|won't|"
     r"will not)\b[^.\n]{0,60}?\b(?:determine|tell|identify|help|assist|answer|provide|say|judge|choose|comply|infer|"
@@ -76,7 +83,7 @@ def answer_text(text: str) -> str:
     text = _THOUGHTS.sub(" ", text[:LONGEST])
     marked = [inside for pair in _MARKED.findall(text) if (inside := (pair[0] or pair[1]).strip())]
     text = (marked[-1] if marked else text).translate(_CHARACTERS).strip()
-    whole = _OBJECT.fullmatch(text)
+    whole = _OBJECT.fullmatch(text) if len(text) < LONGEST_OBJECT else None
     if whole:
         fields = [(key, next(filter(None, values), "").strip()) for key, *values in _FIELD.findall(whole[1])]
         chosen = [value for key, value in fields if len(fields) == 1 or _ANSWER_KEY.search(key)]
@@ -171,7 +178,7 @@ def _at(text: str, found: list[_Mention], place: int) -> list[str]:
     """Keys of the options that stand at a place, several where they are joined."""
     place = _FILLER.match(text, place).end()  # type: ignore[union-attr]
     first = next((i for i, mention in enumerate(found) if mention.start <= place < mention.end), None)
-    if first is None:
+    if first is None or _REJECTED.match(text, found[first].end):
         return []
     keys = [found[first].key]
     for before, after in zip(found[first:], found[first + 1:], strict=False):
@@ -188,4 +195,5 @@ def _is_list(text: str, found: list[_Mention]) -> bool:
 
 
 def _denied(text: str, mention: _Mention) -> bool:
-    return _DENIAL.search(text[max(0, mention.start - 60):mention.start]) is not None
+    return _DENIAL.search(text[max(0, mention.start - 60):mention.start]) is not None \
+        or _REJECTED.match(text, mention.end) is not None
