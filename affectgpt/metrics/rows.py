@@ -173,7 +173,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
     found = Predictions(dict(targets or {}), {}, Problems())
     systems: dict[tuple[str, str, str], dict[str, Prediction]] = {}
     for path in paths:
-        prefix = f"{path.stem}:" if len(paths) > 1 else ""
+        prefix, shown = f"{path.stem}:" if len(paths) > 1 else "", path.name
         before = found.rows
         try:
             file = path.open("rb")
@@ -185,10 +185,10 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
                     continue
                 row = parse_row(line)
                 if row is None:
-                    found.problems.add("unreadable_row", f"{path.name}:{number}")
+                    found.problems.add("unreadable_row", f"{shown}:{number}")
                 elif (question is None or row.get("question") == question) and \
                         (streams is None or set(_streams(row).split("+")) == set(streams)):
-                    _add_row(found, systems, row, len(line), (path.name, number), prefix, targets is not None,
+                    _add_row(found, systems, row, len(line), (shown, number), prefix, targets is not None,
                              keep_responses)
         if found.rows == before:
             which = "".join(f" with {key} {value}" for key, value in (("question", question), ("streams", streams))
