@@ -60,6 +60,11 @@ def _agreement(label: str, row: Row, judge: Judge) -> float | None:
     if judge.kind == "sentiment":
         polarity = NEUTRAL if label == NEUTRAL else judge.lexicon.polarity(label)
         return None if polarity is None else float(polarity == polarity_class(row.target))
+    if judge.kind == "class":
+        from affectgpt.metrics import questions
+
+        space = questions.space_of(judge.set)
+        return float(space.place(label)[0] == space.target(row.target))
     if not KIND[judge.kind].wheels:
         return None
     places = judge.placer.roots([label])
