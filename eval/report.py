@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", default="report.html", help="the page; Markdown and pictures go beside it "
                         "(default: report.html)")
     parser.add_argument("--checkpoint", help="describe this one (default: the chosen one, else the last)")
+    parser.add_argument("--targets", metavar="FILE", help="the targets that the scores were made with, where the rows "
+                        "have none")
     parser.add_argument("--sets", metavar="FILE", help="rows of sets of your own, as `affectgpt score` has them")
     parser.add_argument("--also", nargs="+", default=[], metavar="CHECKPOINT",
                         help="show these checkpoints of the first system as further systems beside it")
@@ -61,8 +63,8 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"--output {output}: name a .html file")
     report(options.results, options.predictions, output, Options(
         options.checkpoint, options.question, options.examples,
-        None if options.no_frames else Path(options.media_root), read_sets(options.sets) if options.sets else {},
-        options.names, options.also),
+        None if options.no_frames else Path(options.media_root), Path(options.targets) if options.targets else None,
+        read_sets(options.sets) if options.sets else {}, options.names, options.also),
         ["affectgpt", "report", *arguments])
     print(f"page:     {output}\nmarkdown: {output.with_suffix('.md')} (pictures in {picture_folder(output)})\n"
           f"next:     open {output} in a browser")

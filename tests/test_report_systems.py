@@ -146,6 +146,30 @@ def test_groups_of_clips_are_shown(tmp_path):
     assert "corpus: too few clips to be scored (fewer than 20): rare (1)." in markdown
 
 
+CLOSED = {
+    "dfew": [("sad", {"labels_raw": "[gloomy]"}), ("angry", {"labels_raw": "[happy]"})],
+    "emobench-m": [("A", {"response": "A", "options": ["yes", "no"], "task": "t1"}),
+                   ("B", {"response": "none", "options": ["x", "y"], "task": "t2"})],
+    "emotionhallucer": [("yes", {"response": "Yes.", "pair": "1"}), ("no", {"response": "Yes.", "pair": "1"})],
+    "emoprefer": [("a1", {"response": "The first one."}), ("same", {"response": "a2"})]}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_closed_answers_have_a_report(tmp_path, name):
+    rows = [{"name": f"c{place}", "target": target, "confidence": 0.6, **more}
+            for place, (target, more) in enumerate(CLOSED[name])]
+    labelled, results = str(write(tmp_path / "rows.jsonl", rows)), str(tmp_path / "r.json")
+    assert main(["score", labelled, "--set", name, "--output", results]) == 0
+    code, html, markdown = report(tmp_path, [(labelled, results)], "--examples", "2")
+    entry = json.loads(open(results).read())["checkpoints"]["only"]["strict"]
+    assert code == 0 and f"{entry['primary']:.2f}" in markdown and "share of right answers 0.50" in markdown
+    assert "do not belong together" not in markdown and "**Right**" in markdown and "**Wrong**" in markdown
+    assert ("Task by task" in markdown) == (name == "emobench-m")
+    targets = write(tmp_path / "t.jsonl", [{"name": row["name"], "target": row.pop("target")} for row in rows])
+    write(tmp_path / "rows.jsonl", rows)
+    assert report(tmp_path, [(labelled, results)], "--targets", str(targets))[0] == 0
+
+
 def rows_of(pairs, targets=None):
     return [Row(str(place), (targets or ["happy"] * len(pairs))[place],
                 Prediction("[glad]" if right else "[sad]", facts={"confidence": sure}))

@@ -255,7 +255,7 @@ def p_text(p: float | None, floor: float = 0.0) -> str:
     if p is None or math.isnan(p):
         return "none"
     least = max(0.001, math.ceil(floor * 1000 - 1e-9) / 1000)
-    return f"< {least:g}" if p < 0.001 or p <= floor * (1 + 1e-9) else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    return f"< {least:g}" if p < 0.001 or p <= floor * (1 + 1e-9) else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def spread(scores: Sequence[float]) -> dict[str, float | int]:

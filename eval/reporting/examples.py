@@ -45,7 +45,7 @@ def frames(media: str | None, folder: Path, name: str, root: Path | None, count:
     from PIL import Image
 
     from affectgpt import media as reader
-    from affectgpt.inference import MEDIA_SUFFIXES
+    from affectgpt.media.finding import MEDIA_SUFFIXES
 
     if not media or root is None:
         return [], ""

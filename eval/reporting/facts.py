@@ -60,6 +60,11 @@ def _agreement(label: str, row: Row, judge: Judge) -> float | None:
     if judge.kind == "sentiment":
         polarity = NEUTRAL if label == NEUTRAL else judge.lexicon.polarity(label)
         return None if polarity is None else float(polarity == polarity_class(row.target))
+    if judge.kind == "class":
+        from affectgpt.metrics import questions
+
+        space = questions.space_of(judge.set)
+        return float(space.place(label)[0] == space.target(row.target))
     if not KIND[judge.kind].wheels:
         return None
     places = judge.placer.roots([label])
@@ -76,6 +81,7 @@ class Strict:
     primary: str
     counts: np.ndarray
     units: np.ndarray | None
+    unit: str = "video or speaker"
 
     def scores(self) -> dict[Any, float | None]:
         """Primary score of each system in percent."""
@@ -83,8 +89,13 @@ class Strict:
 
     def units_text(self, clips: int) -> str:
         """How many clips there are, and in how many units, in words."""
-        return f"{clips:,} clips" + ("" if self.units is None else f" in {int(self.units.max()) + 1:,} videos or "
-                                     "speakers, drawn and swapped as a whole")
+        return f"{clips:,} clips" + ("" if self.units is None else f" in {int(self.units.max()) + 1:,} "
+                                     f"{plural(self.unit)}, drawn and swapped as a whole")
+
+
+def plural(unit: str) -> str:
+    """More than one "video or speaker"."""
+    return " or ".join(f"{word}s" for word in unit.split(" or "))
 
 
 def strict(systems: Mapping[Any, Mapping[str, Row]], targets: Mapping[str, Any], judge: Judge,
@@ -98,7 +109,8 @@ def strict(systems: Mapping[Any, Mapping[str, Row]], targets: Mapping[str, Any],
     scorer.draw(found, clips, 1)  # finds the units
     return Strict({key: scorer.columns(found, name, clips, "strict")[""] for key, name in names.items()},
                   scorer.primary["strict"],
-                  stats.resample_counts(len(clips), groups=scorer.units, seed=seed), scorer.units)
+                  stats.resample_counts(len(clips), groups=scorer.units, seed=seed), scorer.units,
+                  judge.set.group_is or Strict.unit)
 
 
 def units_of(rows: Sequence[Row], judge: Judge) -> np.ndarray | None:

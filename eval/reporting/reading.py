@@ -8,6 +8,7 @@ from pathlib import Path
 from affectgpt.eval.reporting import others, page
 from affectgpt.eval.reporting.rows import Answers, Judge, main_streams, most_often, read_rows
 from affectgpt.eval.unibench_scores import read_summary
+from affectgpt.metrics.rows import read_targets
 from affectgpt.metrics.sets import KINDS, ROWS, EvaluationSet, set_of
 
 
@@ -19,6 +20,7 @@ class Options:
     question: str | None = None
     examples: int = 3
     media_root: Path | None = None
+    targets: Path | None = None
     sets: dict[str, EvaluationSet] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     also: list[str] = field(default_factory=list)
@@ -93,6 +95,8 @@ def open_systems(systems: list[System], predictions: list[str], options: Options
             files = predictions_of(name, values, predictions, len(system.sets), turn)
             opened[-1][name] = open_set(name, values, files, options, bool(place))
     first, *rest = opened
+    if options.targets and len(first) > 1:
+        raise ValueError(f"--targets: is of one set, and these are {', '.join(first)}; report on them one by one")
     for system in rest:
         if not system.keys() & first.keys():
             raise ValueError(f"{', '.join(system)}: the first system has no results of it")
@@ -170,7 +174,8 @@ def open_set(name: str, results: dict, files: list[Path], options: Options, othe
 
     rows = ROWS | options.sets
     judge = Judge(rows.get(name) or set_of(name, results["kind"]), lexicon.load())
-    answers = read_rows(files, results["kind"], options.question)
+    answers = read_rows(files, results["kind"], options.question,
+                        read_targets(options.targets) if options.targets else None)
     sizes = {key: max(map(len, groups.values())) for key, groups in answers.checkpoints.items()}
     known = most_often(sizes)
     chosen = (results.get("chosen") or {}).get("checkpoint")

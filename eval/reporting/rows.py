@@ -82,16 +82,18 @@ ASKED = {"description": ("description",), "sentiment": ("labels", "sentiment", "
 """Kind of set -> questions, the one to describe first; of other kinds the labels."""
 
 
-def read_rows(paths: Sequence[Path], kind: str, question: str | None = None) -> Answers:
+def read_rows(paths: Sequence[Path], kind: str, question: str | None = None,
+              targets: Mapping[str, Any] | None = None) -> Answers:
     """Rows of labelled files that answer one question.
 
     Args:
         kind: of the set; of several questions it says which one is described.
         question: the one to describe instead.
+        targets: name -> target, where the rows have none.
     Raises:
         ValueError: a file that cannot be read or has no row at all, or no row that answers the question.
     """
-    read = read_predictions(paths, keep_responses=True)
+    read = read_predictions(paths, dict(targets) if targets else None, keep_responses=True)
     asked: Counter[str] = Counter()
     for key, rows in read.checkpoints.items():
         asked[read.systems[key][1]] += len(rows)

@@ -60,8 +60,8 @@ def headline(entry) -> list[dict]:
 def about_intervals(entry) -> str:
     """What the intervals say."""
     clusters = entry.results.get("clusters")
-    drawn = f"{clusters:,} {entry.judge.set.group_is or 'video or speaker'}s, each drawn as a whole" if clusters else \
-        "clips"
+    drawn = f"{clusters:,} {facts.plural(entry.judge.set.group_is or facts.Strict.unit)}, each drawn as a whole" \
+        if clusters else "clips"
     few = " Of fewer than 30 it is Wilson's or BCa." if (clusters or entry.results["n_clips"]) < FEW else ""
     return (f"An interval holds 95 % of the scores of {entry.results.get('resamples', 1000):,} samples of these "
             f"{drawn}, with replacement.{few} It says how much the choice of clips matters, and nothing of another "

@@ -18,10 +18,8 @@ WHY_P = ("The best and the worst of several groups always differ. p is how often
 
 def found_groups(entry) -> tuple[str, dict]:
     """(way of counting, trait -> what `metrics.groups.group_scores` finds)."""
-    for mode in ("strict", "published"):
-        if found := entry.entry.get(mode, {}).get("groups"):
-            return mode, found
-    return "strict", {}
+    found = entry.entry.get("groups") or {}
+    return next(((mode, found[mode]) for mode in ("strict", "published") if mode in found), ("strict", {}))
 
 
 def shown(entry, folder: Path, prefix: str) -> list[dict]:
