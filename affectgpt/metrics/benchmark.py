@@ -69,7 +69,7 @@ def target_problem(one: EvaluationSet | str, target: Any, facts: Mapping[str, An
 
     facts: what the clip's rows say of its question beside the target.
     """
-    one = set_of(one, one) if isinstance(one, str) else one
+    one = EvaluationSet(one, one, one) if isinstance(one, str) else one
     if target is None or target == "" or target == []:
         return "no_target"
     if one.kind == "sentiment":
@@ -209,7 +209,7 @@ class Scorer:
         sums = dict(zip(made, stats.resampled_sums(list(self.made.values()), counts), strict=True))
         return {key: {"n": sum(row is not None for row in self.answers(found, key, names)),
                       **{mode: self._score_mode(found, key, names, mode, made[key, mode], counts, sums[key, mode])
-                         for mode in self.modes}} for key in found.checkpoints}
+                         for mode in self.modes}, **self._groups(key, counts)} for key in found.checkpoints}
 
     def _score_mode(self, found: Predictions, checkpoint: str, names: list[str], mode: str,
                     made: dict[str, stats.Columns], counts: np.ndarray, sums: np.ndarray) -> dict:
@@ -257,9 +257,13 @@ class Scorer:
             first = labelsets.first_label_scores([found.targets[name] for name in names], labels,
                                                  self.placers[mode, "level1"])
             result["first_label"] = {name: percent(value) for name, value in first.items()}
-        if self.members:
-            result["groups"] = groups.group_scores(main, primary, self.members, counts, self.clusters)
         return result
+
+    def _groups(self, checkpoint: str, counts: np.ndarray) -> dict[str, dict]:
+        """{"groups": way of counting -> scores of groups of clips}; nothing where rows say nothing of their clips."""
+        return {"groups": {mode: groups.group_scores(self.made[checkpoint, mode], self.primary[mode], self.members,
+                                                     counts, self.clusters) for mode in self.modes}} \
+            if self.members else {}
 
     def title(self, mode: str) -> str:
         """What tables call the primary score."""

@@ -65,7 +65,6 @@ EXPLAINED = {
     "no_labels": "rows that were not labelled, counted as missing",
     "empty_list": "answers without any label: published counts none, strict reads them as neutral",
     "no_polarity": "answers that are no polarity: published counts them as negative, strict as wrong",
-    "bad_labels": "labels that are no text, counted as missing",
     "bad_valence": "predicted valences that are no number, left out of the valence error",
     "stray": "rows with a question or streams that hardly any other row has, left out (score them with --question)",
     "refusal": "answers that were refused, counted as missing", "empty": "answers without a word, counted as missing",
@@ -78,6 +77,9 @@ EXPLAINED = {
     "no_class": "answers without a label that is in a class, counted as wrong",
     "not_given": "answers that say they give none (a refusal in words, none of the options), counted as wrong",
     "unreadable": "answers that name none of the options, or several, never guessed",
+    "odd_value": "rows with a number that JSON does not have, or with half a character: null or replaced",
+    "odd_label": "answers that are lists with something else than text in them: that was left out",
+    "odd_response": "rows whose response is neither text nor a list: left as they are",
     "long_answer": f"answers of more than {LONG_ANSWER:,} characters",
 }
 
@@ -191,6 +193,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
             raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name "
                              "and a response, as `affectgpt generate` writes them")
     if question is None or streams is None:
+        _join_silent(systems)
         _leave_strays_out(systems, found.problems)
     differ = [place for place in (1, 2) if len({key[place] for key in systems}) > 1]
     found.systems = {system_name(key, differ): key for key in systems}
@@ -202,6 +205,17 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
 def system_name(system: tuple[str, str, str], differ: Sequence[int]) -> str:
     """Name of (checkpoint, question, streams) among systems that differ in these places beside the checkpoint."""
     return " ".join([system[0], *(system[place] or "(none)" for place in differ)])
+
+
+def _join_silent(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> None:
+    """Rows that say no question or streams belong to the one system of their checkpoint that does, where that has none
+    of their clips: a clip that was skipped, for example, was never asked about."""
+    for key in [key for key in systems if not all(key[1:])]:
+        others = [other for other in systems if other != key and other[0] == key[0]
+                  and all(mine in ("", theirs) for mine, theirs in zip(key[1:], other[1:], strict=True))]
+        if len(others) == 1 and len(systems[key]) <= len(systems[others[0]]) and \
+                not systems[key].keys() & systems[others[0]].keys():
+            systems[others[0]].update(systems.pop(key))
 
 
 def _leave_strays_out(systems: dict[tuple[str, str, str], dict[str, Prediction]], problems: Problems) -> None:
@@ -252,9 +266,10 @@ def _add_row(found: Predictions, systems: dict, row: dict, size: int, place: tup
     if size > LONG_ANSWER and any(isinstance(text, str) and len(text) > LONG_ANSWER for text in (response, labels)):
         problem("long_answer")
     if type(labels) is not str and labels is not None:
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            problem("bad_labels")
-            labels = None
+        texts = [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
+        if texts != labels:
+            problem("odd_label")
+        labels = texts if texts or labels == [] else None
     valence, ratings, facts = None, _UNRATED, _NOTHING
     if not row.keys() <= _SCORED:
         facts = {key: row[key] for key in FACTS if key in row}

@@ -91,13 +91,15 @@ def _by_unit(values: np.ndarray, counts: np.ndarray, groups: Sequence[Hashable] 
 
 
 def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] | None = None,
-              level: float = 0.95, samples: dict[str, np.ndarray] | None = None,
+              level: float = 0.95, corrected: bool = False, samples: dict[str, np.ndarray] | None = None,
               sums: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
     """Interval of every score: percentiles of the resamples (Efron, 1979); of few units as `_small_intervals` says.
 
     Args:
         counts: `resample_counts` of this number of clips; the same ones for systems that are to be compared.
         groups: those that the counts were drawn with.
+        corrected: BCa of any number of units, for scores that chance moves to one side, such as sums of absolute
+            errors.
         samples: is filled with name -> score in each resample.
         sums: `resampled_sums` of these columns, where they were made together with others'.
     """
@@ -106,9 +108,9 @@ def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] |
         samples.update(scores)
     there = columns.values.any(1)
     units = np.count_nonzero(there) if groups is None else len(np.unique(units_of(groups)[there]))
-    if units < FEW:
+    if units < FEW or corrected:
         values, counts = _by_unit(columns.values, counts, groups)
-        return _small_intervals(Columns(values, columns.finish, columns.shares), counts, level)
+        return _small_intervals(Columns(values, columns.finish, columns.shares and not corrected), counts, level)
     return {name: percentiles(found, level) for name, found in scores.items()}
 
 
@@ -154,8 +156,15 @@ def _small_intervals(columns: Columns, counts: np.ndarray, level: float) -> dict
     return intervals
 
 
-def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: float) -> tuple[float, float]:
-    """Bias-corrected and accelerated interval; percentiles where all resamples lie on one side of the score."""
+def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: float,
+         widened: bool = False) -> tuple[float, float]:
+    """Bias-corrected and accelerated interval; percentiles where all resamples lie on one side of the score.
+
+    widened: with Student's t for the number of units, as resamples of n vary less than n units do (Hesterberg, The
+    American Statistician 2015, section 4.1).
+    """
+    from scipy.special import stdtrit
+
     resampled = resampled[np.isfinite(resampled)]
     if len(left_out) < 2 or not len(resampled):
         return math.nan, math.nan
@@ -166,9 +175,11 @@ def _bca(observed: float, resampled: np.ndarray, left_out: np.ndarray, level: fl
     bias, apart = normal.inv_cdf(below), left_out.mean() - left_out
     scale = 6 * np.sum(apart**2) ** 1.5
     acceleration = np.sum(apart**3) / scale if scale > 0 else 0.0
-    ends = []
-    for tail in ((1 - level) / 2, (1 + level) / 2):
-        moved = bias + normal.inv_cdf(tail)
+    units, ends = len(left_out), []
+    far = math.sqrt(units / (units - 1)) * stdtrit(units - 1, (1 + level) / 2) if widened else \
+        normal.inv_cdf((1 + level) / 2)
+    for side in (-far, far):
+        moved = bias + side
         ends.append(100 * normal.cdf(bias + moved / (1 - acceleration * moved)))
     return tuple(float(end) for end in np.percentile(resampled, ends))
 
@@ -199,7 +210,7 @@ def compare(first: Columns, second: Columns, name: str, counts: np.ndarray, grou
 
     total = both.sum(0)
     observed, resampled = float(difference(total)), difference(counts @ both)
-    interval = _bca(observed, resampled, _finite(difference(total - both)), 0.95) if len(both) < FEW else \
+    interval = _bca(observed, resampled, _finite(difference(total - both)), 0.95, True) if len(both) < FEW else \
         percentiles(resampled)
     gap = both[:, width:] - both[:, :width]
     gap = gap[gap.any(1)]

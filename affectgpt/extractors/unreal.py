@@ -1,0 +1,111 @@
+"""Emotions that are named and not there: asked, supposed, pretended, wished, past. Pure functions over tokens."""
+
+from __future__ import annotations
+
+PRETENDING = frozenset(
+    "pretend pretends pretending pretended feign feigns feigned feigning fake fakes faked faking simulate simulates "
+    "simulated simulating sham mock false claims claiming claimed insincere imitates imitating imitate mimics "
+    "rehearses play-acts exaggerated".split())
+_NEAR_ALONE = frozenset("mock false exaggerated fake faked feigned sham insincere simulated".split())
+ACTING = frozenset(
+    "act acts acting acted behave behaves behaving behaved pretend pretends pretending plays playing".split())
+WISHING = frozenset("want wants wanted wanting wish wishes wished wishing".split())
+_CONDITIONS = frozenset("if unless lest supposing provided when once should".split())
+_OF_THE_ANSWER = frozenset(
+    "i we one emotion emotions emotional state label labels answer feeling mood it sentiment".split())
+
+PAST_TIMES = frozenset("yesterday ago formerly previously once earlier".split())
+_PAST_PHRASES = tuple(tuple(phrase.split()) for phrase in (
+    "as a child", "as a kid", "as a boy", "as a girl", "in the past", "back then", "at that time", "in those days",
+    "years before", "used to", "in childhood", "last year", "last week", "last month", "last night", "last summer",
+    "last winter", "the day before"))
+_PAST_VERBS = frozenset("was were had felt used seemed looked appeared been became".split())
+_FORMER = frozenset("earlier former previous past bygone initial once-great erstwhile".split())
+_GONE = frozenset(
+    "gone faded fades fade vanished vanishes disappeared disappears subsided subsides passed dissolved evaporated "
+    "melted melts ebbed over".split())
+_STOPPED = frozenset("stopped stops ceased ceases quit".split())
+_REALLY = tuple(tuple(phrase.split()) for phrase in (
+    "really", "actually", "in truth", "in reality", "in fact", "deep down", "inside", "inwardly", "secretly",
+    "underneath", "truly", "at heart"))
+_SHOWING = frozenset("seems seem appears appear looks look smiles laughs acts sounds outwardly".split())
+IRONY = frozenset(
+    "sarcastic sarcastically sarcasm ironic ironically irony mockingly tongue-in-cheek facetiously".split())
+_SAYING = frozenset("says say said claims tells told calls calling saying praises compliments replies answers".split())
+
+
+def _has(tokens: list[str], phrases) -> bool:
+    return any(phrase[0] in tokens and any(tuple(tokens[index : index + len(phrase)]) == phrase
+                                           for index in range(len(tokens) - len(phrase) + 1)) for phrase in phrases)
+
+
+def is_asked(sentence: str) -> bool:
+    """True for a question."""
+    return sentence.rstrip(" \"')]").endswith("?")
+
+
+def is_supposed(tokens: list[str], start: int, low: int, high: int) -> bool:
+    """True where the emotion is one of a condition, a pretence, a wish or a doubt; its clause is [low, high)."""
+    before = tokens[low:start]
+    if "whether" in before:
+        return True
+    for index, token in enumerate(before):
+        if token not in ("if", "unless", "lest"):
+            continue
+        previous = tokens[low + index - 1] if low + index else ""
+        if previous == "as":
+            if ACTING & set(tokens[max(0, low + index - 6) : low + index - 1]):
+                return True
+        elif previous not in ("even",) and before[index + 1 : index + 2] != ["not"]:
+            return True
+    if "though" in before and tokens[max(0, low + before.index("though") - 1)] == "as" \
+            and ACTING & set(tokens[max(0, low - 5) : start]):
+        return True
+    near = before[-6:]
+    if {"would", "could've", "would've", "he'd", "she'd", "they'd"} & set(near) \
+            and not _OF_THE_ANSWER & set(before[:5]) and "not" not in near:
+        return True
+    if "have" in near and {"could", "might", "should"} & set(near) and "been" in near and "may" not in near:
+        return False
+    if "will" in near and _CONDITIONS & set(tokens[:low]):
+        return True
+    pretending = [index for index, token in enumerate(near) if token in PRETENDING]
+    if pretending and "not" not in near[pretending[-1] :]:
+        if near[pretending[-1]] not in _NEAR_ALONE or pretending[-1] >= len(near) - 2:
+            return True
+    if ACTING & set(near[-2:]) and (near[-1] in ACTING or near[-1] == "like"):
+        return True
+    wishing = [index for index, token in enumerate(near) if token in WISHING]
+    return bool(wishing) and "to" in near[wishing[-1] :] and bool({"be", "feel", "make"} & set(near[wishing[-1] :]))
+
+
+def is_past(tokens: list[str], start: int, end: int, low: int, high: int) -> bool:
+    """True where the emotion is over."""
+    before, after = tokens[low:start], tokens[end:high]
+    if _FORMER & set(before[-2:]) or _STOPPED & set(before[-3:]) and {"being", "feeling"} & set(before[-2:]):
+        return True
+    if _GONE & set(after[:3]) and {"is", "has", "have", "are", "was", "had", "slowly", "quickly"} & set(after[:2]) \
+            or after[:1] and after[0] in _GONE - {"over", "passed"}:
+        return True
+    clause = before + after
+    if ["used", "to"] == before[-3:-1] or _has(before[-4:], [("used", "to")]):
+        return True
+    if _PAST_VERBS & set(before[-6:]) and (
+            PAST_TIMES & set(before) or PAST_TIMES - {"once"} & set(after[:4]) or _has(clause, _PAST_PHRASES)):
+        return not {"still", "now"} & set(clause)
+    if _has(after[:3], [("had", "been")]):  # "how frightened he had been"
+        return True
+    return _has(before[-4:], [("had", "been")]) or _has(before[-5:], [("had", "once", "been"), ("had", "felt")])
+
+
+def is_shown_only(tokens: list[str], start: int) -> bool:
+    """True where the emotion is a show, and what is really felt comes after a "but"."""
+    if not _SHOWING & set(tokens[max(0, start - 4) : start]):
+        return False
+    turn = next((index for index in range(start, len(tokens)) if tokens[index] in ("but", "although", "though")), None)
+    return turn is not None and _has(tokens[turn:], _REALLY)
+
+
+def is_said_in_irony(tokens: list[str], start: int) -> bool:
+    """True where a pleasant word is said with irony: "he calls it, sarcastically, wonderful"."""
+    return bool(IRONY & set(tokens)) and bool(_SAYING & set(tokens[max(0, start - 8) : start]))
