@@ -130,6 +130,9 @@ def test_yes_or_no_of_pairs():
     # HallusionBench: an unclear answer is the opposite of the truth.
     published = yes_no.columns(targets, [text for *_, text in questions], False).scores()
     assert published["fp_ratio"] == 0.5 and published["yes_bias"] == pytest.approx(0)
+    unclear = [yes_no.columns(["no"], ["perhaps"], strict).scores() for strict in (False, True)]
+    assert [one["yes_bias"] for one in unclear] == [1, 0]
+    assert unclear[0]["fp_ratio"] == 1 and np.isnan(unclear[1]["fp_ratio"])
     assert yes_no.columns(["yes", True, "no"], ["yes", "yes", "yes"], True).scores()["overall"] == pytest.approx(2 / 3)
 
 
