@@ -9,6 +9,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from affectgpt.metrics import choice, closed, pairs, preference, stats, tasks, yes_no
+from affectgpt.metrics.rows import read_targets
 from affectgpt.metrics.short_answers import NOT_GIVEN, UNREADABLE
 
 EMOTIONS = ("happy", "sad", "angry", "weak positive", "positive")
@@ -170,6 +171,18 @@ def test_position_bias_and_consistency_of_swapped_pairs():
     answers = ["a1"] * 4 + ["a2"] * 2 + ["same", "?"]
     assert preference.columns(pair + swapped, answers, True).scores()["consistency"] == 0.5
     assert preference.question_of({"better": "third"}) is None
+
+
+def test_the_csv_file_of_preferences_is_read_with_both_orders(tmp_path):
+    (tmp_path / "p.csv").write_text("name,a1,a2,preference\nc,x,y,a1\nc,x,y,a1\nc,y,x,a2\nc,x,z,same\nd,x,y,a2\n")
+    targets = read_targets(tmp_path / "p.csv")
+    assert targets == {"c": {"better": "a1", "pair": "c", "swapped": False}, "d": "a2", "c#3": "same",
+                       "c#2": {"better": "a2", "pair": "c", "swapped": True}}
+    scores = preference.columns([targets[name] for name in ("c", "c#2")], ["a1", "a2"], True).scores()
+    assert scores["consistency"] == 1 and scores["accuracy"] == 1
+    (tmp_path / "p.csv").write_text("name,a1,a2,preference\nc,x,y,\n")
+    with pytest.raises(ValueError, match="row 1 has no name or no target"):
+        read_targets(tmp_path / "p.csv")
 
 
 DFEW = {"happy": ["happiness", "1"], "sad": ["2"], "neutral": [], "angry": ["anger"], "surprised": ["surprise"],
