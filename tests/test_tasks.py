@@ -28,7 +28,9 @@ EMOTIONS = ("happy", "sad", "angry", "weak positive", "positive")
     ("Final answer: B\nThe answer was A at first", "B"), ("Option A is incorrect. Option B is correct.", "B"),
     ("A is wrong, so it must be B", "B"), ("Yes, the answer is (D)!", "D"), ("B - sad", "B"), ("Answer:\nB", "B"),
     ("A person may be sad or happy; the answer: happy.", "A"), ("I would say that she is sad.", "B"),
-    ("B. Not A", "B"), ("It is B not A", "B")])
+    ("B. Not A", "B"), ("It is B not A", "B"), ("'B'", "B"), ("He is not happy or sad but angry", "C"),
+    ("The emotion conveyed is sad, though angry is possible.", "B"),
+    ("She does not look happy; the emotion is sad", "B")])
 def test_an_answer_names_one_option(text, said):
     assert choice.read_answer(text, tuple("ABCDE"), EMOTIONS) == choice.Answer(frozenset(said))
 
