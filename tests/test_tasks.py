@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -262,3 +263,39 @@ def test_a_target_keeps_what_it_says_itself():
         "answer": "a", "options": ["a", "b"], "pair": "p", "swapped": True}
     assert tasks.full_target("yes_no", "yes", {"group": "g"}) == {"answer": "yes", "pair": "g"}
     assert tasks.full_target("preference", "a1", {"group": "g"}) == {"better": "a1"}
+
+
+def test_question_files_are_read_as_their_sets_ship_them(tmp_path):
+    def targets(name, value):
+        (tmp_path / name).write_text(json.dumps(value))
+        return read_targets(tmp_path / name)
+
+    labels = ["anger", "disgust", "fear"]
+    assert targets("ML_ER.json", [{"video_id": "MAFW/video/1.mp4", "label": "anger,fear", "label_set": labels},
+                                  {"video_id": "MAFW/video/2.mp4", "label": "fear", "label_set": labels}]) == {
+        "1": {"answer": ["anger", "fear"], "options": labels, "task": "ML-ER"},
+        "2": {"answer": "fear", "options": labels, "task": "ML-ER"}}
+    row = {"label": "fear", "label_set": labels}
+    assert list(targets("x.json", [row | {"video_id": "a/1.mp4"}, row | {"video_id": "b/1.mp4"}])) == ["a/1", "b/1"]
+    assert targets("MOSI.json", {"examples": [{"video": "a.mp4", "expected_value": "positive",
+                                               "predicted_value": "neutral"}]}) == {
+        "a": {"answer": "positive", "task": "MOSI"}}
+    assert targets("e.json", [{"modal_path": "/p/a.mp4", "expected_emotion": "sad", "expected_intent": "wishing"}]) == {
+        "a/emotion": {"answer": "sad", "pair": "/p/a", "task": "MC-EIU emotion"},
+        "a/intent": {"answer": "wishing", "pair": "/p/a", "task": "MC-EIU intent"}}
+    assert targets("h.json", [{"basic": {"answer": "yes"}, "hallucination": {"answer": "no"}}]) == {
+        "1/basic": {"answer": "yes", "pair": "1", "role": "basic"},
+        "1/hallucinated": {"answer": "no", "pair": "1", "role": "hallucinated"}}
+
+
+@pytest.mark.parametrize("text, message", [
+    ("{", "cannot be read"), ("{}", "no list"), ("[]", "no list"), ("[1]", "entry 1: is no object"),
+    ('[{"a": 1}]', "entry 1: has a, and must be laid out"), ('[{"video": "", "expected_value": "x"}]', "needs video"),
+    ('[{"video_id": "a", "label": "x", "label_set": "xy"}]', "label_set must be a list"),
+    ("[" * 9999, "cannot be read"),
+    ('[{"basic": {}, "hallucination": {}}]', "needs answer"),
+    ('[{"video": "a", "expected_value": "x"}, {"video": "a", "expected_value": "y"}]', "the name a occurs twice")])
+def test_question_files_of_another_layout_are_told(tmp_path, text, message):
+    (tmp_path / "q.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_targets(tmp_path / "q.json")
