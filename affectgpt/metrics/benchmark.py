@@ -60,6 +60,10 @@ TITLES = {(name, mode): getattr(kind, mode)[1] for name, kind in KIND.items() fo
 QUESTIONS = ("class", "choice", "yes_no", "preference")
 """Kinds of closed answers, which `metrics.questions` scores."""
 
+SCORES = {"war": "WAR", "uar": "UAR", "waf": "weighted F1", "macro_f1": "macro F1", "recognition": "recognition score",
+          "sample_f": "F1 of the options named", "accuracy": "accuracy", "overall": "pairs with both right"}
+"""What tables call scores that a set's row chooses instead of its kind's."""
+
 _HIDDEN = ("wheel", "recall:", "task:")
 """What the names of scores begin with that are told part by part ("per_wheel", "per_class", "per_task")."""
 
@@ -273,7 +277,8 @@ class Scorer:
     def title(self, mode: str) -> str:
         """What tables call the primary score."""
         kind = TITLES[self.kind, mode]
-        return kind if self.primary[mode] == PRIMARY[self.kind, mode] else self.primary[mode].upper()
+        primary = self.primary[mode]
+        return kind if primary == PRIMARY[self.kind, mode] else SCORES.get(primary, primary)
 
     def _valence(self, columns: stats.Columns, counts: np.ndarray) -> dict:
         """Errors in the units of the targets and correlations from -1 to 1, not in percent."""

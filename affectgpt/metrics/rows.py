@@ -349,7 +349,8 @@ def _rating(value: Any) -> float | None:
 def read_targets(path: str | Path) -> dict[str, Any]:
     """name -> target, from JSON Lines with `name` and `target`, or from a CSV with `name` and `target` or `openset`.
 
-    In a CSV file of preferences (`name`, `a1`, `a2`, `preference`) a clip's second pair is called NAME#2.
+    A CSV file of preferences (`name`, `a1`, `a2`, `preference`) is read as `preference.name_pairs` says, and a .json
+    file as `question_files` does.
 
     Raises:
         ValueError: no such file, a row without a name or target, or a name that occurs twice.
@@ -357,22 +358,30 @@ def read_targets(path: str | Path) -> dict[str, Any]:
     import csv
 
     path = Path(path)
+    if path.suffix.lower() == ".json":
+        from affectgpt.metrics.question_files import read_questions
+
+        return _by_name(path, read_questions(path))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file)) if path.suffix.lower() == ".csv" else \
                 [json.loads(line) for line in file if line.strip()]
     except (OSError, json.JSONDecodeError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as a list of targets ({error})") from error
+    if rows and isinstance(rows[0], dict) and {"name", "a1", "a2", "preference"} <= rows[0].keys():
+        from affectgpt.metrics.preference import name_pairs
+
+        rows = name_pairs(rows)
+    return _by_name(path, rows)
+
+
+def _by_name(path: Path, rows: list) -> dict[str, Any]:
     targets: dict[str, Any] = {}
-    times: Counter[str] = Counter()
     for number, row in enumerate(rows, start=1):
-        target = next((row[key] for key in ("target", "openset", "preference") if row.get(key) is not None), None) \
+        target = next((row[key] for key in ("target", "openset") if row.get(key) is not None), None) \
             if isinstance(row, dict) else None
         if target is None or not row.get("name") or not isinstance(row["name"], str):
             raise ValueError(f"{path}: row {number} has no name or no target")
-        if {"a1", "a2", "preference"} <= row.keys():
-            times[row["name"]] += 1
-            row["name"] += f"#{times[row['name']]}" * (times[row["name"]] > 1)
         if row["name"] in targets:
             raise ValueError(f"{path}: row {number}: the name {row['name']} occurs twice")
         targets[row["name"]] = target

@@ -49,12 +49,13 @@ _CUE = re.compile(
     r"\b(?:(?:answer|choice|option|label|prediction|preference|verdict|conclusion|decision)(?: here)?\s*"
     r"(?:(?:is|was|would be|should be|will be)(?: therefore| thus| clearly| most likely| likely| probably)?\s*:?|[:=])"
     r"|(?:i|we)(?:'d| would| will|'ll)? (?:choose|select|pick|prefer|go with|say|answer)|(?:better|best)(?: one)?"
-    r"(?: is|:)|so it(?: is|'s))"
+    r"(?: is|:)|so it(?: is|'s)|(?:emotion|sentiment|feeling|intent)s?(?: (?!is\b|are\b)\w+){0,4}(?: is| are|:))"
     r"|(?:\u7b54\u6848(?:\u662f|\u4e3a|:)?|\u9009\u62e9|\u9009)", re.IGNORECASE)
 _FILLER = re.compile(r"""[\s"'(\[{<:=.\-#]*(?:(?:the|option|choice|answer|letter|is|definitely|probably|clearly)\b"""
                      r"""[\s"'(\[{<:=]*){0,4}""", re.IGNORECASE)
 _BETWEEN = re.compile(r"""[\s"'.,:;()\[\]{}/&|\u2013\u2014-]*(?:(?:and|or|as well as|\u548c|\u6216)[\s"'(\[]*)?""",
                       re.IGNORECASE)
+_OR = re.compile(r"[\s\"')]*,?\s*(?:or|nor|/)[\s\"'(]*", re.IGNORECASE)
 _DENIAL = re.compile(r"(?:\b(?:not|never|no|nor|neither|without|cannot be|isn't|wasn't|doesn't|don't|rather than|"
                      r"instead of|unlike|except|excluding|less likely)\b|\u4e0d\u662f)(?:\s+(?!but\b)[\w'-]+){0,2}"
                      r"\s*[\"'(]*\Z", re.IGNORECASE)
@@ -88,7 +89,7 @@ def answer_text(text: str) -> str:
         fields = [(key, next(filter(None, values), "").strip()) for key, *values in _FIELD.findall(whole[1])]
         chosen = [value for key, value in fields if len(fields) == 1 or _ANSWER_KEY.search(key)]
         text = chosen[0] if len(chosen) == 1 else text
-    return text.strip()
+    return text.strip(" \n\t'\"")
 
 
 def declines(text: str) -> bool:
@@ -144,7 +145,7 @@ def read(text: str, patterns: Mapping[str, str], anywhere: bool = True) -> Readi
         return Reading(None, UNREADABLE)
     if declines(text):
         return Reading(None, NOT_GIVEN)
-    meant = {mention.key for mention in found if not _denied(text, mention)} if anywhere else set()
+    meant = _affirmed(text, found) if anywhere else set()
     return Reading(meant.pop()) if len(meant) == 1 else Reading(None, UNREADABLE)
 
 
@@ -166,7 +167,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def named(text: str, patterns: Mapping[str, str]) -> set[str]:
     """All options that a text names and does not deny, for questions with several right ones."""
-    return {mention.key for mention in mentions(text, patterns) if not _denied(text, mention)}
+    return _affirmed(text, mentions(text, patterns))
 
 
 def _cue_after(cues: list[int], start: int) -> int:
@@ -192,6 +193,18 @@ def _is_list(text: str, found: list[_Mention]) -> bool:
     """Whether a text repeats the options, one a line."""
     begins = {match.end() for match in re.finditer(r"^[\s(\[\"'-]*", text, re.MULTILINE)}
     return len({mention.key for mention in found if {mention.start, mention.start + 1} & begins}) > 1
+
+
+def _affirmed(text: str, found: list[_Mention]) -> set[str]:
+    """Keys of the options that are named and not denied; "not angry or sad" denies both."""
+    kept, before, denied = set(), 0, False
+    for mention in found:
+        joined = denied and _OR.fullmatch(text, before, mention.start) is not None
+        denied = joined or _denied(text, mention)
+        before = mention.end
+        if not denied:
+            kept.add(mention.key)
+    return kept
 
 
 def _denied(text: str, mention: _Mention) -> bool:
