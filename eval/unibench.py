@@ -222,10 +222,11 @@ def target_of(source: str, kind: str, root: str | None = None) -> str:
 
     if kind == "sentiment":
         return "valence" if any(clip.targets.valence is not None for clip in read_corpus(source, root)) else "sentiment"
-    if kind == "description":
-        raise ValueError(f"{source}: a set of kind description is scored from a file with its targets: use `affectgpt "
-                         "score --kind description --targets FILE`")
-    return {"basic": "emotion", "openset": "labels"}[kind]
+    targets = {"basic": "emotion", "class": "emotion", "openset": "labels", "synonyms": "labels"}
+    if kind not in targets:
+        raise ValueError(f"{source}: a set of kind {kind} is scored from a file with its targets: use `affectgpt score "
+                         f"--kind {kind} --targets FILE`")
+    return targets[kind]
 
 
 def forwarded(options: argparse.Namespace, job: str) -> list[str]:
