@@ -30,6 +30,10 @@ from affectgpt.metrics.sets import KINDS, ROWS, EvaluationSet, read_rows, set_of
 from affectgpt.terminal import json_line
 
 
+FEWER = 0.02
+"""Share of clips without an answer from which published scores are warned of."""
+
+
 def main(arguments: list[str]) -> int:
     """Parse the command line and run the job."""
     parser = argparse.ArgumentParser(prog="affectgpt score", description=__doc__,
@@ -184,6 +188,12 @@ def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables:
     for key, entry in results["checkpoints"].items():
         entry["made"] = made.made_of(found.checkpoints[key].values(), KIND[one.kind].answer)
     results["warnings"] += made.differences({key: entry["made"] for key, entry in results["checkpoints"].items()})
+    fewer = {key: len(names) - entry["n"] for key, entry in results["checkpoints"].items()
+             if len(names) - entry["n"] > FEWER * len(names)}
+    if fewer and "published" in scorer.modes:
+        told = ", ".join(f"{key}: {count:,}" for key, count in list(fewer.items())[:6])
+        results["warnings"].append(f"published scores leave clips without an answer out ({told} of {len(names):,}), so "
+                                   "they are of fewer clips than others'; strict ones count them as wrong")
     if keep is not None:
         keep.update(scorer.samples)
     results["spread"] = {} if found.mixed else {mode: spread(results["checkpoints"], mode) for mode in scorer.modes}

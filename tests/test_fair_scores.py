@@ -120,6 +120,7 @@ def test_rows_that_hold_no_answer_are_missing_and_counted(reason, tmp_path, caps
     assert results["problems"][kind] == {"count": 1, "examples": ["c at 1"]} and "counted as missing" in error
     entry = results["checkpoints"]["1"]
     assert entry["n"] == 2 and entry["published"]["scored"] == 2 and entry["strict"]["scored"] == 3
+    assert "leave clips without an answer out (1: 1 of 3)" in results["warnings"][0]
     assert entry["strict"]["accuracy"] == pytest.approx(66.6667) and entry["published"]["accuracy"] == 100
 
 
