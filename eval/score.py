@@ -187,6 +187,8 @@ def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables:
     }
     for key, entry in results["checkpoints"].items():
         entry["made"] = made.made_of(found.checkpoints[key].values(), KIND[one.kind].answer)
+        if one.kind == "description" and entry["made"]["judge"]:
+            entry["published"]["metric"] = f"label overlap rated by {entry['made']['judge']}"
     results["warnings"] += made.differences({key: entry["made"] for key, entry in results["checkpoints"].items()})
     fewer = {key: len(names) - entry["n"] for key, entry in results["checkpoints"].items()
              if len(names) - entry["n"] > FEWER * len(names)}
