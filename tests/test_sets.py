@@ -92,6 +92,8 @@ def test_two_sets_of_one_name_are_refused(tmp_path):
 
 
 def test_a_set_that_no_row_has_needs_a_kind():
+    other = sets.set_of("emer", "openset")  # EMER's clips have open labels too
+    assert other.kind == "openset" and other.clips is None and other.labels == {}
     assert sets.set_of("MER2023").name == "mer2023" and sets.set_of("other", "basic").title == "other"
     for name, kind, word in (("other", None, "--kind"), ("meld", "sentiment", "basic"), ("other", "class", "row"),
                              ("other", "none", "none")):
