@@ -89,8 +89,16 @@ def plain_name(name: str) -> str:
     return next((plain.removesuffix(end) for end in ENDS if plain.endswith(end)), plain)
 
 
-@functools.lru_cache(maxsize=64)
 def _read(path: Path) -> Predictions:
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    return _read_once(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_once(path: Path, *state: int) -> Predictions:
     return read_predictions([path])
 
 

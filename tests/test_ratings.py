@@ -43,8 +43,8 @@ def test_ratings_are_read_as_they_are_said(answer, rating):
     assert parse_rating(answer) == rating
 
 
-@pytest.mark.parametrize("text", ["9 " * 20000, "(" * 50000, "0 for " + "a" * 100000, "score a b c " * 10000, "<" * 50000,
-                                  "10 = " * 20000, "of ten " * 20000, " " * 50000 + "x"])
+@pytest.mark.parametrize("text", ["9 " * 20000, "(" * 50000, "0 for " + "a" * 100000, "score a b c " * 10000,
+                                  "<" * 50000, "10 = " * 20000, "of ten " * 20000, " " * 50000 + "x"])
 def test_long_texts_take_no_long_time(text):
     start = time.process_time()
     parse_rating(text)

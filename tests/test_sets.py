@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,26 @@ def test_a_set_that_no_row_has_needs_a_kind():
                              ("other", "none", "none")):
         with pytest.raises(ValueError, match=word):
             sets.set_of(name, kind)
+
+
+def test_the_page_shows_the_table():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "judging.md").read_text(encoding="utf-8").splitlines()
+    for row in sets.ROWS.values():
+        clips = f"{row.clips:,}" if row.clips else ""
+        assert f"| `{row.name}` | {row.title} | {row.kind} | {clips} | {row.metric} | {row.group_is} |" in page, row.name
+
+
+def test_the_example_of_the_page_is_scored(tmp_path, capsys):
+    """A row of one's own: its classes, and its groups in the names of its clips."""
+    from affectgpt.cli import main
+    from affectgpt.files import write_jsonl
+
+    page = (Path(__file__).resolve().parent.parent / "docs" / "judging.md").read_text(encoding="utf-8")
+    (tmp_path / "my_sets.json").write_text(page[page.index('[{"name": "mine"'):].split("\n\n")[0])
+    write_jsonl(tmp_path / "p.jsonl", [{"name": f"s{index // 10}_{index}", "target": ("calm", "stressed")[index % 2],
+                                        "labels_raw": "[relaxed]"} for index in range(40)])
+    assert main(["score", str(tmp_path / "p.jsonl"), "--set", "mine", "--sets", str(tmp_path / "my_sets.json"),
+                 "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["checkpoints"]["only"]["published"]["war"] == 50 and results["clusters"] == 4
+    assert results["checkpoints"]["only"]["strict"]["uar"] == 50

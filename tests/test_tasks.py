@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from affectgpt.metrics import choice, closed, pairs, preference, stats, tasks, yes_no
+from affectgpt.metrics.rows import read_targets
 from affectgpt.metrics.short_answers import NOT_GIVEN, UNREADABLE
 
 EMOTIONS = ("happy", "sad", "angry", "weak positive", "positive")
@@ -24,7 +26,12 @@ EMOTIONS = ("happy", "sad", "angry", "weak positive", "positive")
     ("<answer>sad</answer> since (A) is wrong", "B"), ("{'emotion': 'happy'}", "A"), ("\u7b54\u6848\u662fB", "B"),
     ('{"answer": "sad", "reason": "he is not happy"}', "B"), ("A. happy\nB. sad\nC. angry\nAnswer: C", "C"),
     ("B\n\nExplanation: (A) is wrong as he is not smiling; (C) is possible.", "B"),
-    ("Final answer: B\nThe answer was A at first", "B")])
+    ("Final answer: B\nThe answer was A at first", "B"), ("Option A is incorrect. Option B is correct.", "B"),
+    ("A is wrong, so it must be B", "B"), ("Yes, the answer is (D)!", "D"), ("B - sad", "B"), ("Answer:\nB", "B"),
+    ("A person may be sad or happy; the answer: happy.", "A"), ("I would say that she is sad.", "B"),
+    ("B. Not A", "B"), ("It is B not A", "B"), ("'B'", "B"), ("He is not happy or sad but angry", "C"),
+    ("The emotion conveyed is sad, though angry is possible.", "B"),
+    ("She does not look happy; the emotion is sad", "B")])
 def test_an_answer_names_one_option(text, said):
     assert choice.read_answer(text, tuple("ABCDE"), EMOTIONS) == choice.Answer(frozenset(said))
 
@@ -35,7 +42,8 @@ def test_an_answer_names_one_option(text, said):
     ("A or B", UNREADABLE), ("A, B", UNREADABLE), ("both A and C", UNREADABLE), ("banana", UNREADABLE),
     ("B. happy", UNREADABLE), ("A. happy\nB. sad\nC. angry", UNREADABLE), ("not happy", UNREADABLE),
     ("answer: sad/angry", UNREADABLE), ("A mix of feelings", UNREADABLE), ("sad, angry", UNREADABLE), ("F", UNREADABLE),
-    ("The answer is A. The answer is B.", UNREADABLE)])
+    ("The answer is A. The answer is B.", UNREADABLE), ("Neither A nor B", UNREADABLE), ("sad\nhappy", UNREADABLE),
+    ("It goes from sad to happy", UNREADABLE), ("Answer: (A) or (B)", UNREADABLE), ("sadness", UNREADABLE)])
 def test_what_names_none_or_several_is_never_guessed(text, problem):
     assert choice.read_answer(text, tuple("ABCDE"), EMOTIONS) == choice.Answer(frozenset(), problem)
 
@@ -44,6 +52,8 @@ def test_what_names_none_or_several_is_never_guessed(text, problem):
     ("Yes", "yes"), ("No, she is calm.", "no"), ("no", "no"), ("The answer is no", "no"), ("**Answer:** Yes", "yes"),
     ("True", "yes"), ("Based on the video, yes.", "yes"), ("He is not angry, so no.", "no"), ("No doubt, yes", "yes"),
     ("It might be.\nNo.", "no"), ("\u4e0d\u662f", "no"), ("Yes and no", None), ("There is no sign of anger", None),
+    ("Yes, no doubt.", "yes"),
+    ("Therefore the answer is yes, he is happy. There is no doubt.", "yes"),
     ("Yesterday he was", None), ("no one is here", None)])
 def test_yes_or_no_is_read(text, said):
     assert yes_no.read_answer(text).said == said
@@ -53,7 +63,10 @@ def test_yes_or_no_is_read(text, said):
     ("a1", "a1", "a1"), ("A2.", "a2", "a2"), ("Better: second.", "a2", "a2"), ("The best one is a1.", "a1", "a1"),
     ("The second description fits better.", "a2", "same"), ("a1 is better than a2", "a1", "a1"),
     ("same", "same", "same"),
-    ("a2 and a1", None, "a2"), ("They are equally good", "same", "same"), ("dunno", None, "same"), ("1", "a1", "same")])
+    ("a2 and a1", None, "a2"), ("They are equally good", "same", "same"), ("dunno", None, "same"), ("1", "a1", "same"),
+    ("a2 is worse than a1", "a1", "a2"), ("a1 is not as good as a2.", "a2", "a1"),
+    ("a1 and a2 are the same", "same", "a1"),
+    ("Both descriptions fit equally well", "same", "same")])
 def test_preferences_are_read(text, strict, published):
     assert (preference.read_answer(text).said, preference.published_answer(text)) == (strict, published)
 
@@ -121,6 +134,9 @@ def test_yes_or_no_of_pairs():
     # HallusionBench: an unclear answer is the opposite of the truth.
     published = yes_no.columns(targets, [text for *_, text in questions], False).scores()
     assert published["fp_ratio"] == 0.5 and published["yes_bias"] == pytest.approx(0)
+    unclear = [yes_no.columns(["no"], ["perhaps"], strict).scores() for strict in (False, True)]
+    assert [one["yes_bias"] for one in unclear] == [1, 0]
+    assert unclear[0]["fp_ratio"] == 1 and np.isnan(unclear[1]["fp_ratio"])
     assert yes_no.columns(["yes", True, "no"], ["yes", "yes", "yes"], True).scores()["overall"] == pytest.approx(2 / 3)
 
 
@@ -158,6 +174,18 @@ def test_position_bias_and_consistency_of_swapped_pairs():
     answers = ["a1"] * 4 + ["a2"] * 2 + ["same", "?"]
     assert preference.columns(pair + swapped, answers, True).scores()["consistency"] == 0.5
     assert preference.question_of({"better": "third"}) is None
+
+
+def test_the_csv_file_of_preferences_is_read_with_both_orders(tmp_path):
+    (tmp_path / "p.csv").write_text("name,a1,a2,preference\nc,x,y,a1\nc,x,y,a1\nc,y,x,a2\nc,x,z,same\nd,x,y,a2\n")
+    targets = read_targets(tmp_path / "p.csv")
+    assert targets == {"c": {"better": "a1", "pair": "c", "swapped": False}, "d": "a2", "c#3": "same",
+                       "c#2": {"better": "a2", "pair": "c", "swapped": True}}
+    scores = preference.columns([targets[name] for name in ("c", "c#2")], ["a1", "a2"], True).scores()
+    assert scores["consistency"] == 1 and scores["accuracy"] == 1
+    (tmp_path / "p.csv").write_text("name,a1,a2,preference\nc,x,y,\n")
+    with pytest.raises(ValueError, match="row 1 has no name or no target"):
+        read_targets(tmp_path / "p.csv")
 
 
 DFEW = {"happy": ["happiness", "1"], "sad": ["2"], "neutral": [], "angry": ["anger"], "surprised": ["surprise"],
@@ -235,3 +263,39 @@ def test_a_target_keeps_what_it_says_itself():
         "answer": "a", "options": ["a", "b"], "pair": "p", "swapped": True}
     assert tasks.full_target("yes_no", "yes", {"group": "g"}) == {"answer": "yes", "pair": "g"}
     assert tasks.full_target("preference", "a1", {"group": "g"}) == {"better": "a1"}
+
+
+def test_question_files_are_read_as_their_sets_ship_them(tmp_path):
+    def targets(name, value):
+        (tmp_path / name).write_text(json.dumps(value))
+        return read_targets(tmp_path / name)
+
+    labels = ["anger", "disgust", "fear"]
+    assert targets("ML_ER.json", [{"video_id": "MAFW/video/1.mp4", "label": "anger,fear", "label_set": labels},
+                                  {"video_id": "MAFW/video/2.mp4", "label": "fear", "label_set": labels}]) == {
+        "1": {"answer": ["anger", "fear"], "options": labels, "task": "ML-ER"},
+        "2": {"answer": "fear", "options": labels, "task": "ML-ER"}}
+    row = {"label": "fear", "label_set": labels}
+    assert list(targets("x.json", [row | {"video_id": "a/1.mp4"}, row | {"video_id": "b/1.mp4"}])) == ["a/1", "b/1"]
+    assert targets("MOSI.json", {"examples": [{"video": "a.mp4", "expected_value": "positive",
+                                               "predicted_value": "neutral"}]}) == {
+        "a": {"answer": "positive", "task": "MOSI"}}
+    assert targets("e.json", [{"modal_path": "/p/a.mp4", "expected_emotion": "sad", "expected_intent": "wishing"}]) == {
+        "a/emotion": {"answer": "sad", "pair": "/p/a", "task": "MC-EIU emotion"},
+        "a/intent": {"answer": "wishing", "pair": "/p/a", "task": "MC-EIU intent"}}
+    assert targets("h.json", [{"basic": {"answer": "yes"}, "hallucination": {"answer": "no"}}]) == {
+        "1/basic": {"answer": "yes", "pair": "1", "role": "basic"},
+        "1/hallucinated": {"answer": "no", "pair": "1", "role": "hallucinated"}}
+
+
+@pytest.mark.parametrize("text, message", [
+    ("{", "cannot be read"), ("{}", "no list"), ("[]", "no list"), ("[1]", "entry 1: is no object"),
+    ('[{"a": 1}]', "entry 1: has a, and must be laid out"), ('[{"video": "", "expected_value": "x"}]', "needs video"),
+    ('[{"video_id": "a", "label": "x", "label_set": "xy"}]', "label_set must be a list"),
+    ("[" * 9999, "cannot be read"),
+    ('[{"basic": {}, "hallucination": {}}]', "needs answer"),
+    ('[{"video": "a", "expected_value": "x"}, {"video": "a", "expected_value": "y"}]', "the name a occurs twice")])
+def test_question_files_of_another_layout_are_told(tmp_path, text, message):
+    (tmp_path / "q.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_targets(tmp_path / "q.json")

@@ -116,7 +116,7 @@ def _described(rest: refusals.Rest, facts: dict, described: str) -> Reading:
     """A description, read in its language. A refusal that names an emotion elsewhere is an answer."""
     labels, sentiment, source = (), None, "rules"
     if facts["language"] != "zh":
-        extraction = extractor().extract(rest.text)
+        extraction = extractor().extract_rest(rest.text)
         labels, sentiment = extraction.labels, extraction.sentiment
     if rest.refused and not labels and facts["language"] not in SHOWN_BY_LETTERS:
         return Reading(no_answer="refusal", **facts)

@@ -60,6 +60,10 @@ TITLES = {(name, mode): getattr(kind, mode)[1] for name, kind in KIND.items() fo
 QUESTIONS = ("class", "choice", "yes_no", "preference")
 """Kinds of closed answers, which `metrics.questions` scores."""
 
+SCORES = {"war": "WAR", "uar": "UAR", "waf": "weighted F1", "macro_f1": "macro F1", "recognition": "recognition score",
+          "sample_f": "F1 of the options named", "accuracy": "accuracy", "overall": "pairs with both right"}
+"""What tables call scores that a set's row chooses instead of its kind's."""
+
 _HIDDEN = ("wheel", "recall:", "task:")
 """What the names of scores begin with that are told part by part ("per_wheel", "per_class", "per_task")."""
 
@@ -110,6 +114,7 @@ class Scorer:
         self.clusters: list[Hashable] | None = None
         self.units: np.ndarray | None = None
         self.members: groups.Members = {}
+        self._answers: dict[tuple[int, str, int], tuple[list[Prediction | None], tuple]] = {}
         self._goals: tuple[list[str], list[float]] = [], []
         self.placers = {(mode, level): labelsets.placer_of(tables[mode], mode == "strict", level)
                         for mode in tables for level in ("level1", "level2")} if self.wheels else {}
@@ -156,8 +161,12 @@ class Scorer:
 
     def answers(self, found: Predictions, checkpoint: str, names: Sequence[str]) -> list[Prediction | None]:
         """Rows of a checkpoint, None for a clip without an answer: no row, or one that says that there is none."""
-        rows = found.checkpoints[checkpoint]
-        return [row if row is not None and row.no_answer is None else None for row in map(rows.get, names)]
+        key = id(found), checkpoint, id(names)
+        if key not in self._answers:
+            rows = found.checkpoints[checkpoint]
+            given = [row if row is not None and row.no_answer is None else None for row in map(rows.get, names)]
+            self._answers[key] = given, (found, names)  # kept, so that no other object gets their ids
+        return self._answers[key][0]
 
     def columns(self, found: Predictions, checkpoint: str, names: list[str], mode: str) -> dict[str, stats.Columns]:
         """Columns of one checkpoint: "" for the scores themselves, other keys for further ones of that prefix."""
@@ -268,7 +277,8 @@ class Scorer:
     def title(self, mode: str) -> str:
         """What tables call the primary score."""
         kind = TITLES[self.kind, mode]
-        return kind if self.primary[mode] == PRIMARY[self.kind, mode] else self.primary[mode].upper()
+        primary = self.primary[mode]
+        return kind if primary == PRIMARY[self.kind, mode] else SCORES.get(primary, primary)
 
     def _valence(self, columns: stats.Columns, counts: np.ndarray) -> dict:
         """Errors in the units of the targets and correlations from -1 to 1, not in percent."""
@@ -285,18 +295,20 @@ class Scorer:
             ValueError: no row at all is labelled.
         """
         key, unlabelled, labelled = KIND[self.kind].answer, 0, 0
+        field = Prediction._fields.index(key)
         for checkpoint, rows in found.checkpoints.items():
             raws: list[Any] = []
             places: list[str] = []
-            for name, row in zip(names, map(rows.get, names), strict=True):
-                if row is None or row.no_answer is not None:
-                    found.problems.add("missing" if row is None else row.no_answer, f"{name} at {checkpoint}")
-                elif (raw := getattr(row, key)) is None:
-                    unlabelled += 1
-                    found.problems.add("no_labels" if key != "response" else "no_text", f"{name} at {checkpoint}")
-                else:
-                    raws.append(raw)
+            for name, row in zip(names, self.answers(found, checkpoint, names), strict=True):
+                if row is not None and row[field] is not None:
+                    raws.append(row[field])
                     places.append(name)
+                    continue
+                problem = "no_labels" if key != "response" else "no_text"
+                if row is None:
+                    problem = rows[name].no_answer if name in rows else "missing"
+                unlabelled += row is not None
+                found.problems.add(problem, f"{name} at {checkpoint}")
             labelled += len(raws)
             for place, problem in self._answer_problems(found, raws, places):
                 found.problems.add(problem, f"{places[place]} at {checkpoint}")

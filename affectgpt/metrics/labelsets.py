@@ -104,7 +104,7 @@ def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
     target. A missing answer is left out.
     """
     goals = placer.numbers(targets)
-    distinct = [placer.roots_of(number) for number in np.unique(goals)]
+    distinct = [placer.roots_of(number) for number in set(goals.tolist())]
     candidates = [frozenset().union(*(goal[wheel] for goal in distinct)) for wheel in range(5)]
 
     def row(goal: tuple, said: tuple | None) -> list[float]:
@@ -160,11 +160,10 @@ def set_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
 def _rows(goals: np.ndarray, answers: Sequence[Answer], placer: Placer, row) -> np.ndarray:
     """row(goal, said) for every clip, [N, C]; models repeat themselves, so each distinct pair is counted once."""
     said = placer.numbers(answers)
-    pairs, index = np.unique(goals * (said.max(initial=0) + 2) + said + 1, return_inverse=True)
-    goal, answer = np.divmod(pairs, said.max(initial=0) + 2)
-    table = [row(placer.roots_of(one), placer.roots_of(other)) for one, other in
-             zip(goal.tolist(), (answer - 1).tolist(), strict=True)]
-    return np.array(table, dtype=np.float64)[index]
+    pairs = list(zip(goals.tolist(), said.tolist(), strict=True))
+    places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
+    table = [row(placer.roots_of(goal), placer.roots_of(answer)) for goal, answer in places]
+    return np.array(table, dtype=np.float64)[[places[pair] for pair in pairs]]
 
 
 def _by_wheel(values: np.ndarray) -> dict[str, np.ndarray]:

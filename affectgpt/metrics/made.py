@@ -94,7 +94,7 @@ def _names(names: list[str]) -> str:
 
 def line(made: Mapping[str, Any]) -> str:
     """In a line, how a system's labels were made."""
-    parts = [f"labels: {_told(made['extractors'])}" if made["extractors"] else "",
+    parts = [f"labels made by: {_told(made['extractors'])}" if made["extractors"] else "",
              f"asked: {_told(made['questions'])}" if set(made["questions"]) - {NOT_SAID} else "",
              f"language: {_told(made['languages'])}" if set(made["languages"]) - {NOT_SAID} else "",
              *(f"{name.replace('_', ' ')}: {100 * made[name]:.1f} %" for name in (*_RATES, "cut_off") if made[name]),

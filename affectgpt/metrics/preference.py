@@ -34,6 +34,10 @@ from affectgpt.metrics.stats import Columns, ratio
 
 CLASSES = ("a1", "a2", "same")
 _NAMES = {"a1": "a1", "a2": "a2", "same": "same", "first": "a1", "second": "a2", "tie": "same"}
+_ALIKE = re.compile(r"\b(?:both|(?:a1|d1|first|1)(?: one| description)? (?:and|&) (?:the |description )?"
+                    r"(?:a2|d2|second|2))\b[^.\n]{0,40} (?:are|fit|align|seem)[^.\n]{0,20} "
+                    r"(?:the same|equal|equally|identical)\b", re.IGNORECASE)
+"""Both named to say that they are alike."""
 _OWN = re.compile(r"Better: (first|second|same)\.?", re.IGNORECASE)
 
 
@@ -77,6 +81,29 @@ def published_answer(text: str) -> str:
     return first or min(places, key=lambda name: places[name], default="same")
 
 
+def name_pairs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """{"name", "target"} of rows of `name`, `a1`, `a2` and `preference`, EmoPrefer's own columns.
+
+    A clip's second pair is called NAME#2, as the reader of the collection calls it, and a row that is there twice is
+    one. A pair that is there in both orders has them as one `pair`, the later one `swapped`.
+    """
+    times: dict[str, int] = {}
+    seen: dict[tuple, dict[str, Any]] = {}
+    for row in rows:
+        name, first, second = (str(row.get(key) or "") for key in ("name", "a1", "a2"))
+        if (name, first, second) in seen:
+            continue
+        times[name] = times.get(name, 0) + 1
+        called = name if times[name] < 2 else f"{name}#{times[name]}"
+        target: Any = row.get("preference") or None
+        other = seen.get((name, second, first))
+        if other is not None and target is not None and isinstance(other["target"], str):
+            other["target"] = {"better": other["target"], "pair": other["name"], "swapped": False}
+            target = {"better": target, "pair": other["name"], "swapped": True}
+        seen[name, first, second] = {"name": called, "target": target}
+    return list(seen.values())
+
+
 @lru_cache(maxsize=1 << 16)
 def read_answer(text: str | None) -> short_answers.Reading:
     """The one that an answer prefers.
@@ -86,7 +113,9 @@ def read_answer(text: str | None) -> short_answers.Reading:
     """
     if text is None:
         return short_answers.Reading(None, short_answers.NOT_GIVEN)
-    return short_answers.read(text, _PATTERNS)
+    read = short_answers.read(text, _PATTERNS)
+    alike = read.problem == short_answers.UNREADABLE and _ALIKE.search(short_answers.answer_text(text))
+    return short_answers.Reading("same") if alike else read
 
 
 def columns(targets: Sequence[Any], answers: Sequence[str | None], strict: bool) -> Columns:

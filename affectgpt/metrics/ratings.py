@@ -31,14 +31,14 @@ _SCALE = re.compile(
 _ENDS = re.compile(r"\b(?:0\s*(?:=|for|means|being|is|:)[^\d]{1,80}\b10\s*(?:=|for|means|being|is|:)[^\d.;\n)]{0,60}"
                    r"|10\s*(?:=|for|means|being|is|:)[^\d]{1,80}\b0\s*(?:=|for|means|being|is|:)[^\d.;\n)]{0,60})",
                    re.IGNORECASE)
-_OF_TEN = re.compile(rf"{_SAID}{_GAP}(?:分|points?)?{_GAP}(?:/|\(?\s*(?:out\s+)?of|on\s+(?:a\s+|the\s+)?scale\s+(?:of|to)"
-                     rf"|over|from|in){_GAP}{_TEN}", re.IGNORECASE)
+_OF_TEN = re.compile(rf"{_SAID}{_GAP}(?:分|points?)?{_GAP}(?:/|\(?\s*(?:out\s+)?of"
+                     rf"|on\s+(?:a\s+|the\s+)?scale\s+(?:of|to)|over|from|in){_GAP}{_TEN}", re.IGNORECASE)
 _TENTHS = re.compile(rf"(?:十|10)\s*分之\s*(?:{_DIGITS}|([{''.join(_CHINESE)}]))")
 _OF_OTHERS = re.compile(r"\d+(?:\.\d+)?\s*(?:/|(?:out\s+)?of(?:\s+the)?)\s*\d+(?:\.\d+)?", re.IGNORECASE)
 _RANGE = re.compile(r"\bbetween\s+\d+\s+and\s+\d|\d\s*(?:分)?\s*(?:-|–|—|~|to|or|到|至|或|→|->)\s*\d", re.IGNORECASE)
 _NAMED = re.compile(rf"""(?:\b(?:score|rating|overlap|grade|mark|rated?|answer|value|evaluation)(?:ed|s)?\b
                         |评分|得分|分数|打分|评价|评级|重叠度|相似度)
-                        (?:\s*\([^()\d]*\))?[\s*_"'`]*(?:\w+\s+){{0,3}}?(?:[:=：]|\bis\b|\bas\b|\bat\b|\bof\b|\bit\b|\bthem\b
+                        (?:\s*\([^()\d]*\))?[\s*_"'`]*(?:\w+\s+){{0,3}}?(?:[:=：]|\b(?:is|as|at|of|it|them)\b
                         |为|是|给)?[\s*_"'`(\[]*{_SAID}(?!\s*[.)]?\s*(?:clues?|states?|emotions?|labels?|steps?)\b)""",
                     re.IGNORECASE | re.VERBOSE)
 _POINTS = re.compile(rf"(?:{_DIGITS}\s*(?:points?\b|分(?![之钟以]))|([{''.join(_CHINESE)}])\s*分(?![\u4e00-\u9fff]))",
@@ -46,7 +46,8 @@ _POINTS = re.compile(rf"(?:{_DIGITS}\s*(?:points?\b|分(?![之钟以]))|([{''.jo
 _WHOLE = re.compile(rf"\W*{_SAID}\W*")
 _FIRST = re.compile(rf"[\s*_\"'`(\[]*{_DIGITS}[*_\"'`)\]]*\s*(?:$|[\n,;:(\u2013\u2014-]|\.\s*(?=[^\s\d]))")
 _LISTED = re.compile(r"(?:^|\n)\s*(?:[(]?\d{1,2}[.)]\s|[-*]\s)")
-_COUNTED = re.compile(r"(?:clues?|states?|emotions?|labels?|descriptions?|person|step|part|point|line|text|number|no\.|#)"
+_COUNTED = re.compile(r"(?:clues?|states?|emotions?|labels?|descriptions?|person|step|part|point|line|text|number"
+                      r"|no\.|#)"
                       r"\s*\(?\d+(?:\s*(?:,|and|&|to|-)\s*\d+)*\)?|\d+(?:st|nd|rd|th)\b|(?:线索|第)\s*\d+", re.IGNORECASE)
 _ALONE = re.compile(rf"{_DIGITS}(?=\s*(?:$|[\n.,;:!?)\]*\"'。，；！）}}]))")
 

@@ -10,11 +10,14 @@ silence: what cannot be used is counted in `Problems`, with its place.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,22 +173,22 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
     found = Predictions(dict(targets or {}), {}, Problems())
     systems: dict[tuple[str, str, str], dict[str, Prediction]] = {}
     for path in paths:
-        prefix = f"{path.stem}:" if len(paths) > 1 else ""
+        prefix, shown = f"{path.stem}:" if len(paths) > 1 else "", path.name
         before = found.rows
         try:
             file = path.open("rb")
         except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-        with file:
+        with file, _no_collecting():
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
                 row = parse_row(line)
                 if row is None:
-                    found.problems.add("unreadable_row", f"{path.name}:{number}")
+                    found.problems.add("unreadable_row", f"{shown}:{number}")
                 elif (question is None or row.get("question") == question) and \
                         (streams is None or set(_streams(row).split("+")) == set(streams)):
-                    _add_row(found, systems, row, len(line), (path.name, number), prefix, targets is not None,
+                    _add_row(found, systems, row, len(line), (shown, number), prefix, targets is not None,
                              keep_responses)
         if found.rows == before:
             which = "".join(f" with {key} {value}" for key, value in (("question", question), ("streams", streams))
@@ -193,6 +196,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
             raise ValueError(f"{path}: has no rows of predictions{which}; each line must be a JSON object with a name "
                              "and a response, as `affectgpt generate` writes them")
     if question is None or streams is None:
+        _join_silent(systems)
         _leave_strays_out(systems, found.problems)
     differ = [place for place in (1, 2) if len({key[place] for key in systems}) > 1]
     found.systems = {system_name(key, differ): key for key in systems}
@@ -201,9 +205,32 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
     return found
 
 
+@contextlib.contextmanager
+def _no_collecting():
+    """Without looking for cycles, which rows do not have and which takes a tenth of the time of reading them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def system_name(system: tuple[str, str, str], differ: Sequence[int]) -> str:
     """Name of (checkpoint, question, streams) among systems that differ in these places beside the checkpoint."""
     return " ".join([system[0], *(system[place] or "(none)" for place in differ)])
+
+
+def _join_silent(systems: dict[tuple[str, str, str], dict[str, Prediction]]) -> None:
+    """Rows that say no question or streams belong to the one system of their checkpoint that does, where that has none
+    of their clips: a clip that was skipped, for example, was never asked about."""
+    for key in [key for key in systems if not all(key[1:])]:
+        others = [other for other in systems if other != key and other[0] == key[0]
+                  and all(mine in ("", theirs) for mine, theirs in zip(key[1:], other[1:], strict=True))]
+        if len(others) == 1 and len(systems[key]) <= len(systems[others[0]]) and \
+                not systems[key].keys() & systems[others[0]].keys():
+            systems[others[0]].update(systems.pop(key))
 
 
 def _leave_strays_out(systems: dict[tuple[str, str, str], dict[str, Prediction]], problems: Problems) -> None:
@@ -304,7 +331,8 @@ def _equal(first: Any, second: Any) -> bool:
 
 def number(value: Any) -> float | None:
     """A number, or its text, as a float; None for anything else and for what no measure of feeling can be."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or isinstance(value, str) and "_" in value:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Real) or \
+            isinstance(value, str) and "_" in value:
         return None
     try:
         found = float(value)
@@ -321,7 +349,8 @@ def _rating(value: Any) -> float | None:
 def read_targets(path: str | Path) -> dict[str, Any]:
     """name -> target, from JSON Lines with `name` and `target`, or from a CSV with `name` and `target` or `openset`.
 
-    In a CSV file of preferences (`name`, `a1`, `a2`, `preference`) a clip's second pair is called NAME#2.
+    A CSV file of preferences (`name`, `a1`, `a2`, `preference`) is read as `preference.name_pairs` says, and a .json
+    file as `question_files` does.
 
     Raises:
         ValueError: no such file, a row without a name or target, or a name that occurs twice.
@@ -329,22 +358,30 @@ def read_targets(path: str | Path) -> dict[str, Any]:
     import csv
 
     path = Path(path)
+    if path.suffix.lower() == ".json":
+        from affectgpt.metrics.question_files import read_questions
+
+        return _by_name(path, read_questions(path))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file)) if path.suffix.lower() == ".csv" else \
                 [json.loads(line) for line in file if line.strip()]
     except (OSError, json.JSONDecodeError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as a list of targets ({error})") from error
+    if rows and isinstance(rows[0], dict) and {"name", "a1", "a2", "preference"} <= rows[0].keys():
+        from affectgpt.metrics.preference import name_pairs
+
+        rows = name_pairs(rows)
+    return _by_name(path, rows)
+
+
+def _by_name(path: Path, rows: list) -> dict[str, Any]:
     targets: dict[str, Any] = {}
-    times: Counter[str] = Counter()
     for number, row in enumerate(rows, start=1):
-        target = next((row[key] for key in ("target", "openset", "preference") if row.get(key) is not None), None) \
+        target = next((row[key] for key in ("target", "openset") if row.get(key) is not None), None) \
             if isinstance(row, dict) else None
         if target is None or not row.get("name") or not isinstance(row["name"], str):
             raise ValueError(f"{path}: row {number} has no name or no target")
-        if {"a1", "a2", "preference"} <= row.keys():
-            times[row["name"]] += 1
-            row["name"] += f"#{times[row['name']]}" * (times[row["name"]] > 1)
         if row["name"] in targets:
             raise ValueError(f"{path}: row {number}: the name {row['name']} occurs twice")
         targets[row["name"]] = target

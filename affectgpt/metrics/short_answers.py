@@ -18,6 +18,8 @@ from typing import NamedTuple
 NOT_GIVEN, UNREADABLE = "not_given", "unreadable"
 LONGEST = 20_000
 """Characters of an answer that are searched; what is longer is no short answer."""
+LONGEST_OBJECT = 4_000
+"""Characters of an answer that is read as an object with fields."""
 
 
 class Reading(NamedTuple):
@@ -40,22 +42,28 @@ _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)|\A.*</(?:th
                        re.DOTALL | re.IGNORECASE)
 _MARKED = re.compile(r"<answer>(.*?)(?:</answer>|\Z)|\\boxed\s*\{(?:\\text\s*\{)?([^{}]*)\}", re.DOTALL | re.IGNORECASE)
 _OBJECT = re.compile(r"\s*(?:json|python)?\s*\{(.*)\}\s*", re.DOTALL | re.IGNORECASE)
-_FIELD = re.compile(r"""["']?([\w ]+?)["']?\s*:\s*(?:"([^"]*)"|'([^']*)'|([^,"'{}\[\]]+))""")
+_FIELD = re.compile(r"""["']?([\w ]{1,40}?)["']?\s{0,9}:\s{0,9}(?:"([^"]*)"|'([^']*)'|([^,"'{}\[\]]+))""")
 _ANSWER_KEY = re.compile(r"answer|choice|option|label|emotion|prediction|preference|better|result", re.IGNORECASE)
 _FINAL = re.compile(r"\bfinal (?:answer|choice|decision)\b|\u6700\u7ec8\u7b54\u6848", re.IGNORECASE)
 _CUE = re.compile(
     r"\b(?:(?:answer|choice|option|label|prediction|preference|verdict|conclusion|decision)(?: here)?\s*"
     r"(?:(?:is|was|would be|should be|will be)(?: therefore| thus| clearly| most likely| likely| probably)?\s*:?|[:=])"
     r"|(?:i|we)(?:'d| would| will|'ll)? (?:choose|select|pick|prefer|go with|say|answer)|(?:better|best)(?: one)?"
-    r"(?: is|:)|so it(?: is|'s))"
+    r"(?: is|:)|so it(?: is|'s)|(?:emotion|sentiment|feeling|intent)s?(?: (?!is\b|are\b)\w+){0,4}(?: is| are|:))"
     r"|(?:\u7b54\u6848(?:\u662f|\u4e3a|:)?|\u9009\u62e9|\u9009)", re.IGNORECASE)
 _FILLER = re.compile(r"""[\s"'(\[{<:=.\-#]*(?:(?:the|option|choice|answer|letter|is|definitely|probably|clearly)\b"""
-                     r"""[\s"'(\[{<:=]*)*""", re.IGNORECASE)
+                     r"""[\s"'(\[{<:=]*){0,4}""", re.IGNORECASE)
 _BETWEEN = re.compile(r"""[\s"'.,:;()\[\]{}/&|\u2013\u2014-]*(?:(?:and|or|as well as|\u548c|\u6216)[\s"'(\[]*)?""",
                       re.IGNORECASE)
+_OR = re.compile(r"[\s\"')]*,?\s*(?:or|nor|/)[\s\"'(]*", re.IGNORECASE)
 _DENIAL = re.compile(r"(?:\b(?:not|never|no|nor|neither|without|cannot be|isn't|wasn't|doesn't|don't|rather than|"
                      r"instead of|unlike|except|excluding|less likely)\b|\u4e0d\u662f)(?:\s+(?!but\b)[\w'-]+){0,2}"
                      r"\s*[\"'(]*\Z", re.IGNORECASE)
+_REJECTED = re.compile(
+    r"""[\s"')\]]{0,3}(?:(?:is|are|was|were|does|do|did|would|can|could|seems?|looks?|fits?|aligns?)\s+(?:(?:be|"""
+    r"clearly|definitely|much|far|slightly)\s+)?(?:not|incorrect|wrong|false|unlikely|less|worse|weaker|poorer|"
+    r"inaccurate)"
+    r"|cannot|can't|isn't|wasn't|doesn't)\b", re.IGNORECASE)
 _DECLINES = re.compile(
     r"\b(?:i|we)(?:'m| am| are|'re)? (?:can ?no[tn]|cannot|can't|could not|couldn't|unable to|not able to|won't|"
     r"will not)\b[^.\n]{0,60}?\b(?:determine|tell|identify|help|assist|answer|provide|say|judge|choose|comply|infer|"
@@ -76,12 +84,12 @@ def answer_text(text: str) -> str:
     text = _THOUGHTS.sub(" ", text[:LONGEST])
     marked = [inside for pair in _MARKED.findall(text) if (inside := (pair[0] or pair[1]).strip())]
     text = (marked[-1] if marked else text).translate(_CHARACTERS).strip()
-    whole = _OBJECT.fullmatch(text)
+    whole = _OBJECT.fullmatch(text) if len(text) < LONGEST_OBJECT else None
     if whole:
         fields = [(key, next(filter(None, values), "").strip()) for key, *values in _FIELD.findall(whole[1])]
         chosen = [value for key, value in fields if len(fields) == 1 or _ANSWER_KEY.search(key)]
         text = chosen[0] if len(chosen) == 1 else text
-    return text.strip()
+    return text.strip(" \n\t'\"")
 
 
 def declines(text: str) -> bool:
@@ -137,7 +145,7 @@ def read(text: str, patterns: Mapping[str, str], anywhere: bool = True) -> Readi
         return Reading(None, UNREADABLE)
     if declines(text):
         return Reading(None, NOT_GIVEN)
-    meant = {mention.key for mention in found if not _denied(text, mention)} if anywhere else set()
+    meant = _affirmed(text, found) if anywhere else set()
     return Reading(meant.pop()) if len(meant) == 1 else Reading(None, UNREADABLE)
 
 
@@ -159,7 +167,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def named(text: str, patterns: Mapping[str, str]) -> set[str]:
     """All options that a text names and does not deny, for questions with several right ones."""
-    return {mention.key for mention in mentions(text, patterns) if not _denied(text, mention)}
+    return _affirmed(text, mentions(text, patterns))
 
 
 def _cue_after(cues: list[int], start: int) -> int:
@@ -171,7 +179,7 @@ def _at(text: str, found: list[_Mention], place: int) -> list[str]:
     """Keys of the options that stand at a place, several where they are joined."""
     place = _FILLER.match(text, place).end()  # type: ignore[union-attr]
     first = next((i for i, mention in enumerate(found) if mention.start <= place < mention.end), None)
-    if first is None:
+    if first is None or _REJECTED.match(text, found[first].end):
         return []
     keys = [found[first].key]
     for before, after in zip(found[first:], found[first + 1:], strict=False):
@@ -187,5 +195,18 @@ def _is_list(text: str, found: list[_Mention]) -> bool:
     return len({mention.key for mention in found if {mention.start, mention.start + 1} & begins}) > 1
 
 
+def _affirmed(text: str, found: list[_Mention]) -> set[str]:
+    """Keys of the options that are named and not denied; "not angry or sad" denies both."""
+    kept, before, denied = set(), 0, False
+    for mention in found:
+        joined = denied and _OR.fullmatch(text, before, mention.start) is not None
+        denied = joined or _denied(text, mention)
+        before = mention.end
+        if not denied:
+            kept.add(mention.key)
+    return kept
+
+
 def _denied(text: str, mention: _Mention) -> bool:
-    return _DENIAL.search(text[max(0, mention.start - 60):mention.start]) is not None
+    return _DENIAL.search(text[max(0, mention.start - 60):mention.start]) is not None \
+        or _REJECTED.match(text, mention.end) is not None

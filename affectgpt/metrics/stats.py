@@ -107,7 +107,7 @@ def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] |
     if samples is not None:
         samples.update(scores)
     there = columns.values.any(1)
-    units = np.count_nonzero(there) if groups is None else len(np.unique(units_of(groups)[there]))
+    units = np.count_nonzero(there if groups is None else np.bincount(units_of(groups)[there]))
     if units < FEW or corrected:
         values, counts = _by_unit(columns.values, counts, groups)
         return _small_intervals(Columns(values, columns.finish, columns.shares and not corrected), counts, level)
