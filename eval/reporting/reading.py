@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from affectgpt.eval.reporting import others, page
+from affectgpt.eval.reporting.results import read_results
 from affectgpt.eval.reporting.rows import Answers, Judge, main_streams, most_often, read_rows
-from affectgpt.eval.unibench_scores import read_summary
 from affectgpt.metrics.rows import read_targets
-from affectgpt.metrics.sets import KINDS, ROWS, EvaluationSet, set_of
+from affectgpt.metrics.sets import ROWS, EvaluationSet, set_of
 
 
 @dataclass
@@ -63,20 +63,12 @@ def read_systems(paths: list[str]) -> list[System]:
     """Results in the order given; those of a set that an earlier system has are of the next system."""
     systems: list[System] = []
     for path in map(Path, paths):
-        values = read_summary(path)
-        if "benchmark" in values:
-            named = {name: path.parent / f"{name}.results.json" for name in [*values["sets"], *values["extra"]]}
-        else:
-            named = {str(values.get("set")): path}
-        found = {name: read_summary(place) for name, place in named.items()}
-        for name, place in named.items():
-            if found[name].get("kind") not in KINDS:
-                raise ValueError(f"{place}: names no kind of set that is known; score it again with `affectgpt score`")
+        summary, found = read_results(path)
         system = next((one for one in systems if not one.sets.keys() & found.keys()), None)
         if system is None:
             systems.append(system := System(file=path))
         system.sets |= found
-        system.summary = values if "benchmark" in values else system.summary
+        system.summary = summary or system.summary
     return systems
 
 
