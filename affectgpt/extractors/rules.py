@@ -140,7 +140,10 @@ class RuleExtractor:
         text = english.straighten(text)
         if self.rules.boilerplate:
             text = refusals.without_boilerplate(text).text
-        mentions = list(self.mentions(text))
+        return self.of_mentions(list(self.mentions(text)))
+
+    def of_mentions(self, mentions: list[Mention]) -> Extraction:
+        """Labels and sentiment of the emotion words of a text."""
         weights: dict[str, float] = {}
         for mention in mentions:
             if mention.dropped_by is None:
