@@ -254,7 +254,7 @@ class Labeller:
         else:
             self.counts["too long"] += len(answer) > LONG_ANSWER
             read = reading.read(answer, row.get("question"), self.extractor in ("auto", "list"), self.describes,
-                                LONG_ANSWER)
+                                LONG_ANSWER, row.get("cut_off") is True)
             self.counts["no list"] += self.describes is None and not read.labels and bool(read.text)
         return {"from": read.source, "labels": list(read.labels), "text": read.text, "sentiment": read.sentiment,
                 "stated": read.stated, "valence": read.valence, "no_answer": read.no_answer, "language": read.language}

@@ -9,11 +9,13 @@ import tiny
 
 from affectgpt.extractors.rules import RuleExtractor, Rules
 
-WORDS = {"happy": "happy", "happiness": "happy", "joyful": "happy", "angry": "angry", "anger": "angry", "sad": "sad",
+WORDS = {"happy": "happy", "happiness": "happy", "joyful": "happy", "glad": "happy", "angry": "angry",
+         "anger": "angry", "sad": "sad",
          "sadness": "sad", "fear": "afraid", "annoyed": "annoyed", "calm": "calm", "tense": "tense",
-         "worried": "worried", "content": "content", "at ease": "calm", "proud": "proud", "tears": "sad",
+         "worried": "worried",
+         "content": "content", "at ease": "calm", "proud": "proud", "tears": "sad",
          "self-conscious": "self-conscious"}
-POSITIVE = {"happy", "happiness", "joyful", "proud", "calm", "at ease"}
+POSITIVE = {"happy", "happiness", "joyful", "glad", "proud", "calm", "at ease"}
 
 
 class SmallLexicon:

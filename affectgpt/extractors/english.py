@@ -27,8 +27,7 @@ PHRASE_NEGATIONS = (("rather", "than"), ("instead", "of"), ("absence", "of"), ("
                     ("free", "from"), ("far", "from"), ("no", "longer"), ("failed", "to"), ("fails", "to"),
                     ("as", "opposed", "to"), ("other", "than"))
 _PHRASE_STARTS = frozenset(phrase[0] for phrase in PHRASE_NEGATIONS)
-NOT_NEGATING = frozenset(
-    "only just merely simply solely doubt wonder matter surprisingly".split())
+NOT_NEGATING = frozenset("only just merely simply solely doubt wonder matter surprisingly".split())
 """A negation followed by one of these says that the emotion is there: "not only angry"."""
 HOLDING = frozenset(
     "hide conceal help suppress control contain mask restrain hold stop deny disguise resist curb hiding concealing "
@@ -46,40 +45,42 @@ NO_SMILE = frozenset(
     "not no never without polite politely forced fake bitter bitterly wry nervous nervously sarcastic cold awkward "
     "awkwardly false slight professional strained thin almost if".split())
 """Words before a smile or tears that make it none of joy or grief."""
-_DEGREES = frozenset("very quite more really so feeling rather fairly deeply perfectly highly completely fully be "
-                     "stay stays remain remaining staying been and".split())
+_DEGREES = frozenset(
+    "very quite more really so feeling rather fairly deeply perfectly highly completely fully be stay stays remain "
+    "remaining staying been and".split())
 SLIGHT = frozenset("slightly somewhat slight mildly bit little hint touch trace faintly".split())
 
 LINKS = frozenset(
-    "is are was were be being seems seem appears appear looks look feels feel becomes become gets get remains "
-    "looking feeling".split())
+    "is are was were be being seems seem appears appear looks look feels feel becomes become gets get remains looking "
+    "feeling".split())
 FINITE = LINKS - {"be", "being", "looking", "feeling"}
 
 TOPICS = frozenset(
     "topic matter matters issue issues situation situations event events news conversation discussion question "
-    "problem problems experience incident memory memories thing things subject moment details "
-    "information".split())
+    "problem problems experience incident memory memories thing things subject moment details information".split())
 PLACES = frozenset(
-    "environment atmosphere scene scenes background setting place room light lighting weather colors colours "
-    "clothes clothing".split())
+    "environment atmosphere scene scenes background setting place room light lighting weather colors colours clothes "
+    "clothing".split())
 
 SIGNS = frozenset(
-    "laughing cry tears tearful sigh trembling pointing argument serious seriously stern sternly earnest "
-    "earnestly focus attentive attentively attention monotonous polite politely".split())
+    "laughing cry tears tearful sigh trembling pointing argument serious seriously stern sternly earnest earnestly "
+    "focus attentive attentively attention monotonous polite politely".split())
 """Words of the lexicon for what a body does and how somebody behaves; of a phrase, one of its words."""
 
-_CLAUSE_ENDS = frozenset("; : ( ) \u2014 ... but however yet whereas while although though because since so then".split())
+_CLAUSE_ENDS = frozenset(
+    "; : ( ) \u2014 ... but however yet whereas while although though because since so then".split())
 _CLAUSE_STARTS = frozenset("if unless whether who whose which that when how why as".split())
 _PRONOUNS = frozenset("he she they i it we".split())
 _ARTICLES = frozenset("the a an his her their my".split())
 _DESCRIBED = TOPICS | PLACES
 _TAKES_OBJECT = LINKS | {"to", "at", "with", "by", "from"}
 _DETERMINERS = frozenset("a an the any of even much".split())
-_CLAUSE = LINKS | frozenset("i you he she it we they him her them this that there".split())
+_CLAUSE = LINKS | frozenset(
+    "i you he she it we they him her them this that there".split())
 _FUNCTION = frozenset(
-    "a an the this that these those his her its their my your our he she it they i you we is are was were be "
-    "been has have had does do did in on at of to for with by from as if than into about over after before "
-    "during not no so when where while who which what how".split())
+    "a an the this that these those his her its their my your our he she it they i you we is are was were be been has "
+    "have had does do did in on at of to for with by from as if than into about over after before during not no so "
+    "when where while who which what how".split())
 
 
 def words(text: str) -> list[str]:
@@ -140,8 +141,10 @@ def is_negated(tokens: list[str], start: int, end: int, places: set[int]) -> boo
         token = tokens[index]
         if tokens[max(0, index - 1) : index + 1] == ["anything", "but"]:
             return True
-        if token == "than" and tokens[index - 1] not in ("rather", "other") or token == "as" and "much" in tokens[max(0, index - 4) : index]:
-            return token == "than" and index == start - 1 - (tokens[start - 1] in _FILLERS) \
+        if token == "as" and "much" in tokens[max(0, index - 4) : index]:
+            return False
+        if token == "than" and tokens[index - 1] not in ("rather", "other"):
+            return index == start - 1 - (tokens[start - 1] in _FILLERS) \
                 and _compares(tokens, index, places)
         if token == "too" and distance >= 2 and tokens[start - 2 : start] in (["to", "be"], ["to", "feel"]):
             return True  # "too angry to be sad"
@@ -234,9 +237,9 @@ def is_noun(tokens: list[str], start: int, places: set[int]) -> bool:
     "happy and content", "calm, patient"."""
     before = tokens[start - 1] if start else ""
     if before in ("and", "or", ","):
-        return start - 2 not in places and before != ","
+        return before != "," and not {start - 2, start - 3} & places
     after = tokens[start + 1] if start + 1 < len(tokens) else ""
-    if after in ("and", "or", ",") and start + 2 in places:
+    if after in ("and", "or", ",") and {start + 2, start + 3} & places:
         return False
     return before not in LINKS and before not in _DEGREES
 

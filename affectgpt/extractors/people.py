@@ -1,7 +1,8 @@
 """Whose emotion it is: the main character's or somebody else's. Pure functions over the tokens of `english.tokens`.
 
-The main character is the person that a text is about: "the man", "she", "the speaker". Everyone who stands in a relation
-to that person ("her mother", "the customer", "his opponent") is somebody else, as long as there is a main character.
+The main character is the person that a text is about: "the man", "she", "the speaker". Everyone who stands in a
+relation to that person ("her mother", "the customer", "his opponent") is somebody else, as long as there is a main
+character.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAIN = frozenset(
-    "man woman person individual speaker character protagonist subject girl boy lady gentleman male female guy lad chap "
-    "bloke figure he she they i".split())
+    "man woman person individual speaker character protagonist subject girl boy lady gentleman male female guy lad "
+    "chap bloke figure he she they i".split())
 """Nouns and pronouns of the one that a description is about."""
 
 PEOPLE = MAIN - {"he", "she", "they", "i"} | frozenset(
@@ -18,24 +19,26 @@ PEOPLE = MAIN - {"he", "she", "they", "i"} | frozenset(
 
 ASIDE = frozenset(
     "others listener listeners audience viewer viewers interlocutor everyone everybody friend friends colleague "
-    "colleagues companion companions bystander bystanders mother father mum mom dad parent parents sister brother sisters "
-    "brothers wife husband son daughter sons daughters child children kid kids baby uncle aunt cousin grandmother "
-    "grandfather grandma grandpa family relatives boss manager customer customers client clients opponent opponents "
-    "rival rivals enemy neighbour neighbor neighbours neighbors crowd public guest guests partner girlfriend boyfriend "
-    "classmate classmates roommate coworker coworkers teammate teammates employee employees employer staff pupils "
-    "students passengers passenger spectators fans onlookers people passers-by strangers stranger victim victims "
-    "interviewer interviewee caller attacker witnesses lover ex fiance bride's fellow fellows villagers players "
-    "superiors subordinate subordinates mates mate spouse sibling siblings nephew niece widow elders".split())
+    "colleagues companion companions bystander bystanders mother father mum mom dad parent parents sister brother "
+    "sisters brothers wife husband son daughter sons daughters child children kid kids baby uncle aunt cousin "
+    "grandmother grandfather grandma grandpa family relatives boss manager customer customers client clients opponent "
+    "opponents rival rivals enemy neighbour neighbor neighbours neighbors crowd public guest guests partner "
+    "girlfriend boyfriend classmate classmates roommate coworker coworkers teammate teammates employee employees "
+    "employer staff pupils students passengers passenger spectators fans onlookers people passers-by strangers "
+    "stranger victim victims interviewer interviewee caller attacker witnesses lover ex fiance bride's fellow fellows "
+    "villagers players superiors subordinate subordinates mates mate spouse sibling siblings nephew niece widow "
+    "elders".split())
 """Nouns of those who stand beside a main character."""
 
 ROLES = frozenset(
-    "teacher doctor nurse waiter waitress clerk officer policeman student pupil actor actress singer host hostess guard "
-    "driver lawyer judge player coach lawyer seller shopkeeper salesman soldier captain king queen priest patient's "
-    "professor reporter journalist landlord landlady secretary assistant chef cook bride groom groom patient's thief "
-    "detective inspector worker".split())
+    "teacher doctor nurse waiter waitress clerk officer policeman student pupil actor actress singer host hostess "
+    "guard driver lawyer judge player coach seller shopkeeper salesman soldier captain king queen priest patient's "
+    "professor reporter journalist landlord landlady secretary assistant chef cook bride groom thief detective "
+    "inspector worker".split())
 """Nouns that may be either: the first of them is the main character where no better one is there."""
 
 POSSESSIVES = frozenset("his her their my your our its".split())
+OWNERS = frozenset("his her their".split())
 PREPOSITIONS = frozenset(
     "to at with by from of for about on against towards toward like behind beside near around between among before "
     "after than over into".split())
@@ -58,12 +61,13 @@ class Cast:
     others: frozenset[str]
 
 
-def cast_of(tokens: set[str], first_role: str | None) -> Cast:
+def cast_of(tokens: set[str], first_role: str | None, has_owner: bool) -> Cast:
     """The people of a text.
 
-    tokens: its distinct words. first_role: the first noun of `ROLES` in it, in a main clause.
+    tokens: its distinct words. first_role: the first noun of `ROLES` in it, in a main clause. has_owner: a possessive
+    pronoun stands before all other people, so the main character is named by it alone ("His words make ...").
     """
-    has_main = bool(tokens & MAIN)
+    has_main = has_owner or bool(tokens & MAIN)
     roles = ROLES if tokens & PEOPLE & MAIN else ROLES - {first_role}
     return Cast(has_main or first_role is not None, ASIDE | roles)
 
@@ -84,7 +88,7 @@ def is_somebody_else(tokens: list[str], index: int, cast: Cast) -> bool:
         return tokens[max(0, index - 1)] in ("someone", "somebody", "anyone")
     if token not in cast.others:
         return False
-    if tokens[index - 1 : index] and tokens[index - 1] in ("and", ",") and set(tokens[max(0, index - 3) : index]) & MAIN:
+    if tokens[index - 1 : index] in (["and"], [","]) and set(tokens[max(0, index - 3) : index]) & MAIN:
         return False  # "she and the guests are happy"
     if "and" in tokens[max(0, index - 2) : index] and tokens[max(0, index - 3)] in MAIN:
         return False  # "he and his wife"

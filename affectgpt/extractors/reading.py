@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,11 +16,15 @@ from affectgpt.extractors import lists, refusals, rules
 from affectgpt.extractors.language import language_of
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.words import lexicon
+from affectgpt.words.basic import POLARITIES
 
 SHOWN_BY_LETTERS = ("zh", "mixed")
 """Languages that are told by their letters, so that a single label has one too."""
 SHORT = 200
 """Characters up to which an answer is remembered: models give the same short ones again and again."""
+
+_MARK = re.compile(r"[,.;:!?\])\n\u3001\u3002\uff0c\uff1b\uff01\uff1f]")
+_POLARITY_AT_END = re.compile(rf"\b(?:{'|'.join(POLARITIES)})\s*\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def extractor() -> rules.RuleExtractor:
 
 
 def read(answer: str, question: str | None = None, as_lists: bool = True, described: str | None = "rules",
-         limit: int = 100_000) -> Reading:
+         limit: int = 100_000, cut_off: bool = False) -> Reading:
     """What one answer says.
 
     Args:
@@ -61,7 +66,10 @@ def read(answer: str, question: str | None = None, as_lists: bool = True, descri
         as_lists: read lists as lists; False describes everything.
         described: "rules"; "llm" leaves descriptions without labels, for an LLM; None takes lists alone.
         limit: characters; of a longer answer the first and the last half of this many are read.
+        cut_off: its length ended the answer, so what stands behind its last mark may be torn and is not read.
     """
+    if cut_off:
+        answer = in_full(answer)
     if len(answer) <= SHORT:
         return _read_again(answer, question, as_lists, described)
     return _read(lists.shorten(lists.clean(answer), limit), question, as_lists, described)
@@ -90,6 +98,18 @@ def _read(text: str, question: str | None, as_lists: bool, described: str | None
     if described is None:
         return Reading(**facts)
     return _described(rest, facts, described)
+
+
+def in_full(answer: str) -> str:
+    """An answer that was cut off, up to its last mark: what it says in full.
+
+    >>> in_full("A smile. Emotions: happy, sur"), in_full("A smile. Emotions: happy. Polarity: positive")
+    ('A smile. Emotions: happy,', 'A smile. Emotions: happy. Polarity: positive')
+    """
+    if _POLARITY_AT_END.search(answer):
+        return answer
+    marks = list(_MARK.finditer(answer))
+    return answer[: marks[-1].end()] if marks else " ".join(answer.split()[:-1])
 
 
 def _described(rest: refusals.Rest, facts: dict, described: str) -> Reading:

@@ -80,10 +80,10 @@ _CERTAINTY = re.compile(r"\bwith (?:any |absolute |complete |full |great |high )
 # A sentence is searched where it has a word of these sets: one is in everything that the patterns match.
 _ABOUT_ANSWERING = frozenset(
     "i we i'm i'd i'll i've we're sorry apologies apologize apologise apologizing please unable cannot can't not no "
-    "without impossible difficult hard challenging tough early unclear insufficient little lack subjective vary varies "
-    "sure certainly course absolutely gladly pleasure important note noting mind against violate violates violating my "
-    "our as hope free let thank thanks question expert isn't wasn't hasn't couldn't didn't doesn't don't failed "
-    "missing".split())
+    "without impossible difficult hard challenging tough early unclear insufficient little lack subjective vary "
+    "varies sure certainly course absolutely gladly pleasure important note noting mind against violate violates "
+    "violating my our as hope free let thank thanks question expert isn't wasn't hasn't couldn't didn't doesn't don't "
+    "failed missing".split())
 _OF_CLASSES = frozenset("positive negative neutral".split())
 _OF_CERTAINTY = frozenset("certain certainty confidence uncertain".split())
 _OF_EXAMPLES = frozenset("such like including example".split())

@@ -25,7 +25,7 @@ BEHAVIOUR = {word: label for label, words in {
 """What a body does -> the emotion that it is read as, where no emotion is named."""
 
 SEARCHED_TOO = {"content": "contentment", "focused": "interest", "engaged": "interest", "patient": "calm"}
-"""Words that name a state as an adjective alone ("the subtitle content", "a patient"): words of labels only -> family."""
+"""Words that name a state as an adjective alone (not "the subtitle content", "a patient") -> family."""
 
 NO_STATES = frozenset("genuine genuinely certain certainty certainly struggling struggle struggles".split())
 """Words of the lexicon that a description uses of something else; a list may have them as labels."""
@@ -275,5 +275,7 @@ def _cast(sentences: list[list[str]]) -> people.Cast | None:
     words = {people.bare(token) for tokens in sentences for token in tokens}
     if not words & (people.ASIDE | people.ROLES) and not words & {"other", "another", "else"}:
         return None
-    role = next((token for tokens in sentences for token in tokens if token in people.ROLES), None)
-    return people.cast_of(words, role)
+    in_order = [people.bare(token) for tokens in sentences for token in tokens]
+    role = next((token for token in in_order if token in people.ROLES), None)
+    first = next((token for token in in_order if token in people.ASIDE | people.ROLES | people.OWNERS), None)
+    return people.cast_of(words, role, first in people.OWNERS)

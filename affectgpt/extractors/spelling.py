@@ -38,7 +38,8 @@ class Speller:
         from rapidfuzz.distance import OSA
 
         edits = 2 if len(word) >= TWO_EDITS_FROM else 1
-        near = process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance, score_cutoff=edits, limit=None)
+        near = process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance, score_cutoff=edits,
+                               limit=None)
         if not near:
             return None
         least = min(distance for _, distance, _ in near)

@@ -55,7 +55,7 @@ def headed(text: str, read: Callable[[str], list[str] | None]) -> list[str] | No
     found: list[tuple[bool, list[str]]] = []
     for heading, value in _headings(text):
         if is_answer_heading(heading):
-            labels = read(value)
+            labels = read(value) if value or not text.endswith(("Emotions:", "Emotion:")) else []
             if labels is not None:
                 found.append((bool(_FINAL.search(heading)), labels))
     if not found:

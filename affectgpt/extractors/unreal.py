@@ -7,27 +7,30 @@ PRETENDING = frozenset(
     "simulated simulating sham mock false claims claiming claimed insincere imitates imitating imitate mimics "
     "rehearses play-acts exaggerated".split())
 _NEAR_ALONE = frozenset("mock false exaggerated fake faked feigned sham insincere simulated".split())
-ACTING = frozenset("act acts acting acted behave behaves behaving behaved pretend pretends pretending plays playing".split())
+ACTING = frozenset(
+    "act acts acting acted behave behaves behaving behaved pretend pretends pretending plays playing".split())
 WISHING = frozenset("want wants wanted wanting wish wishes wished wishing".split())
 _CONDITIONS = frozenset("if unless lest supposing provided when once should".split())
 _OF_THE_ANSWER = frozenset(
     "i we one emotion emotions emotional state label labels answer feeling mood it sentiment".split())
 
 PAST_TIMES = frozenset("yesterday ago formerly previously once earlier".split())
-_PAST_PHRASES = (("as", "a", "child"), ("as", "a", "kid"), ("as", "a", "boy"), ("as", "a", "girl"), ("in", "the", "past"),
-                 ("back", "then"), ("at", "that", "time"), ("in", "those", "days"), ("years", "before"),
-                 ("used", "to"), ("in", "childhood"), ("last", "year"), ("last", "week"), ("last", "month"),
-                 ("last", "night"), ("last", "summer"), ("last", "winter"), ("the", "day", "before"))
+_PAST_PHRASES = tuple(tuple(phrase.split()) for phrase in (
+    "as a child", "as a kid", "as a boy", "as a girl", "in the past", "back then", "at that time", "in those days",
+    "years before", "used to", "in childhood", "last year", "last week", "last month", "last night", "last summer",
+    "last winter", "the day before"))
 _PAST_VERBS = frozenset("was were had felt used seemed looked appeared been became".split())
 _FORMER = frozenset("earlier former previous past bygone initial once-great erstwhile".split())
 _GONE = frozenset(
     "gone faded fades fade vanished vanishes disappeared disappears subsided subsides passed dissolved evaporated "
     "melted melts ebbed over".split())
 _STOPPED = frozenset("stopped stops ceased ceases quit".split())
-_REALLY = (("really",), ("actually",), ("in", "truth"), ("in", "reality"), ("in", "fact"), ("deep", "down"), ("inside",),
-           ("inwardly",), ("secretly",), ("underneath",), ("truly",), ("at", "heart"))
+_REALLY = tuple(tuple(phrase.split()) for phrase in (
+    "really", "actually", "in truth", "in reality", "in fact", "deep down", "inside", "inwardly", "secretly",
+    "underneath", "truly", "at heart"))
 _SHOWING = frozenset("seems seem appears appear looks look smiles laughs acts sounds outwardly".split())
-IRONY = frozenset("sarcastic sarcastically sarcasm ironic ironically irony mockingly tongue-in-cheek facetiously".split())
+IRONY = frozenset(
+    "sarcastic sarcastically sarcasm ironic ironically irony mockingly tongue-in-cheek facetiously".split())
 _SAYING = frozenset("says say said claims tells told calls calling saying praises compliments replies answers".split())
 
 
