@@ -24,6 +24,9 @@ from affectgpt.extractors.language import CHARACTERS_A_WORD
 from affectgpt.words import chinese, lexicon
 from affectgpt.words.chinese import to_english
 
+VERSION = "affectgpt-rules-zh 1"
+"""Name and version of this extractor, as rows and results have it."""
+
 __all__ = ["Answer", "extract", "is_refusal", "read", "to_english"]
 
 _HAN = re.compile("[\u3400-\u9fff]")
@@ -109,7 +112,7 @@ def _without_polarities(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 def mentions(text: str) -> Iterator[rules.Mention]:
     """Every emotion word of a text, in order, also those that a rule drops; behaviour where there is no other."""
-    plain = without_boilerplate(_without_quotes(chinese.simplify(text))).text
+    plain = chinese.with_plain_idioms(without_boilerplate(_without_quotes(chinese.simplify(text))).text)
     sentences = [part for part in grammar.SENTENCE.split(plain) if part and part.strip()]
     words = [chinese.cut(sentence, people.PEOPLE) for sentence in sentences]
     main = people.main_of([word for part in words for word in part])

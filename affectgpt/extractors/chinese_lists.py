@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 
+from affectgpt.extractors.chinese_refusals import CLASSES
 from affectgpt.words import chinese, lexicon
 
 LONGEST_LABEL = 12
@@ -33,7 +34,8 @@ _SEPARATOR = re.compile(r"[,、;/|\n\t]+|(?<=[^\W\d_A-Za-z])\s+(?=[^\W\d_A-Za-z]
                         r"(?<=[a-z])\s*(?:和|与|及|以及|或)\s*|\s*(?:和|与|及|以及|或)\s*(?=[a-z])", re.IGNORECASE)
 _JOIN = re.compile("以及|并且|或者|和|与|及|或|并|且")
 _WRAP = " \t\r\n\"'“”‘’「」『』[]{}【】<>《》()。.!?*`~_-•·:,、;"
-_REMARK = re.compile(r"\([^()]{0,40}\)|(?:[:=—-]\s*)?(?:\d+(?:\.\d+)?\s*[%分]?|高|中|低|强|弱|较强|较弱)$")
+_ASIDE = re.compile(r"\(([^()]{0,40})\)")
+_REMARK = re.compile(r"(?:[:=—-]\s*)?(?:\d+(?:\.\d+)?\s*[%分]?|高|中|低|强|弱|较强|较弱)$")
 _NONE = frozenset("无 没有 无法判断 未知 不确定的 不详 暂无 是 否 好 好的 空".split())
 _POLARITIES = {word: polarity for polarity, words in {
     "positive": "积极 正面 正向 正性 正 积极的 正面的 正向的 乐观 positive", "neutral": "中性 中立 中性的 中立的 neutral",
@@ -75,17 +77,21 @@ def listed(text: str) -> list[str] | None:
     if not body:
         return []
     lead = _SENTENCE_LEAD.match(body)
-    labels = split(_BULLET.sub("", body[lead.end():] if lead else body, count=1 if not lead else 0))
+    labels = split(body)
     if not labels or not _short(labels):
         return [] if not labels and body.strip(_WRAP) in _NONE else None
+    if len(labels) == 1 and len(body) <= 5:  # one bare word, known or not
+        return labels
     return labels if _half_known(labels) and (len(labels) > 1 or lead or known(labels[0])) else None
 
 
 def split(text: str) -> list[str]:
     """Labels between separators; 和 separates where both sides are known states."""
     labels: list[str] = []
-    for part in _SEPARATOR.split(text):
+    for part in _SEPARATOR.split(_ASIDE.sub(lambda match: f",{match[1]}," if known(match[1]) else "", text)):
         part = _BULLET.sub("", part, count=1).strip(_WRAP)
+        lead = _SENTENCE_LEAD.match(part)
+        part = part[lead.end():].strip(_WRAP) if lead else part
         part = _REMARK.sub("", part).strip(_WRAP)
         pieces = [piece.strip(_WRAP) for piece in _JOIN.split(part)]
         whole = len(pieces) < 2 or not all(piece and known(piece) for piece in pieces)
@@ -102,6 +108,7 @@ def known(label: str) -> bool:
 
 def stated_polarity(text: str) -> str | None:
     """The polarity that a simplified answer states ("情感极性:消极", "整体情绪是积极的"); the last one."""
+    text = CLASSES.sub("", text)
     found = _POLARITY_STATED.findall(text[-LONGEST_LIST:])
     alone = _POLARITY_ALONE.fullmatch(text) if len(text) < 40 else None
     word = found[-1] if found else alone[1] if alone else None

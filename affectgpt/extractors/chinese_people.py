@@ -42,7 +42,8 @@ _BEFORE_A_SUBJECT = frozenset(
     "几个 几位 所有 其他 另 另外 另一 另一位 另一个 另一名 年轻 中年 老年 小 老 既然 每当 自从 即使 其实 原来 唯独 只有 就连 连 似乎 好像 据 说 昨天 今天 当时 曾经 曾 刚才 "
     "以前 只要 除非 直到 还是 就 男 女 男性 女性".split())
 _ANOTHER = re.compile("^(?:另|另外|另一|另一位|另一个|另一名|另外一位|另外一个|其他|其余|对面|对面的|旁边|旁边的|身旁|身边)$")
-_ATTRIBUTE = re.compile(r"的(?:[^,。的是]{0,4}的?)?$")
+_FEELING = frozenset("感到 觉得 表示 表现 表现出 十分 非常 很 有些 有点 显得 流露出 产生".split())
+_JOINS = frozenset("、 和 与 及 或 又 而 且 以及".split())
 
 
 def main_of(words: list[str]) -> str | None:
@@ -56,7 +57,7 @@ def main_of(words: list[str]) -> str | None:
                 if behind in EITHER and {"是", "为"} & set(words[place + 1 : place + 3]):
                     return behind
             return None
-        if word in EITHER and not (words[place - 1 : place] and words[place - 1] in _ABOUT | {"的"}):
+        if word not in OTHERS and _is_person(word) and not (words[place - 1 : place] and words[place - 1] in _ABOUT | {"的"}):
             return word
         if word in OTHERS - GENERAL and not (MAIN - {"自己", "说话"}) & set(words) and not EITHER & set(words):
             return word
@@ -77,20 +78,22 @@ def others_feel(words: list[str], emotions: set[int], main: str | None) -> list[
 
 def _clause(words, low, high, emotions, main, inherited, found) -> bool:
     """Fill in `found` for one clause; who its subject is goes to the next one."""
-    other, carried = inherited, inherited
+    other, carried, theirs = inherited, inherited, set()
     for place in range(low, high):
         word = words[place]
         if place in emotions:
-            found[place] = _of_whom_behind(words, place, high, emotions, main, other)
-        elif word in PEOPLE:
+            found[place] = place in theirs or _of_whom_behind(words, place, high, emotions, main, other)
+        elif _is_person(word):
             before = words[place - 1] if place > low else ""
+            follows = words[place + 1] if place + 1 < high else ""
             cause = _cause(words, low, place)
             somebody = _is_other(words, low, place, main)
             if before in _ABOUT and cause is None:
+                if somebody and follows == "的":
+                    theirs |= _blamed(words, place, high, emotions)
                 continue
-            first = all(earlier in _BEFORE_A_SUBJECT or earlier in PEOPLE for earlier in words[low:place])
-            follows = words[place + 1] if place + 1 < high else ""
-            if follows == "的" and place + 2 < high and words[place + 2] in PEOPLE:
+            first = all(earlier in _BEFORE_A_SUBJECT or _is_person(earlier) for earlier in words[low:place])
+            if follows == "的" and place + 2 < high and _is_person(words[place + 2]):
                 continue  # 他的母亲: the next one counts
             if cause is not None or first:
                 other = somebody
@@ -121,12 +124,19 @@ def _is_other(words: list[str], low: int, place: int, main: str | None) -> bool:
         return False
     if word in MAIN:
         return any(map(_ANOTHER.match, words[max(low, place - 3) : place]))
-    return word in OTHERS or main is not None or _someone_before(words, place)
+    return word in OTHERS or main is not None or bool(MAIN & set(words[:place]))  # 这位医生 alone is the main character
 
 
-def _someone_before(words: list[str], place: int) -> bool:
-    """True where a main character stands before: 他的医生 is another person, 这位医生 alone is the main character."""
-    return bool(MAIN & set(words[:place]))
+def _blamed(words: list[str], place: int, high: int, emotions: set[int]) -> set[int]:
+    """Places of what a person has and the main character feels something about: 对对方的傲慢感到不满."""
+    first = next((at for at in range(place + 2, min(place + 5, high)) if at in emotions), None)
+    felt = first is not None and any(words[at] in _FEELING or at in emotions and words[at - 1] not in _JOINS
+                                     for at in range(first + 1, high))
+    return {first} if felt else set()
+
+
+def _is_person(word: str) -> bool:
+    return word in PEOPLE or len(word) > 2 and word.endswith(("者", "员"))
 
 
 def _attribute_reaches(words: list[str], place: int, high: int, emotions: set[int]) -> bool:
@@ -137,11 +147,11 @@ def _attribute_reaches(words: list[str], place: int, high: int, emotions: set[in
 def _of_whom_behind(words, place, high, emotions, main, other) -> bool:
     """Whose emotion it is where a person stands behind: 愤怒的顾客 is the customer's."""
     at = place + 1
-    while at < high and (at in emotions or words[at] in ("、", "和", "又", "而", "且")):
+    while at < high and (at in emotions or words[at] in _JOINS):
         at += 1
     if at < high and words[at] == "的":
         for behind in range(at + 1, min(at + 4, high)):
-            if words[behind] in PEOPLE:
+            if _is_person(words[behind]):
                 return _is_other(words, place, behind, main)
             if words[behind] in ("是", "在", "对", "让", "使", "地", "的"):
                 break

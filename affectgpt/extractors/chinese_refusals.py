@@ -35,7 +35,7 @@ _BOILERPLATE = re.compile(
     r"|(?:情绪|情感)[^,。]{0,12}(?:是主观的|因人而异|具有主观性|较为主观|很主观)|仅供参考|(?:随时|欢迎)(?:向我|告诉我|提问|联系)|感谢(?:您|你)的?(?:提问|分享|提供|问题|信任)|谢谢(?:您|你)的?(?:提问|分享|提供)"
     r"|^(?:非常|很|十分|真的?)?(?:抱歉|对不起|不好意思)[,!。]?$|为(?:您|你)造成[^。]{0,8}不便|我(?:会|将|来|可以|需要)[^。]{0,10}(?:分析|观察|描述|帮助|为您|为你)")
 _APOLOGY = re.compile(r"^(?:非常|很|十分|真的?)?(?:抱歉|对不起|不好意思|很遗憾|遗憾的是)(?:[,:!。]|$)")
-_CLASSES = re.compile(r"(?:积极|消极|中性|正面|负面|正向|负向|中立)(?:的)?(?:(?:[、/,|]|还是|或者?|和|与|以及|,还是)+(?:积极|消极|中性|正面|负面|正向|负向|中立)(?:的)?){1,2}(?:情绪|情感)?")
+CLASSES = re.compile(r"(?:积极|消极|中性|正面|负面|正向|负向|中立)(?:的)?(?:(?:[、/,|]|还是|或者?|和|与|以及|,还是)+(?:积极|消极|中性|正面|负面|正向|负向|中立)(?:的)?){1,2}(?:情绪|情感)?")
 _SENTENCE = re.compile(r"(?<=[。!?;])\s*|\n+")
 _PART = re.compile(r"(,(?:但是?|不过|然而|可是|只能|虽然|尽管)?|但是?|不过|然而|;)")
 
@@ -46,7 +46,7 @@ def without_boilerplate(text: str) -> Rest:
     for sentence in _SENTENCE.split(text):
         if not sentence.strip():
             continue
-        sentence = _CLASSES.sub("", sentence.strip())
+        sentence = CLASSES.sub("", sentence.strip())
         refuses = bool(_ANSWERER.search(sentence))
         if not (refuses or _NOTHING_TOLD.search(sentence) or _BOILERPLATE.search(sentence)
                 or _APOLOGY.search(sentence)):

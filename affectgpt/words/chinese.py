@@ -48,6 +48,7 @@ class Words:
         searched: words that a description is searched for; the others are labels alone.
         behaviour: what a body does (a smile, tears) -> the emotion that it is read as, where none is named.
         signs: conduct and the like, a sign of an emotion and not its name.
+        patterns: (phrase with room for other words, the word of the table that it stands for).
         never: words that hold an emotion word and mean something else.
     """
 
@@ -56,6 +57,7 @@ class Words:
     searched: frozenset[str]
     behaviour: dict[str, str]
     signs: frozenset[str]
+    patterns: tuple[tuple[re.Pattern, str], ...]
     never: frozenset[str]
 
 
@@ -76,7 +78,10 @@ def load() -> Words:
     if not signs <= english.keys() or never & english.keys():
         raise ValueError(f"chinese.json: signs are words of the table, words that mean something else are not: "
                          f"{sorted(signs - english.keys()) + sorted(never & english.keys())}")
-    return Words(table["version"], english, searched, behaviour, signs, never)
+    patterns = tuple((re.compile(pattern), word) for pattern, word in table["patterns"].items())
+    if unknown := [word for _, word in patterns if word not in searched]:
+        raise ValueError(f"chinese.json: patterns stand for words of the table: {unknown}")
+    return Words(table["version"], english, searched, behaviour, signs, patterns, never)
 
 
 def simplify(text: str) -> str:
@@ -101,13 +106,34 @@ def _converter():
     return opencc.OpenCC("t2s")
 
 
+def with_plain_idioms(text: str) -> str:
+    """A simplified text with its idioms as the table has them: 心里的石头终于落了地 without the adverb."""
+    for pattern, word in load().patterns:
+        text = pattern.sub(word, text)
+    return text
+
+
 def cut(text: str, also: frozenset[str] = frozenset()) -> list[str]:
     """Words of a simplified text, in order and without a gap; those of the table and `also` stay whole.
 
     >>> cut("店员显得忐忑不安。")
     ['店员', '显得', '忐忑不安', '。']
     """
-    return _cutter(also).lcut(text, HMM=False)
+    return [part for word in _cutter(also).lcut(text, HMM=False) for part in (_parts(word) if len(word) > 1 else (word,))]
+
+
+@lru_cache(maxsize=1 << 14)
+def _parts(word: str) -> tuple[str, ...]:
+    """A word of jieba's dictionary that holds a state in the parts that the rules look for: 太高兴, 开心起来."""
+    table = load()
+    if word in table.english or word in table.never:
+        return (word,)
+    for end in range(1, len(word)):
+        first, rest = word[:end], word[end:]
+        if rest in table.searched and (first in _DEGREE or first in _DENIALS) or first in table.searched \
+                and len(first) > 1 and rest in _ENDINGS:
+            return first, rest
+    return (word,)
 
 
 @lru_cache(maxsize=4)
