@@ -4,8 +4,8 @@
     extract("主要情绪：憤怒\n次要情绪：失望")    ->  (["angry", "disappointed"], "negative")
     is_refusal("抱歉，我无法识别视频中人物的情绪。")  ->  True
 
-Labels are English words of the lexicon, so that scores count them; a label of a list that the table lacks stays Chinese.
-The rules are those of `extractors.rules`, with the same switches and weights.
+Labels are English words of the lexicon, so that scores count them; a label of a list that the table lacks stays
+Chinese. The rules are those of `extractors.rules`, with the same switches and weights.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _without_polarities(labels: tuple[str, ...]) -> tuple[str, ...]:
 def mentions(text: str) -> Iterator[rules.Mention]:
     """Every emotion word of a text, in order, also those that a rule drops; behaviour where there is no other."""
     plain = chinese.with_plain_idioms(without_boilerplate(_without_quotes(chinese.simplify(text))).text)
-    sentences = [part for part in grammar.SENTENCE.split(plain) if part and part.strip()]
+    sentences = grammar.sentences(plain)
     words = [chinese.cut(sentence, people.PEOPLE) for sentence in sentences]
     main = people.main_of([word for part in words for word in part])
     found: list[rules.Mention] = []
@@ -152,8 +152,8 @@ def _is_english(sentence: str) -> bool:
 def _in_english(sentences: list[str]) -> Iterator[rules.Mention]:
     """Mentions of English sentences, their Chinese emotion words translated."""
     if sentences:
-        text = "\n".join(_CHINESE_RUN.sub(lambda match: f" {', '.join(chinese.meanings(match[0])) or match[0]} ", sentence)
-                         for sentence in sentences)
+        text = _CHINESE_RUN.sub(lambda match: f" {', '.join(chinese.meanings(match[0])) or match[0]} ",
+                                "\n".join(sentences))
         yield from _extractor().mentions(refusals.without_boilerplate(text).text)
 
 

@@ -7,10 +7,15 @@ emotion word in it. `masked` sentences have "#" for every letter of an emotion w
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 QUOTES = re.compile("“([^”]{0,600})”|「([^」]{0,600})」|『([^』]{0,600})』|‘([^’]{0,600})’|”([^”“]{0,200})“|"
                     "(?<![A-Za-z0-9])\"([^\"\\n]{0,600})\"|《([^》]{0,100})》")
 SENTENCE = re.compile(r"(?<=[。!?;])[”\"')」』]*\s*|\n+|(?<=\.)\s+|(?<=[\u3400-\u9fff])\.(?!\d)")
+LONGEST_SENTENCE = 400
+"""Characters; a longer one is read in pieces, which keeps the patterns below quick on any text."""
+REACH = 60
+"""Characters before an emotion in which a denial, a pretence or a wish may stand."""
 _CLAUSE = re.compile("[,:(),—]+|\\.\\.\\.|(?:但是?|不过|然而|可是|而是|只是|反而|反倒|却|"
                      "同时|其实|实则|实际上|事实上)")
 
@@ -81,6 +86,20 @@ _EASED = re.compile(r"(?:化解|打破|消除|避免|克服|驱散|减轻|缓解
 _ANYBODY = re.compile(r"(?:令|让|使|叫|给)(?:人们?|观众|听者|听众|观者|我们|大家)(?:们)?(?:感到|觉得|感觉|很|十分|非常|更加|心生|产生|有|有些|一种|#|、|和|又)*$")
 
 
+def sentences(text: str) -> list[str]:
+    """Sentences of a simplified text; what is longer than any sentence is cut, at a comma where there is one."""
+    found = []
+    for part in SENTENCE.split(text):
+        while part and len(part) > LONGEST_SENTENCE:
+            at = max(part.rfind(mark, 0, LONGEST_SENTENCE) for mark in ",、 ") + 1 or LONGEST_SENTENCE
+            found.append(part[:at])
+            part = part[at:]
+        if part and part.strip():
+            found.append(part)
+    return found
+
+
+@lru_cache(maxsize=256)
 def clause_of(sentence: str, start: int, end: int) -> tuple[int, int]:
     """Where the clause of a place begins and ends: between commas, colons, brackets and turning words."""
     low, high = 0, len(sentence)
@@ -92,6 +111,7 @@ def clause_of(sentence: str, start: int, end: int) -> tuple[int, int]:
     return low, high
 
 
+@lru_cache(maxsize=256)
 def comma_clauses(sentence: str) -> list[tuple[int, int]]:
     """(start, end) of what stands between commas."""
     ends = [match.span() for match in re.finditer("[,:()]", sentence)]
@@ -108,7 +128,7 @@ def conclusion_start(sentence: str) -> int | None:
 def denial(masked: str, start: int, end: int) -> str | None:
     """"understated" for "not very", "denied" for any other denial that reaches the emotion; None without one."""
     low, _ = clause_of(masked, start, end)
-    before, after = masked[low:start], masked[end:]
+    before, after = masked[max(low, start - REACH):start], masked[end:end + REACH]
     if _UNDERSTATED.search(before):
         return "understated"
     plain = _NO_DENIAL.sub(lambda match: "~" * len(match[0]), before)
@@ -120,6 +140,7 @@ def denial(masked: str, start: int, end: int) -> str | None:
 def is_unreal(sentence: str, masked: str, start: int, end: int) -> bool:
     """True where the emotion is asked, supposed, pretended, wished, or only shown."""
     low, high = clause_of(masked, start, end)
+    low = max(low, start - REACH)
     before, after, rest = masked[low:start], masked[end:high], masked[end:]
     if sentence.rstrip(" ”\"')").endswith(("?", "吗")) or _ASKED.search(before) or _UNDECIDED.search(masked[:start]):
         return True
@@ -174,12 +195,12 @@ def is_past(masked: str, start: int, end: int) -> bool:
 
 
 def is_of_a_thing(masked: str, start: int, end: int) -> bool:
-    """True where the word describes a topic, a place or an event, or what is eased; one of a voice or a face does not."""
+    """True where the word is said of a topic, a place or an event, or of what is eased; a voice or a face is none."""
     low, high = clause_of(masked, start, end)
-    before, after = masked[low:start], masked[end:high]
+    before, after = masked[max(low, start - REACH):start], masked[end:min(high, end + REACH)]
     return bool(_OF_A_THING.match(after) or _A_THING_IS.search(before) or _EASED.search(before))
 
 
 def is_of_anybody(masked: str, start: int) -> bool:
     """True for what anybody would feel: 令人担忧, 让人感到害怕."""
-    return bool(_ANYBODY.search(masked[:start]))
+    return bool(_ANYBODY.search(masked[max(0, start - REACH):start]))

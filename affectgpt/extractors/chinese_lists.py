@@ -18,10 +18,12 @@ LONGEST_LABEL = 12
 LONGEST_LIST = 4_000
 
 _STATE = r"(?:情绪|情感|感情|心情|心理|心态|情緒)"
-_HEADING = (rf"(?:[^\n:,。;!?()]{{0,12}}?(?:{_STATE}(?:状态|类别|标签|类型|表现|词|关键词|分类|识别|判断|结果|答案|列表|体验|反应|特征|推断|分析)*|标签|答案|结论|情绪词|关键词|"
+_HEADING = (rf"(?:[^\n:,。;!?()]{{0,12}}?"
+            rf"(?:{_STATE}(?:状态|类别|标签|类型|表现|词|关键词|分类|识别|判断|结果|答案|列表|体验|反应|特征|推断|分析)*|标签|答案|结论|情绪词|关键词|"
             rf"labels?|emotions?|answer)[^\n:,。;!?()]{{0,6}})")
-_HEADED = re.compile(rf"(?:^|\n|(?<=[。;!?.]))\s*(?:[-*•·]|\(?\d{{1,2}}[.、)]|[一二三四五六]、)?\s*({_HEADING})\s*:\s*", re.IGNORECASE)
-_ANY_HEADING = re.compile(r"(?:^|\n|(?<=[。;!?.]))\s*(?:[-*•·]|\(?\d{1,2}[.、)]|[一二三四五六]、)?\s*[^\n:,。;!?、()]{1,14}\s*:")
+_LINE_START = r"(?:^|\n|(?<=[。;!?.]))\s*(?:[-*•·]|\(?\d{1,2}[.、)]|[一二三四五六]、)?\s*"
+_HEADED = re.compile(rf"{_LINE_START}({_HEADING})\s*:\s*", re.IGNORECASE)
+_ANY_HEADING = re.compile(rf"{_LINE_START}[^\n:,。;!?、()]{{1,14}}\s*:")
 _POLARITY_HEADING = re.compile("极性|倾向|正负|效价|得分|分数|强度|程度|依据|理由|原因|解释|说明|变化|来源|触发|背景")
 _REASONING_HEADING = re.compile("分析|线索|依据|理由|原因|解释|说明|表现|变化|特征")
 _FINAL_HEADING = re.compile("结论|最终|答案|综合|总结")
@@ -42,7 +44,8 @@ _POLARITIES = {word: polarity for polarity, words in {
     "negative": "消极 负面 负向 负性 负 消极的 负面的 负向的 negative"}.items() for word in words.split()}
 _POLARITY_WORD = "|".join(sorted(_POLARITIES, key=len, reverse=True))
 _POLARITY_STATED = re.compile(
-    rf"(?:极性|倾向性?|{_STATE}(?:状态|倾向|极性|类别|基调|色彩)?|态度|基调)(?:[^,。;\n]{{0,8}}?(?:是|为|偏向?于?|属于|呈现?)|:)\s*(?:偏|较为|比较|明显|非常)?[\"“'\[]?({_POLARITY_WORD})"
+    rf"(?:极性|倾向性?|{_STATE}(?:状态|倾向|极性|类别|基调|色彩)?|态度|基调)"
+    rf"(?:[^,。;\n]{{0,8}}?(?:是|为|偏向?于?|属于|呈现?)|:)\s*(?:偏|较为|比较|明显|非常)?[\"“'\[]?({_POLARITY_WORD})"
     rf"(?![、/|和与及]|或|还是|情绪词)", re.IGNORECASE)
 _POLARITY_ALONE = re.compile(rf"\W*(?:偏)?({_POLARITY_WORD})(?:情绪|情感|态度)?\W*", re.IGNORECASE)
 _VALENCE = re.compile(r"(?:效价|得分|分数|评分|打分|极性值?|情感值|情绪值|强度)[^\d\n。;+-]{0,12}([-+]?\d+(?:\.\d+)?)(?![\d%])")
@@ -108,8 +111,8 @@ def known(label: str) -> bool:
 
 def stated_polarity(text: str) -> str | None:
     """The polarity that a simplified answer states ("情感极性:消极", "整体情绪是积极的"); the last one."""
-    text = CLASSES.sub("", text)
-    found = _POLARITY_STATED.findall(text[-LONGEST_LIST:])
+    text = CLASSES.sub("", text[-LONGEST_LIST:])
+    found = _POLARITY_STATED.findall(text)
     alone = _POLARITY_ALONE.fullmatch(text) if len(text) < 40 else None
     word = found[-1] if found else alone[1] if alone else None
     return _POLARITIES[word.lower()] if word else None

@@ -57,7 +57,8 @@ def main_of(words: list[str]) -> str | None:
                 if behind in EITHER and {"是", "为"} & set(words[place + 1 : place + 3]):
                     return behind
             return None
-        if word not in OTHERS and _is_person(word) and not (words[place - 1 : place] and words[place - 1] in _ABOUT | {"的"}):
+        before = words[place - 1] if place else ""
+        if word not in OTHERS and _is_person(word) and before not in _ABOUT and before != "的":
             return word
         if word in OTHERS - GENERAL and not (MAIN - {"自己", "说话"}) & set(words) and not EITHER & set(words):
             return word

@@ -119,7 +119,8 @@ def cut(text: str, also: frozenset[str] = frozenset()) -> list[str]:
     >>> cut("店员显得忐忑不安。")
     ['店员', '显得', '忐忑不安', '。']
     """
-    return [part for word in _cutter(also).lcut(text, HMM=False) for part in (_parts(word) if len(word) > 1 else (word,))]
+    words = _cutter(also).lcut(text, HMM=False)
+    return [part for word in words for part in (_parts(word) if len(word) > 2 else (word,))]
 
 
 @lru_cache(maxsize=1 << 14)
@@ -143,8 +144,8 @@ def _cutter(also: frozenset[str]):
         import jieba
 
     cutter = jieba.Tokenizer()
-    # Read each time (0.5 s): jieba's own start goes through a pickle-like cache in the shared folder of temporary files,
-    # which anybody on the machine may have put there.
+    # Read each time (0.5 s): jieba's own start goes through a marshalled cache in the shared folder of temporary
+    # files, which anybody on the machine may have put there.
     with cutter.get_dict_file() as file:
         cutter.FREQ, cutter.total = cutter.gen_pfdict(file)
     cutter.initialized = True
