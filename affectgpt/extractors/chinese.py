@@ -27,10 +27,17 @@ from affectgpt.words.chinese import to_english
 VERSION = "affectgpt-rules-zh 1"
 """Name and version of this extractor, as rows and results have it."""
 
+MORE_TOLD = 20
+"""Characters beside "nothing can be told" from which on a text tells something, though no emotion."""
+
 __all__ = ["Answer", "extract", "is_refusal", "read", "to_english"]
 
 _HAN = re.compile("[\u3400-\u9fff]")
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z']+")
+_SPEECH = re.compile(
+    "(?:字幕|台词|原文|文本)(?:内容)?:[^。!?\n~]*(?!~)|"
+    r"\b(says?|said|reads?|subtitles?|transcript)[:,]?\s*[\u3400-\u9fff][\u3400-\u9fff,、]*")
+"""What is said, without quotation marks."""
 _CHINESE_RUN = re.compile("[\u3400-\u9fff]+")
 
 
@@ -76,7 +83,8 @@ def read(text: str, as_lists: bool = True) -> Answer:
     found = describe(plain)
     if not found.labels:
         rest = without_boilerplate(plain)
-        if rest.refused or rest.untold or refusals.without_boilerplate(plain).refused:
+        untold = rest.untold and len(rest.text) < MORE_TOLD
+        if rest.refused or untold or refusals.without_boilerplate(plain).refused:
             return Answer(refused=True, **facts)
         if labels is not None:
             return Answer(is_list=True, **facts)
@@ -112,7 +120,8 @@ def _without_polarities(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 def mentions(text: str) -> Iterator[rules.Mention]:
     """Every emotion word of a text, in order, also those that a rule drops; behaviour where there is no other."""
-    plain = chinese.with_plain_idioms(without_boilerplate(_without_quotes(chinese.simplify(text))).text)
+    plain = _SPEECH.sub(r"\1 ~", _without_quotes(chinese.simplify(text)))
+    plain = chinese.with_plain_idioms(without_boilerplate(plain).text)
     sentences = grammar.sentences(plain)
     words = [chinese.cut(sentence, people.PEOPLE) for sentence in sentences]
     main = people.main_of([word for part in words for word in part])
@@ -146,7 +155,8 @@ def _without_quotes(text: str) -> str:
 def _is_english(sentence: str) -> bool:
     """Whether a sentence of two languages is an English one."""
     latin = len(_LATIN_WORD.findall(sentence))
-    return latin > 2 and latin > len(_HAN.findall(sentence)) / CHARACTERS_A_WORD
+    chinese_letters = len(_HAN.findall(sentence))
+    return latin > 2 and latin > chinese_letters / CHARACTERS_A_WORD or latin > 0 and not chinese_letters
 
 
 def _in_english(sentences: list[str]) -> Iterator[rules.Mention]:

@@ -46,7 +46,7 @@ _UNDERSTATED = re.compile(r"(?:不太|不怎么|不大|不是很|不是太|不�
                           r"(?:感到|觉得|显得)?$")
 _DENIED_AFTER = re.compile(r"(?:不起来|不下去|不了|全无|无存|(?:的[^,。]{0,3})?(?:也|都)?(?:谈不上|不存在)|(?:少于|不如|小于))")
 _SMALLER = re.compile(r"(?:的成分)?(?:多于|大于|胜过|甚于|超过|压过)[^,。]{0,3}$")
-_RATHER = re.compile(r"(?:与其说|比起|相比(?:起|于)?|相较于?|(?<!对)(?<!相)比(?!较))(?:他|她|是|说|因为|出于|感到|显得|的|#|、|和|很|在)*$")
+_RATHER = re.compile(r"(?:与其说|比起|相比(?:起|于)?|相较于?|(?<![对相无])比(?!较))(?:他|她|是|说|因为|出于|感到|显得|的|#|、|和|很|在)*$")
 
 _PRETENDED = re.compile(r"(?:假装|装作|装出|装得|装成|佯装|佯作|佯|故作|假意|假惺惺地?|伪装[成出]?|强装|强作|假扮|做作地?|貌似|模仿|扮演)"
                         r"[^,。#]{0,8}$")
@@ -57,9 +57,10 @@ _INWARD = re.compile(r"其实|实则|实际上?|事实上|内心|心里|心中|�
 _REALLY = re.compile(r"其实|实则|实际上|事实上|真正(?:的|是)|真实(?:的|情)")
 _ASKED = re.compile(r"是否|有没有|会不会|是不是|能否|可否|能不能|难道|究竟|为何|为什么|多么?[^,。]{0,2}才")
 _UNDECIDED = re.compile(r"(?:无法|难以|不能|不好|很难|没法|不足以|没有办法|不可能|无从|尚不|还不)(?:准确|明确|完全|直接|进一步|仅凭|就此|轻易|简单|清楚|确切)?地?"
-                        r"(?:判断|确定|推断|看出|得知|断定|辨别|识别|确认|得出|分辨|说|认定|推测|知道|区分|清楚)|不确定[^,。]{0,4}(?:是|否)")
+                        r"(?:判断|确定|推断|看出|得知|断定|辨别|识别|确认|得出|分辨|说|认定|推测|知道|区分|清楚)|不确定[^,。]{0,4}(?:是|否)"
+                        r"|(?:不|未必|不一定|并非)(?:意味着|代表|表示|等于|说明|是说|表明)")
 _CONDITION = re.compile(r"如果(?!说)|要是|假如|倘若|假使|若(?!有所|无其|干|即若离)|假设|万一|一旦|除非|要不是|否则|换作|换成|本来可以|本可以|本该|原本可以|"
-                        r"(?:的话$)|任何人|换了别人|即使|即便|哪怕|就算|假定|倘使")
+                        r"(?:的话$)|任何人|换了别人|换谁|谁[^,。]{0,12}都|人人都|每个人都|大家都会|即使|即便|哪怕|就算|假定|倘使")
 _OWN_CLAUSE_ONLY = re.compile("即使|即便|哪怕|就算")
 _OBSERVING = re.compile("观察|结合|仔细|考虑|综合|根据|分析|注意|留意|来看|看他|看她|只看|仅看|听")
 _TURN = re.compile(r"^[^,。]{0,3}却|^(?:但|不过|然而|而|可是?|却|其实|事实上|实际上|现在|目前|如今|此刻|眼下|今天|所以|因此)")
@@ -142,7 +143,7 @@ def is_unreal(sentence: str, masked: str, start: int, end: int) -> bool:
     low, high = clause_of(masked, start, end)
     low = max(low, start - REACH)
     before, after, rest = masked[low:start], masked[end:high], masked[end:]
-    if sentence.rstrip(" ”\"')").endswith(("?", "吗")) or _ASKED.search(before) or _UNDECIDED.search(masked[:start]):
+    if sentence.rstrip(" ”\"')").endswith(("?", "吗")) or _ASKED.search(before) or _undecided(masked[:start]):
         return True
     if _PRETENDED.search(before) or _PRETENCE_AFTER.match(after) or _supposed(masked, start):
         return True
@@ -151,6 +152,12 @@ def is_unreal(sentence: str, masked: str, start: int, end: int) -> bool:
     if _SEEMING.search(before) and (_REALLY.search(rest) or re.search("虽然|尽管", before) and "#" in rest):
         return True
     return bool(_WISHED.search(sentence[low:start])) and not _WISH_IS_STATE.search(masked[low:start] + "#")
+
+
+def _undecided(before: str) -> bool:
+    """True behind "it cannot be told", up to a turn of the sentence."""
+    told = _UNDECIDED.search(before)
+    return told is not None and not re.search("但|不过|然而|只是|却|,[他她]只|,而", before[told.end():])
 
 
 def _supposed(masked: str, start: int) -> bool:
@@ -185,6 +192,10 @@ def is_past(masked: str, start: int, end: int) -> bool:
     for match in _PAST.finditer(clause):
         between = clause[match.end():]
         adverb = _PAST_ADVERB.fullmatch(match[0])
+        if re.fullmatch("(?:时候?|里|中)?的[^,。]{0,3}", between):  # 曾经的快乐
+            return True
+        if re.match("[他她我]|,", between) and not re.search("让|使|令|发生", between):
+            return True
         if _ABOUT_THE_PAST.search(clause[: match.start()]) and not between.startswith(("是", "很")):
             continue
         if adverb and not re.search("而|让|使|令", between) or not adverb and not _OF_THE_PAST.search(between):

@@ -17,6 +17,7 @@ LONGEST_LABEL = 12
 """Characters."""
 LONGEST_LIST = 4_000
 
+_HAN = re.compile("[\u3400-\u9fff]")
 _STATE = r"(?:情绪|情感|感情|心情|心理|心态|情緒)"
 _HEADING = (rf"(?:[^\n:,。;!?()]{{0,12}}?"
             rf"(?:{_STATE}(?:状态|类别|标签|类型|表现|词|关键词|分类|识别|判断|结果|答案|列表|体验|反应|特征|推断|分析)*|标签|答案|结论|情绪词|关键词|"
@@ -106,7 +107,9 @@ def split(text: str) -> list[str]:
 
 def known(label: str) -> bool:
     """Whether a label, in Chinese or English, is a state of the tables."""
-    return chinese.to_english(label) is not None or lexicon.load().family(label) is not None
+    if _HAN.search(label):
+        return bool(chinese.meanings(label))
+    return lexicon.load().family(label) is not None
 
 
 def stated_polarity(text: str) -> str | None:
@@ -152,7 +155,7 @@ def _headed(text: str) -> list[str] | None:
         value = text[match.end() : end].strip()
         lines = [line for line in value.splitlines() if line.strip()]
         if not (len(lines) > 1 and all(map(_BULLET.match, lines))):
-            value = re.split(r"\n|(?<=[。!?;.])(?!\d)", value, maxsplit=1)[0]
+            value = re.split(r"\n|(?<=[。!?.])(?!\d)", value, maxsplit=1)[0]
         labels = split(value)
         if labels and _short(labels) and _half_known(labels):
             found.append((bool(_FINAL_HEADING.search(match[1])), labels))

@@ -41,6 +41,11 @@ _BEFORE_A_SUBJECT = frozenset(
     "旁边 一旁 身旁 身边 身后 对面 面前 周围 在场 在座 电话 那头 屏幕 画面 视频 镜头 前 中 里 的 一 这 那 该 此 位 名 个 群 些 一位 一名 一个 这位 那位 这个 那个 这名 那名 一些 "
     "几个 几位 所有 其他 另 另外 另一 另一位 另一个 另一名 年轻 中年 老年 小 老 既然 每当 自从 即使 其实 原来 唯独 只有 就连 连 似乎 好像 据 说 昨天 今天 当时 曾经 曾 刚才 "
     "以前 只要 除非 直到 还是 就 男 女 男性 女性".split())
+_AFTER_A_SUBJECT = frozenset(
+    "却 则 也 都 更 反而 反倒 显得 看起来 看上去 十分 非常 很 感到 觉得 有些 有点 一脸 满脸 似乎 仍 仍然 依然 露出 表现 表现出 流露出 本人 自己 早已 已经 早就".split())
+_TRANSITIVE = _CAUSING | frozenset(
+    "支持 担心 害怕 喜欢 讨厌 同情 怜悯 怀疑 嘲笑 讽刺 批评 指责 责备 关心 照顾 思念 想念 羡慕 嫉妒 感谢 信任 理解 爱 恨 心疼 可怜 埋怨 抱怨 质问 欣赏 敬佩".split())
+"""States that take a person as their object: 安抚惊慌的孩子."""
 _ANOTHER = re.compile("^(?:另|另外|另一|另一位|另一个|另一名|另外一位|另外一个|其他|其余|对面|对面的|旁边|旁边的|身旁|身边)$")
 _FEELING = frozenset("感到 觉得 表示 表现 表现出 十分 非常 很 有些 有点 显得 流露出 产生".split())
 _JOINS = frozenset("、 和 与 及 或 又 而 且 以及".split())
@@ -58,7 +63,8 @@ def main_of(words: list[str]) -> str | None:
                     return behind
             return None
         before = words[place - 1] if place else ""
-        if word not in OTHERS and _is_person(word) and before not in _ABOUT and before != "的":
+        related = before == "的" and bool(MAIN & set(words[max(0, place - 3) : place]))
+        if word not in OTHERS and _is_person(word) and before not in _ABOUT and not related:
             return word
         if word in OTHERS - GENERAL and not (MAIN - {"自己", "说话"}) & set(words) and not EITHER & set(words):
             return word
@@ -93,7 +99,8 @@ def _clause(words, low, high, emotions, main, inherited, found) -> bool:
                 if somebody and follows == "的":
                     theirs |= _blamed(words, place, high, emotions)
                 continue
-            first = all(earlier in _BEFORE_A_SUBJECT or _is_person(earlier) for earlier in words[low:place])
+            first = follows in _AFTER_A_SUBJECT or all(earlier in _BEFORE_A_SUBJECT or _is_person(earlier)
+                                                       for earlier in words[low:place])
             if follows == "的" and place + 2 < high and _is_person(words[place + 2]):
                 continue  # 他的母亲: the next one counts
             if cause is not None or first:
@@ -148,6 +155,8 @@ def _attribute_reaches(words: list[str], place: int, high: int, emotions: set[in
 def _of_whom_behind(words, place, high, emotions, main, other) -> bool:
     """Whose emotion it is where a person stands behind: 愤怒的顾客 is the customer's."""
     at = place + 1
+    if words[place] in _TRANSITIVE and at in emotions:
+        return other
     while at < high and (at in emotions or words[at] in _JOINS):
         at += 1
     if at < high and words[at] == "的":

@@ -77,4 +77,4 @@ def without_boilerplate(text: str) -> Rest:
                 rest = ""
         kept.append(rest.strip(" ,;"))
     rest = "\n".join(part for part in kept if any(map(str.isalnum, part)))
-    return Rest(rest, refused, untold and not rest)
+    return Rest(rest, refused, untold)
