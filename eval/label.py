@@ -290,6 +290,10 @@ class Labeller:
         """(source, extractor with its version) of labels."""
         if source == "llm":
             return (name := f"llm:{self.asker.model.name}"), name
+        if source == "chinese":
+            from affectgpt.extractors import chinese
+
+            return "rules", chinese.VERSION
         return ("list", "list") if source == "list" else ("rules", rules.VERSION)
 
 

@@ -30,6 +30,10 @@ from affectgpt.metrics.sets import KINDS, ROWS, EvaluationSet, read_rows, set_of
 from affectgpt.terminal import json_line
 
 
+FEWER = 0.02
+"""Share of clips without an answer from which published scores are warned of."""
+
+
 def main(arguments: list[str]) -> int:
     """Parse the command line and run the job."""
     parser = argparse.ArgumentParser(prog="affectgpt score", description=__doc__,
@@ -39,7 +43,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--set", required=True, dest="name", metavar="NAME", help=f"one of {', '.join(ROWS)}, or any "
                         "other name together with --kind")
     parser.add_argument("--kind", help=f"kind of a set of your own: {', '.join(KINDS)}")
-    parser.add_argument("--sets", metavar="FILE", help="rows of sets of your own, as affectgpt/metrics/sets.json has")
     parser.add_argument("--targets", metavar="FILE", help="JSON Lines or CSV with the name and target of every clip of "
                         "the set; then missing and unknown names are known")
     parser.add_argument("--checkpoint", help="score this one alone")
@@ -63,7 +66,7 @@ def main(arguments: list[str]) -> int:
     if options.select_on and options.select_on_test:
         raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, "
                          "not by both")
-    one = set_of(options.name, options.kind, ROWS | read_rows(options.sets) if options.sets else ROWS)
+    one = set_of(options.name, options.kind, known_sets(options.sets))
     tables = load_wheels(one.kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
     results = score(options.files, one, None, tables, options.targets, options.checkpoint, options.select_on,
                     options.select_on_test, options.against, options.against_checkpoint, options.resamples,
@@ -88,7 +91,8 @@ def main(arguments: list[str]) -> int:
 
 
 def add_counting_options(parser: argparse.ArgumentParser) -> None:
-    """Which tables and how many resamples; the same for one set and for the whole benchmark."""
+    """Which sets, tables and how many resamples; the same for one set and for the whole benchmark."""
+    parser.add_argument("--sets", metavar="FILE", help="rows of sets of your own, as affectgpt/metrics/sets.json has")
     parser.add_argument("--wheels", metavar="DIR",
                         help="folder of the official emotion wheels (default: the fetched ones of mer2025)")
     parser.add_argument("--strict-wheels", metavar="DIR",
@@ -96,6 +100,18 @@ def add_counting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
     parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
     parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
+
+
+def known_sets(file: str | None) -> dict[str, EvaluationSet]:
+    """Rows of the project's table and of the user's.
+
+    Raises:
+        ValueError: a file that is no such table, or has a set of the project's.
+    """
+    own = read_rows(file) if file else {}
+    if taken := sorted(own.keys() & ROWS.keys()):
+        raise ValueError(f"--sets {file}: {taken[0]} is a set of the project's own table; choose another name")
+    return ROWS | own
 
 
 def check_resamples(resamples: int) -> None:
@@ -171,7 +187,15 @@ def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables:
     }
     for key, entry in results["checkpoints"].items():
         entry["made"] = made.made_of(found.checkpoints[key].values(), KIND[one.kind].answer)
+        if one.kind == "description" and entry["made"]["judge"]:
+            entry["published"]["metric"] = f"label overlap rated by {entry['made']['judge']}"
     results["warnings"] += made.differences({key: entry["made"] for key, entry in results["checkpoints"].items()})
+    fewer = {key: len(names) - entry["n"] for key, entry in results["checkpoints"].items()
+             if len(names) - entry["n"] > FEWER * len(names)}
+    if fewer and "published" in scorer.modes:
+        told = ", ".join(f"{key}: {count:,}" for key, count in list(fewer.items())[:6])
+        results["warnings"].append(f"published scores leave clips without an answer out ({told} of {len(names):,}), so "
+                                   "they are of fewer clips than others'; strict ones count them as wrong")
     if keep is not None:
         keep.update(scorer.samples)
     results["spread"] = {} if found.mixed else {mode: spread(results["checkpoints"], mode) for mode in scorer.modes}

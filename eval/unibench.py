@@ -28,7 +28,7 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.errors import run_cli
-from affectgpt.eval.score import add_counting_options, check_resamples
+from affectgpt.eval.score import add_counting_options, check_resamples, known_sets
 from affectgpt.eval.unibench_scores import as_markdown, benchmark
 from affectgpt.files import atomic_write_json, atomic_write_text
 from affectgpt.metrics.sets import KINDS, SETS
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         no_published=options.no_published, checkpoint=options.checkpoint, resamples=options.resamples,
         validation=labelled_files(options.select_on, {})[0] if options.select_on else None,
         select_on_test=options.select_on_test, question=options.question,
-        targets=target_files(options.targets, files) if options.targets else None,
+        targets=target_files(options.targets, files) if options.targets else None, known=known_sets(options.sets),
         streams=options.streams.split(",") if options.streams else None)
     summary["command"] = ["affectgpt", "unibench", *arguments]
     summary["select_on"] = options.select_on
@@ -222,10 +222,11 @@ def target_of(source: str, kind: str, root: str | None = None) -> str:
 
     if kind == "sentiment":
         return "valence" if any(clip.targets.valence is not None for clip in read_corpus(source, root)) else "sentiment"
-    if kind == "description":
-        raise ValueError(f"{source}: a set of kind description is scored from a file with its targets: use `affectgpt "
-                         "score --kind description --targets FILE`")
-    return {"basic": "emotion", "openset": "labels"}[kind]
+    targets = {"basic": "emotion", "class": "emotion", "openset": "labels", "synonyms": "labels"}
+    if kind not in targets:
+        raise ValueError(f"{source}: a set of kind {kind} is scored from a file with its targets: use `affectgpt score "
+                         f"--kind {kind} --targets FILE`")
+    return targets[kind]
 
 
 def forwarded(options: argparse.Namespace, job: str) -> list[str]:

@@ -16,7 +16,7 @@ from affectgpt.eval import choosing
 from affectgpt.eval.score import cell, load_wheels, score
 from affectgpt.metrics import made, stats
 from affectgpt.metrics.benchmark import KIND, percent
-from affectgpt.metrics.sets import SETS, set_of
+from affectgpt.metrics.sets import ROWS, SETS, EvaluationSet, set_of
 
 MEAN = "mean"
 """Key of the mean over sets, beside the sets' names."""
@@ -29,7 +29,8 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
               strict_wheels: str | None = None, any_version: bool = False, no_published: bool = False,
               checkpoint: str | None = None, validation: dict[str, Path] | None = None, select_on_test: bool = False,
               resamples: int = stats.RESAMPLES, question: str | None = None,
-              streams: list[str] | None = None, targets: dict[str, Path] | None = None) -> tuple[dict, dict[str, dict]]:
+              streams: list[str] | None = None, targets: dict[str, Path] | None = None,
+              known: dict[str, EvaluationSet] = ROWS) -> tuple[dict, dict[str, dict]]:
     """Score every set; the sets of MER-UniBench among them make the mean.
 
     Args:
@@ -37,6 +38,7 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
         validation: set -> file of predictions of other clips, that choose the checkpoint.
         targets: set -> file with the target of every clip, where there is one.
         question, streams: score answers to this question, from exactly these streams, alone.
+        known: rows of sets by their names.
     Returns:
         The summary, and set -> results as `affectgpt score` writes them.
     Raises:
@@ -47,7 +49,7 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     which = {"question": question, "streams": streams}
 
     def score_set(name: str, path: Path, **more: Any) -> dict:
-        one = set_of(name, None if name in SETS else kinds.get(name))
+        one = set_of(name, None if name in SETS else kinds.get(name), known)
         try:
             return score([str(path)], one, None, tables if KIND[one.kind].wheels else {}, **which, **more)
         except ValueError as error:
@@ -55,9 +57,9 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
 
     results, samples = {}, {}
     for name, path in files.items():
-        known = (targets or {}).get(name)
+        given = (targets or {}).get(name)
         results[name] = score_set(name, path, checkpoint=checkpoint, resamples=resamples,
-                                  targets=str(known) if known else None, keep=samples.setdefault(name, {}))
+                                  targets=str(given) if given else None, keep=samples.setdefault(name, {}))
     inside = [name for name in results if name in SETS]
     modes = [mode for mode in ("published", "strict") if any(mode in row["metric"] for row in results.values())]
     summary: dict[str, Any] = {
@@ -86,9 +88,13 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
 
 
 def warnings_of(results: dict[str, dict]) -> list[str]:
-    """What speaks against reading the sets side by side, each set's own warnings first."""
-    first = {name: next(iter(row["checkpoints"].values()))["made"] for name, row in results.items()}
-    return [f"{name}: {line}" for name, row in results.items() for line in row["warnings"]] + made.differences(first)
+    """What speaks against reading the sets side by side or beside printed ones, each set's own warnings first."""
+    first = {name: next(iter(row["checkpoints"].values()))["made"] | {"questions": {}} for name, row in results.items()}
+    partial = [f"{SETS[name].title}: {row['n_clips']:,} of its {SETS[name].clips:,} clips are here, so that its score, "
+               "and every mean with it, does not compare with printed ones"
+               for name, row in results.items() if name in SETS and row["n_clips"] != SETS[name].clips]
+    return [f"{name}: {line}" for name, row in results.items() for line in row["warnings"]] + partial + \
+        made.differences(first)
 
 
 def all_scores(results: dict[str, dict], samples: dict[str, Samples], inside: list[str], modes: list[str]) -> dict:

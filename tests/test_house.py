@@ -128,7 +128,7 @@ def test_the_model_stands_alone():
 
 
 @pytest.mark.parametrize("place, beside, packages", [
-    ("words", (), ("simplemma", "snowballstemmer")),
+    ("words", (), ("simplemma", "snowballstemmer", "jieba", "opencc")),
     ("media", ("models.streams", "hub", "starter.reading", "files"), None),
     ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "scipy", "simplemma")),
     ("synthetic", ("words", "files"), None),

@@ -348,6 +348,12 @@ def test_descriptions_are_scored_by_their_clues(tmp_path, capsys):
     entry = results["checkpoints"]["only"]
     assert entry["strict"]["clue_f"] == 50 and entry["published"]["clue_overlap"] == 60
     assert entry["published"]["label_overlap"] == 80 and entry["published"]["metric"] == "judge's label overlap"
+    named = [row | {"rated_by": "llm:a"} for row in rows]
+    results, _ = run_json(capsys, write(tmp_path / "p.jsonl", named), "--set", "emer")
+    assert results["checkpoints"]["only"]["published"]["metric"] == "label overlap rated by llm:a"
+    named[1]["rated_by"] = "llm:b"
+    results, _ = run_json(capsys, write(tmp_path / "p.jsonl", named), "--set", "emer")
+    assert "several judges" in results["warnings"][0]
 
 
 def test_results_go_to_a_file_and_a_table_to_people(tmp_path, capsys):

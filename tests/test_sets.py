@@ -92,6 +92,8 @@ def test_two_sets_of_one_name_are_refused(tmp_path):
 
 
 def test_a_set_that_no_row_has_needs_a_kind():
+    other = sets.set_of("emer", "openset")  # EMER's clips have open labels too
+    assert other.kind == "openset" and other.clips is None and other.labels == {}
     assert sets.set_of("MER2023").name == "mer2023" and sets.set_of("other", "basic").title == "other"
     for name, kind, word in (("other", None, "--kind"), ("meld", "sentiment", "basic"), ("other", "class", "row"),
                              ("other", "none", "none")):
@@ -103,7 +105,8 @@ def test_the_page_shows_the_table():
     page = (Path(__file__).resolve().parent.parent / "docs" / "judging.md").read_text(encoding="utf-8").splitlines()
     for row in sets.ROWS.values():
         clips = f"{row.clips:,}" if row.clips else ""
-        assert f"| `{row.name}` | {row.title} | {row.kind} | {clips} | {row.metric} | {row.group_is} |" in page, row.name
+        cells = f"`{row.name}`", row.title, row.kind, clips, row.metric, row.group_is
+        assert f"| {' | '.join(cells)} |" in page, row.name
 
 
 def test_the_example_of_the_page_is_scored(tmp_path, capsys):
@@ -120,3 +123,10 @@ def test_the_example_of_the_page_is_scored(tmp_path, capsys):
     results = json.loads(capsys.readouterr().out)
     assert results["checkpoints"]["only"]["published"]["war"] == 50 and results["clusters"] == 4
     assert results["checkpoints"]["only"]["strict"]["uar"] == 50
+    extra = f"mine={tmp_path / 'p.jsonl'}:class"
+    arguments = ["unibench", "--predictions", str(tmp_path), "--extra", extra, "--sets",
+                 str(tmp_path / "my_sets.json"), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert json.loads((tmp_path / "out" / "mine.results.json").read_text())["clusters"] == 4
+    (tmp_path / "my_sets.json").write_text(json.dumps([ROW | {"name": "meld"}]))
+    assert main(arguments) == 2 and "meld is a set of the project's own" in capsys.readouterr().err

@@ -38,7 +38,8 @@ def test_groups_keep_labels_whole():
 def test_scores_by_hand(tmp_path, capsys):
     """a: groups {happy, glad}, {sad}; said glad and calm: 1 of 2, 1 of 2. b: nothing said: 0 and 0, as in that code.
     c: no groups: published leaves it out, strict compares the words. d: no answer."""
-    rows = [labelled("a", ["happy", "sad"], "['glad', 'calm']", synonym_groups="[['happy', 'glad'], ['sad'], ['calm']]"),
+    groups = "[['happy', 'glad'], ['sad'], ['calm']]"
+    rows = [labelled("a", ["happy", "sad"], "['glad', 'calm']", synonym_groups=groups),
             labelled("b", ["sad"], "[]", synonym_groups="[['sad']]"), labelled("c", ["sad"], "['sad']"),
             {"checkpoint": 1, "name": "d", "target": ["sad"], "no_answer": "refusal", "synonym_groups": "[['sad']]"}]
     results, _ = run_json(capsys, write(tmp_path / "p.jsonl", rows), "--set", "mer2024ov")

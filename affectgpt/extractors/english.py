@@ -24,9 +24,9 @@ NEGATIONS = frozenset(
     "nothing nobody unable".split())
 NOUN_NEGATIONS = frozenset("no without lack lacks lacking lacked nothing none".split())
 PHRASE_NEGATIONS = tuple(tuple(phrase.split()) for phrase in (
-    "rather than", "instead of", "absence of", "devoid of", "free of", "free from", "far from", "no longer", "failed to",
-    "fails to", "as opposed to", "other than", "denies being", "denied being", "denies feeling", "denies that",
-    "deny being", "denying being"))
+    "rather than", "instead of", "absence of", "devoid of", "free of", "free from", "far from", "no longer",
+    "failed to", "fails to", "as opposed to", "other than", "denies being", "denied being", "denies feeling",
+    "denies that", "deny being", "denying being"))
 _PHRASE_STARTS = frozenset(phrase[0] for phrase in PHRASE_NEGATIONS)
 NOT_NEGATING = frozenset("only just merely simply solely doubt wonder matter surprisingly less".split())
 """A negation followed by one of these says that the emotion is there: "not only angry"."""

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,6 +83,8 @@ def _read(text: str, question: str | None, as_lists: bool, described: str | None
     language = language_of(text)
     if not text:
         return Reading(no_answer="empty", language=language)
+    if language in SHOWN_BY_LETTERS:
+        return _chinese(text, language, question, as_lists, described)
     facts = {"language": language, "text": text, "stated": lists.stated_polarity(text),
              "valence": lists.stated_valence(text) if question == "valence" else None}
     if question in ("sentiment", "valence") and (facts["stated"] or facts["valence"] is not None):
@@ -113,23 +114,34 @@ def in_full(answer: str) -> str:
 
 
 def _described(rest: refusals.Rest, facts: dict, described: str) -> Reading:
-    """A description, read in its language. A refusal that names an emotion elsewhere is an answer."""
-    labels, sentiment, source = (), None, "rules"
-    if facts["language"] != "zh":
-        extraction = extractor().extract_rest(rest.text)
-        labels, sentiment = extraction.labels, extraction.sentiment
-    if rest.refused and not labels and facts["language"] not in SHOWN_BY_LETTERS:
+    """A description, read as English. A refusal that names an emotion elsewhere is an answer."""
+    extraction = extractor().extract_rest(rest.text)
+    labels, sentiment = extraction.labels, extraction.sentiment
+    if rest.refused and not labels:
         return Reading(no_answer="refusal", **facts)
     if not labels and not can_be_read(facts["language"], rest.text):
         return Reading(no_answer="unread", **facts)
     if described == "llm":
         return Reading(source="llm", **facts)
-    if not labels and facts["language"] in SHOWN_BY_LETTERS:
-        from affectgpt.extractors import chinese
+    return Reading(labels, sentiment, "rules", **facts)
 
-        found, sentiment = chinese.extract(rest.text)
-        labels, source = tuple(found), "chinese"
-    return Reading(labels, sentiment, source, **facts)
+
+def _chinese(text: str, language: str, question: str | None, as_lists: bool, described: str | None) -> Reading:
+    """An answer in Chinese, or in Chinese and English."""
+    from affectgpt.extractors import chinese
+
+    answer = chinese.read(text, as_lists)
+    facts = {"language": language, "text": text, "stated": answer.stated or lists.stated_polarity(text),
+             "valence": answer.valence if question == "valence" else None}
+    if question in ("sentiment", "valence") and (facts["stated"] or facts["valence"] is not None):
+        return Reading(**facts)
+    if answer.refused:
+        return Reading(no_answer="refusal", **facts)
+    if answer.is_list or described is None:
+        return Reading(answer.labels if answer.is_list else (), **facts)
+    if described == "llm":
+        return Reading(source="llm", **facts)
+    return Reading(answer.labels, answer.sentiment, "chinese", **facts)
 
 
 def _checked(reading: Reading, rest: refusals.Rest) -> Reading:
@@ -144,17 +156,10 @@ def _checked(reading: Reading, rest: refusals.Rest) -> Reading:
 
 def can_be_read(language: str, text: str) -> bool:
     """Whether a text of this language can be read; one of an unknown language where it is in Latin letters."""
-    if language in SHOWN_BY_LETTERS:
-        return _chinese_is_there()
     if language == "unknown":
         letters = [character for character in text[:2000] if character.isalpha()]
         return not letters or sum(letter < "\u0250" for letter in letters) > len(letters) / 2
     return language == "en"
-
-
-@lru_cache(maxsize=1)
-def _chinese_is_there() -> bool:
-    return importlib.util.find_spec("affectgpt.extractors.chinese") is not None
 
 
 def labels_of_list(value: list) -> tuple[str, ...]:
@@ -163,4 +168,9 @@ def labels_of_list(value: list) -> tuple[str, ...]:
     Raises:
         ValueError: something in it is no text.
     """
-    return tuple(parse_labels(value))
+    labels = parse_labels(value)
+    if all(map(str.isascii, labels)):
+        return tuple(labels)
+    from affectgpt.words import chinese
+
+    return tuple(dict.fromkeys(state for label in labels for state in chinese.meanings(label) or (label,)))

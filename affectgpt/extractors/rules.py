@@ -154,7 +154,10 @@ class RuleExtractor:
 
     def extract_rest(self, text: str) -> Extraction:
         """The same of a text of which the answerer's remarks are gone."""
-        mentions = list(self.mentions(text))
+        return self.of_mentions(list(self.mentions(text)))
+
+    def of_mentions(self, mentions: list[Mention]) -> Extraction:
+        """Labels and sentiment of the emotion words of a text."""
         weights: dict[str, float] = {}
         for mention in mentions:
             if mention.dropped_by is None:

@@ -73,6 +73,9 @@ def differences(systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, made in systems.items():
         if made.get("judge"):
             judges.setdefault(made["judge"], []).append(name)
+    mixed = [name for judge, names in judges.items() if ", " in judge for name in names]
+    if mixed:
+        warnings.append(f"ratings of {_names(mixed)} are of several judges, so that their mean says nothing")
     if len(judges) > 1:
         told = "; ".join(f"{_names(names)}: {judge}" for judge, names in judges.items())
         warnings.append(f"ratings of these rows are of different judges, so they do not compare: {told}")

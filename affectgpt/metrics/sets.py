@@ -137,9 +137,11 @@ def set_of(name: str, kind: str | None = None, rows: dict[str, EvaluationSet] = 
         raise ValueError(f"--kind {kind}: use one of {', '.join(KINDS)}")
     row = rows.get(name) or rows.get(name.lower())
     if row is not None:
-        if kind not in (None, row.kind):
+        if kind in (None, row.kind):
+            return row
+        if row.benchmark or kind in ("class", "preference"):
             raise ValueError(f"--kind {kind}: {row.name} is a set of kind {row.kind}")
-        return row
+        return EvaluationSet(row.name, row.title, kind, group=row.group, group_is=row.group_is)  # its other targets
     if kind is None:
         raise ValueError(f"--set {name}: is none of {', '.join(rows)}; for another corpus also give --kind "
                          f"({', '.join(KINDS)}), or a row of its own with --sets FILE")
