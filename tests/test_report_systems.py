@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from affectgpt.cli import main
-from affectgpt.eval.reporting import exports, made, page, plots, svg
+from affectgpt.eval.reporting import exports, facts, made, page, plots, svg, systems
 from affectgpt.eval.reporting.calibration import calibration, equal_bins, risk_curve
 from affectgpt.eval.reporting.recalls import recalls
 from affectgpt.eval.reporting.rows import Judge, Row, main_streams
@@ -73,6 +73,17 @@ def test_systems_stand_side_by_side(tmp_path):
     assert "clips on which only some are right" in html and "not made alike" not in html
     for name in ("good", "poor", "fair"):
         assert re.search(rf"runs/{name}/model: \[\w+\] \((right|wrong), score", markdown)
+
+
+def test_pairs_are_adjusted_for_their_number():
+    random = np.random.default_rng(0)
+    columns = {name: stats.Columns(random.normal(shift, size=(60, 1)), lambda sums: {"mean": sums[..., 0] / 60})
+               for name, shift in (("a", 0), ("b", 0.4), ("c", 0.5))}
+    found = systems.tested_pairs(facts.Strict(columns, "mean", stats.resample_counts(60, 50), None))
+    assert [pair[:2] for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
+    plain = [pair[2]["p"] for pair in found]
+    assert [pair[3] for pair in found] == stats.holm(plain) != plain
+    assert found[1][2]["difference"] == pytest.approx(columns["c"].scores()["mean"] - columns["a"].scores()["mean"])
 
 
 def test_other_extractors_are_warned_of_inside_the_tables(tmp_path):
