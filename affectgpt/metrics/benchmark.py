@@ -224,8 +224,9 @@ class Scorer:
         drawn = {system: stats.by_unit(columns, self.units) for system, columns in self.made.items()}
         sums = dict(zip(made, stats.resampled_sums(list(drawn.values()), self.drawn), strict=True))
         return {key: {"n": sum(row is not None for row in self.answers(found, key, names)),
-                      **{mode: self._score_mode(found, key, names, mode, made[key, mode], drawn[key, mode], sums[key, mode])
-                         for mode in self.modes}, **self._groups(key)} for key in found.checkpoints}
+                      **{mode: self._score_mode(found, key, names, mode, made[key, mode], drawn[key, mode],
+                                                sums[key, mode]) for mode in self.modes},
+                      **self._groups(key)} for key in found.checkpoints}
 
     def _score_mode(self, found: Predictions, checkpoint: str, names: list[str], mode: str,
                     made: dict[str, stats.Columns], drawn: stats.Columns, sums: np.ndarray) -> dict:
