@@ -21,6 +21,7 @@ STARTER_MODEL = Path("runs/starter/model")
 VERBS = """\
   starter             make the starter corpus, train on it, judge the model, describe a clip (the main job)
   describe FILE...    describe the emotion in videos, sounds and pictures
+  serve               keep a model warm and answer over HTTP; describe uses it where it runs
   extract RECIPE      compute the features of frozen encoders once, for every later run
   caption RECIPE      describe clips anew: cues, descriptions, labels, votes, a filtered manifest
   textualize RECIPE   clips as words: what is said, what face and voice show
@@ -64,7 +65,7 @@ JOBS = {
     "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),
     "release": ("release.job", "main"), "verify": ("release.verify", "main"), "push": ("release.push", "main"),
     "vllm": ("release.vllm", "main"),
-    "merge": ("merge", "main"),
+    "merge": ("merge", "main"), "serve": ("serve.job", "main"),
 }
 """Verb -> the module and function that do it."""
 
@@ -126,7 +127,10 @@ def describe(arguments: list[str]) -> int:
     parser.add_argument("--skipped", default="skipped.jsonl", metavar="LIST",
                         help="where to list unreadable files (default: skipped.jsonl); only a list of an earlier "
                         "run is replaced")
-    parser.add_argument("--timings", action="store_true", help="say on stderr where the time went")
+    parser.add_argument("--local", action="store_true",
+                        help="load the model here even where `affectgpt serve` holds it")
+    parser.add_argument("--timings", action="store_true",
+                        help="say on stderr where the time went; loads the model here")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return _describe(parse_intermixed(parser, arguments))
 
@@ -158,20 +162,11 @@ def _describe(options: argparse.Namespace) -> int:
     if not found.files:
         return _end(options, skipped, total)
 
-    from affectgpt.data.clip import Clip, spoken
-    from affectgpt.inference import Describer, Skipped
+    from affectgpt.description import Skipped
 
-    imported = time.perf_counter()
-    quiet_libraries()
-    describer = Describer(options.model, options.device, quantize=options.quantize)
-    if spoken(options.subtitle) and "text" not in describer.check_streams(streams):
-        print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
-    loaded = time.perf_counter()
-    clips = [Clip(id=str(file), media=file, words=options.subtitle) for file in found.files]
-    spent = {"imports": imported - started, "model": loaded - imported}
-    results = describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)),
-                                 reader=options.reader, max_new_tokens=options.max_new_tokens, track=options.track)
-    for result in _with_progress(results, len(clips)):
+    spent: dict[str, float] = {}
+    results = _results(options, found.files, streams, spent)
+    for result in _with_progress(results, len(found.files)):
         if isinstance(result, Skipped):
             skip(result.file, result.reason)
             continue
@@ -182,6 +177,58 @@ def _describe(options: argparse.Namespace) -> int:
         print(f"seconds: {', '.join(f'{name} {seconds:.2f}' for name, seconds in spent.items())}; "
               f"in all {time.perf_counter() - started:.2f}", file=sys.stderr)
     return _end(options, skipped, total)
+
+
+def _results(options: argparse.Namespace, files: list[Path], streams: list[str] | None, spent: dict[str, float]):
+    """A `Description` or `Skipped` for each file: from a server that holds the model, or from the model loaded here."""
+    client = None
+    if not (options.local or options.timings):
+        from affectgpt.serve.client import find
+
+        client = find(options.model, options.device, options.quantize)
+    done = 0
+    if client is not None:
+        for done, result in enumerate(_served(client, options, files), start=1):
+            yield result
+    if done < len(files):
+        yield from _computed(options, files[done:], streams, spent)
+
+
+def _served(client, options: argparse.Namespace, files: list[Path]):
+    """Results of a server, up to the first file that it cannot answer about."""
+    from affectgpt.description import Description, Skipped
+    from affectgpt.serve.client import NotServed
+
+    for file in files:
+        try:
+            yield Description.of_dict(client.describe(file, {
+                "subtitle": options.subtitle, "streams": options.streams, "question": options.question,
+                "max_new_tokens": options.max_new_tokens, "track": options.track, "reader": options.reader}))
+        except LookupError as error:
+            yield Skipped(str(file), str(error))
+        except NotServed as error:
+            print(f"note: the server that holds this model gave no answer ({printable(str(error))}); loading the "
+                  "model here", file=sys.stderr)
+            return
+
+
+def _computed(options: argparse.Namespace, files: list[Path], streams: list[str] | None, spent: dict[str, float]):
+    """Results of the model, loaded here."""
+    import time
+
+    started = time.perf_counter()
+    from affectgpt.data.clip import Clip, spoken
+    from affectgpt.inference import Describer
+
+    imported = time.perf_counter()
+    quiet_libraries()
+    describer = Describer(options.model, options.device, quantize=options.quantize)
+    if spoken(options.subtitle) and "text" not in describer.check_streams(streams):
+        print("note: --subtitle is not used, because text is not among the streams", file=sys.stderr)
+    spent |= {"imports": imported - started, "model": time.perf_counter() - imported}
+    clips = [Clip(id=str(file), media=file, words=options.subtitle) for file in files]
+    yield from describer.describe(clips, streams, options.question, batch_size=min(options.batch_size, len(clips)),
+                                  reader=options.reader, max_new_tokens=options.max_new_tokens, track=options.track)
 
 
 def _check(options: argparse.Namespace, streams: list[str] | None) -> None:

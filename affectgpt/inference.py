@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from affectgpt.data import prompts, reading
 from affectgpt.data.clip import Clip
 from affectgpt.data.inputs import Inputs
+from affectgpt.description import Description, Reply, Skipped
 from affectgpt.media import MediaError
 from affectgpt.media.finding import MEDIA_SUFFIXES, find_media
 from affectgpt.model_folder import check_model_folder, check_streams
@@ -17,47 +17,6 @@ from affectgpt.models import prompting
 
 __all__ = ["MEDIA_SUFFIXES", "Describer", "Description", "Reply", "Skipped", "check_model_folder", "check_streams",
            "find_media"]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a model says of one clip.
-
-    `polarity` is None where the answer leaves it open. `seconds` is the time from file to answer; `notes` says what
-    was missing, and what of the words or of the answer was cut.
-    """
-
-    file: str
-    description: str
-    labels: list[str]
-    polarity: str | None
-    streams: list[str]
-    seconds: float
-    words: str | None = None
-    notes: list[str] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-
-    def as_dict(self) -> dict:
-        """Plain values for JSON, without the timings."""
-        values = asdict(self)
-        del values["timings"]
-        return values
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that could not be read, and why."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The text of an answer; `cut_off` where its length ended it, not the model."""
-
-    text: str
-    cut_off: bool = False
 
 
 class Describer:
@@ -215,7 +174,7 @@ class Describer:
             shown = self.processor.prompt_streams(inputs, hidden) + (["text"] if inputs.words else [])
             yield Description(str(clip.media), answer.description, list(answer.labels), answer.polarity, shown,
                               round(seconds + share, 2), inputs.words, self._notes(inputs, reply, limit),
-                              {**inputs.seconds, "encoders and LLM": share})
+                              {**inputs.seconds, "encoders and LLM": share}, reply.text, reply.cut_off)
 
     def _notes(self, inputs: Inputs, reply: Reply, limit: int | None) -> list[str]:
         """What reading noted, and every cut."""

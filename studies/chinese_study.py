@@ -2,8 +2,8 @@
 
     python studies/chinese_study.py ../shared/data/emer --wheels ../shared/data/wheels/mer2025
 
-1. gt-chi.csv (`reasons`) against the states with which the same descriptions end in gt-eng.csv. Words and rules were made
-   while looking at rows 1, 3, 5, ...; `held out` are the others.
+1. gt-chi.csv (`reasons`) against the states with which the same descriptions end in gt-eng.csv. Words and rules were
+   made while looking at rows 1, 3, 5, ...; `held out` are the others.
 2. final-EMER-reason.csv, `chinese` and beside it `english`, against ovmerd-openset.csv; not used to make the Chinese
    rules or words.
 

@@ -29,13 +29,13 @@ def write_manifest(folder, rows, name="manifest.jsonl"):
 
 def test_a_row_becomes_a_clip(tmp_path):
     row = {"id": "a", "corpus": "mine", "split": "test", "media": "clips/a.mp4", "audio": "a.wav", "words": "hm",
-           "language": "de", "speaker": "s1", "description": "d", "labels": ["sad"], "emotion": "sad", "valence": -1,
-           "sentiment": "negative", "evidence": {"face": "f"}, "cues": {"face": "sad"}}
+           "language": "de", "speaker": "s1", "sex": "female", "description": "d", "labels": ["sad"], "emotion": "sad",
+           "valence": -1, "sentiment": "negative", "evidence": {"face": "f"}, "cues": {"face": "sad"}}
     path = write_manifest(tmp_path, [row, {"id": "b"}])
     first, second = read_corpus(str(path))
     assert first == Clip(
         id="a", corpus="mine", split="test", media=tmp_path / "clips" / "a.mp4", audio=tmp_path / "a.wav", words="hm",
-        language="de", speaker="s1", provenance=f"{path}:1", targets=Targets(
+        language="de", speaker="s1", sex="female", provenance=f"{path}:1", targets=Targets(
             description="d", labels=("sad",), emotion="sad", valence=-1, sentiment="negative", evidence={"face": "f"},
             cues={"face": "sad"}))
     assert second == Clip(id="b", corpus=tmp_path.name, provenance=f"{path}:2")
@@ -60,6 +60,7 @@ def test_a_row_becomes_a_clip(tmp_path):
     ({"id": "a", "valence": True}, "valence must be a number"),
     ({"id": "a", "evidence": {"smell": "bad"}}, "evidence must be an object of stream"),
     ({"id": "a", "cues": ["sad"]}, "cues must be an object"),
+    ({"id": "a", "sex": "f"}, "sex must be one of female, male, not 'f'"),
     ({"id": "a", "sentiment": "good"}, "sentiment must be one of positive, neutral, negative"),
     ("[1]", "object"),
     ("{oops", "JSON"),

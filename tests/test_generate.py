@@ -38,7 +38,7 @@ def test_rows_hold_the_documented_keys_in_the_order_of_the_corpus(model, manifes
     names = [row["id"] for row in rows_of(manifest)][:6]
     kinds = ("labels", "description")
     assert [(row["name"], row["question"]) for row in rows] == [(name, kind) for name in names for kind in kinds]
-    known = {"group", "speaker", "language_of_clip"}
+    known = {"group", "speaker", "sex", "language_of_clip"}
     assert all([key for key in row if key not in known] == KEYS for row in rows)
     assert {row["name"]: row.get("speaker") for row in rows} == {row["id"]: row.get("speaker")
                                                                 for row in rows_of(manifest)[:6]}

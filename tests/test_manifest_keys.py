@@ -17,9 +17,9 @@ PUBLISHED = json.loads((Path(affectgpt.data.__file__).parent / "manifest.schema.
 
 ROW = {
     "id": "a", "corpus": "c", "split": "train", "media": "v/a.mp4", "audio": "s/a.wav", "face": "f/a.npy", "start": 0.5,
-    "end": 2.25, "words": "Well?", "language": "de", "speaker": "Ross", "dialogue": "d1", "turn": 3, "group": "v",
-    "content": "9f", "description": "She smiles.", "labels": ["happy", "at ease"], "emotion": "happy", "valence": 0.5,
-    "arousal": -1.0, "dominance": 0.25, "sentiment": "positive", "votes": {"happy": 3, "sad": 0.5},
+    "end": 2.25, "words": "Well?", "language": "de", "speaker": "Ross", "sex": "male", "dialogue": "d1", "turn": 3,
+    "group": "v", "content": "9f", "description": "She smiles.", "labels": ["happy", "at ease"], "emotion": "happy",
+    "valence": 0.5, "arousal": -1.0, "dominance": 0.25, "sentiment": "positive", "votes": {"happy": 3, "sad": 0.5},
     "preference": {"first": "x", "second": "y", "better": "same"}, "turns": [["Who?", "She."], ["Why?", "A joke."]],
     "evidence": {"face": "A smile."}, "cues": {"face": "happy", "audio": "neutral"}}
 

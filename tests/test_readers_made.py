@@ -152,7 +152,9 @@ def test_cremad_with_votes(tmp_path):
     write(tmp_path, "processedResults/tabulatedVotes.csv",
           ",A,D,F,H,N,S,fileName,numResponses\n100001,9,0,0,0,0,1,1001_DFA_ANG_XX,10\n"
           "300001,6,2,0,0,0,0,1001_DFA_ANG_XX,8\n")
+    write(tmp_path, "VideoDemographics.csv", "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n")
     first, second = acted.read_cremad(tmp_path)
+    assert (first.sex, second.sex) == ("male", None)
     assert first.media.suffix == ".flv" and first.audio.suffix == ".wav" and first.speaker == "1001"
     assert first.targets.emotion == "angry" and first.targets.votes == {"angry": 0.75, "disgusted": 0.25}
     assert (second.media.suffix, second.audio, second.targets.votes, second.words) == (".wav", None, {}, None)
@@ -160,6 +162,9 @@ def test_cremad_with_votes(tmp_path):
     assert acted.read_cremad(tmp_path, words=True)[0].words == "Don't forget a jacket."
     with pytest.raises(ValueError, match="no takes named"):
         acted.read_emodb(tmp_path)
+    write(tmp_path, "VideoDemographics.csv", "ActorID,Sex\n1001,m\n")
+    with pytest.raises(ValueError, match="VideoDemographics.csv:2: Sex is 'm'"):
+        acted.read_cremad(tmp_path)
 
 
 def test_dfew_and_mafw(tmp_path):

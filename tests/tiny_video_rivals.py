@@ -244,15 +244,29 @@ def write_video_llama_3(folder: Path) -> Path:
 
 
 def write_minicpm(folder: Path) -> Path:
-    """MiniCPM-V 4.6, the processor alone."""
-    from transformers import MiniCPMV4_6ImageProcessor, MiniCPMV4_6Processor, MiniCPMV4_6VideoProcessor
+    """MiniCPM-V 4.6: pictures of 448 pixels and their slices, patches that are merged twice."""
+    from transformers import (
+        MiniCPMV4_6Config,
+        MiniCPMV4_6ForConditionalGeneration,
+        MiniCPMV4_6ImageProcessor,
+        MiniCPMV4_6Processor,
+        MiniCPMV4_6VideoProcessor,
+    )
 
-    processor = MiniCPMV4_6Processor(MiniCPMV4_6ImageProcessor(), MiniCPMV4_6VideoProcessor(), _tokenizer(MINICPM),
-                                     chat_template=template("<|image_pad|>", "<|video_pad|>"))
-    processor.save_pretrained(folder)
-    return folder
+    tokenizer = _tokenizer(MINICPM)
+    torch.manual_seed(18)
+    model = MiniCPMV4_6ForConditionalGeneration(MiniCPMV4_6Config(
+        text_config={"model_type": "qwen2", **_text(len(tokenizer))},
+        vision_config={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+                       "image_size": 112, "patch_size": 14},
+        insert_layer_id=0, image_size=112, **_ids(tokenizer, **MEDIA)))
+    options = {"scale_resolution": 112, "max_slice_nums": 2, "patch_size": 14}
+    processor = MiniCPMV4_6Processor(
+        MiniCPMV4_6ImageProcessor(**options), MiniCPMV4_6VideoProcessor(**options), tokenizer,
+        chat_template=template("<|image_pad|>", "<|video_pad|>"))
+    return _save(folder, tiny._louder(model), processor)
 
 
 MODELS = {"qwen2_5_vl": write_qwen2_5_vl, "qwen3_vl": write_qwen3_vl, "qwen2_5_omni": write_qwen2_5_omni,
           "qwen3_omni_moe": write_qwen3_omni, "internvl": write_internvl, "llava_onevision": write_llava_onevision,
-          "video_llama_3": write_video_llama_3}
+          "video_llama_3": write_video_llama_3, "minicpmv4_6": write_minicpm}

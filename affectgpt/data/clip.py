@@ -8,6 +8,9 @@ from pathlib import Path
 from affectgpt.models.prompting import spoken  # noqa: F401  known by this name too
 from affectgpt.words import lexicon
 
+SEXES = ("female", "male")
+"""As corpora write them down; nothing is guessed where one does not."""
+
 
 @dataclass(frozen=True)
 class Preference:
@@ -65,8 +68,9 @@ class Clip:
     the sound of `media`. `start` and `end` are seconds of `media`, None for its own start and end.
     `face` is the face of the one who is meant: crops as `openface_face` holds them (.npy, uint8
     [T, height, width, 3], BGR), or a face track (.json). `words` are the spoken words in `language`;
-    `dialogue` and `turn` say where they stand in a conversation. `group` is what no split may cut:
-    a video, a session. `content` is a hash of the media, of a prepared corpus: equal where two files are one.
+    `sex` is the speaker's, "female" or "male", where the corpus states it; `dialogue` and `turn`
+    say where the words stand in a conversation. `group` is what no split may cut: a video, a
+    session. `content` is a hash of the media, of a prepared corpus: equal where two files are one.
     `provenance` is "file:row".
     """
 
@@ -78,6 +82,7 @@ class Clip:
     words: str | None = None
     language: str = "en"
     speaker: str | None = None
+    sex: str | None = None
     start: float | None = None
     end: float | None = None
     face: Path | None = None

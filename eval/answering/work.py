@@ -165,7 +165,7 @@ class Work:
 def row_head(checkpoint, clip: Clip, kind: str, streams: tuple[str, ...], model: str,
              wanted: dict[str, str | None]) -> dict[str, Any]:
     """The keys that a row has whether or not it was answered: what was asked, and what is known of the clip."""
-    known = {"group": clip.group or clip.dialogue, "speaker": clip.speaker,
+    known = {"group": clip.group or clip.dialogue, "speaker": clip.speaker, "sex": clip.sex,
              "language_of_clip": clip.language if spoken(clip.words) else None}
     return {"checkpoint": checkpoint, "name": clip.id, "target": target_of(clip, wanted), "response": "",
             "corpus": clip.corpus, "split": clip.split, "question": kind, "streams": list(streams), "shown": [],

@@ -3,6 +3,7 @@
     CREMA-D  AudioWAV/1001_DFA_ANG_XX.wav and VideoFlash/1001_DFA_ANG_XX.flv (or VideoMP4/...mp4)
              processedResults/tabulatedVotes.csv    votes of listeners and viewers (optional)
              processedResults/summaryTable.csv      the emotion that most of them chose (optional)
+             VideoDemographics.csv                  the actors' sex (optional)
     EmoDB    wav/03a01Fa.wav (or the files alone): speaker, text, emotion, version
 
 Their sentences carry no emotion, so clips come without words: `words=true` gives them. Nobody splits these corpora
@@ -15,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from affectgpt.data.clip import Clip, Targets
+from affectgpt.data.clip import SEXES, Clip, Targets
 from affectgpt.data.corpora import Corpus
 from affectgpt.data.readers.layout import read_csv
 from affectgpt.data.readers.places import FILMS, SOUNDS, clip_name, elsewhere, files_named
@@ -24,7 +25,7 @@ CREMA_D = Corpus(
     name="cremad", title="CREMA-D (Cao et al. 2014)", licence="Open Database Licence 1.0",
     access="the authors' repository CheyneyComputerScience/CREMA-D (Git LFS)",
     layout="AudioWAV/ACTOR_SENTENCE_EMOTION_LEVEL.wav\nVideoFlash/ACTOR_SENTENCE_EMOTION_LEVEL.flv\n"
-           "processedResults/tabulatedVotes.csv\nprocessedResults/summaryTable.csv",
+           "processedResults/tabulatedVotes.csv\nprocessedResults/summaryTable.csv\nVideoDemographics.csv",
     kinds=("emotion", "emotion_candidates"), labels=("angry", "disgusted", "fearful", "happy", "neutral", "sad"),
     spellings={"ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad",
                "A": "angry", "D": "disgusted", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"},
@@ -49,6 +50,8 @@ CREMA_D_SENTENCES = {
 }
 _CREMA_D_NAME = re.compile(r"(1\d{3})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
 _EMO_DB_NAME = re.compile(r"(\d\d)([abc]\d\d)([WLEAFTN])([a-z])")
+_EMO_DB_MEN = ("03", "10", "11", "12", "15")
+"""Speakers by number, as the corpus's page lists them; the other five are women."""
 _SUMMARIES = {"voice": "VoiceVote", "face": "FaceVote", "both": "MultiModalVote"}
 _VOTERS = {"voice": 1, "face": 2, "both": 3}
 """What raters saw and heard -> the first digit of a row's number in tabulatedVotes.csv."""
@@ -75,17 +78,30 @@ def read_cremad(root: Path, votes: Literal["voice", "face", "both"] = "both", wo
                          f"{elsewhere(root / 'AudioWAV')}")
     tallies = _tallies(root / "processedResults" / "tabulatedVotes.csv", _VOTERS[votes])
     chosen = _chosen(root, votes, tallies) if emotion == "perceived" else None
-    clips = []
+    sexes, clips = _sexes(root / "VideoDemographics.csv"), []
     for name in sorted(films.keys() | sounds.keys()):
         actor, sentence, asked, _ = _CREMA_D_NAME.fullmatch(name).groups()
         film, sound = films.get(name), sounds.get(name)
         where = str(film or sound)
         clips.append(Clip(
             id=name, corpus=CREMA_D.name, media=film or sound, audio=sound if film else None, speaker=actor,
-            group=actor, words=CREMA_D_SENTENCES.get(sentence) if words else None, provenance=where,
-            targets=Targets(emotion=CREMA_D.label(asked, where) if chosen is None else _of(chosen, name, where),
-                            votes=tallies.get(name, {}))))
+            group=actor, sex=sexes.get(actor), words=CREMA_D_SENTENCES.get(sentence) if words else None,
+            provenance=where, targets=Targets(votes=tallies.get(name, {}),
+                                              emotion=CREMA_D.label(asked, where) if chosen is None else
+                                              _of(chosen, name, where))))
     return clips
+
+
+def _sexes(table: Path) -> dict[str, str]:
+    """Actor -> sex; empty where the table is not there."""
+    if not table.is_file():
+        return {}
+    sexes = {}
+    for where, row in read_csv(table, ("ActorID", "Sex")):
+        if row["Sex"].lower() not in SEXES:
+            raise ValueError(f"{where}: Sex is {row['Sex']!r}: it must be one of {', '.join(SEXES)}")
+        sexes[row["ActorID"]] = row["Sex"].lower()
+    return sexes
 
 
 def _chosen(root: Path, votes: str, tallies: dict[str, dict[str, float]]) -> dict[str, str | None]:
@@ -136,6 +152,7 @@ def read_emodb(root: Path) -> list[Clip]:
     for name, file in sorted(sounds.items()):
         speaker, _, emotion, _ = _EMO_DB_NAME.fullmatch(name).groups()
         clips.append(Clip(id=name, corpus=EMO_DB.name, media=file, language="de", speaker=speaker, group=speaker,
+                          sex="male" if speaker in _EMO_DB_MEN else "female",
                           targets=Targets(emotion=EMO_DB.label(emotion, str(file))), provenance=str(file)))
     return clips
 

@@ -128,4 +128,5 @@ def _place(name: str, split: str) -> dict:
         raise ValueError(f"clip {name!r} is not named as IEMOCAP's are (Ses01F_impro01_F000)")
     session, _, _, speaker, _ = found.groups()
     return {"split": "test" if f"session{session}" == TEST_SESSION else "train", "group": f"session{session}",
-            "speaker": f"session{session}{speaker}", "dialogue": name[: found.start(4) - 1]}
+            "speaker": f"session{session}{speaker}", "sex": "female" if speaker == "F" else "male",
+            "dialogue": name[: found.start(4) - 1]}

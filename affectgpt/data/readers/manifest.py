@@ -81,9 +81,9 @@ def _clip(row: dict, root: Path, corpus: str, where: str) -> Clip:
         evidence=row.get("evidence", {}), cues=row.get("cues", {}))
     return Clip(
         id=row["id"], corpus=row.get("corpus") or corpus, split=row.get("split", ""), words=spoken(row.get("words")),
-        language=row.get("language") or "en", speaker=row.get("speaker"), start=start, end=end,
-        dialogue=row.get("dialogue"), turn=int(row["turn"]) if "turn" in row else None, group=row.get("group"),
-        content=row.get("content"), targets=targets, provenance=where, **paths)
+        language=row.get("language") or "en", speaker=row.get("speaker"), sex=row.get("sex"),
+        start=start, end=end, dialogue=row.get("dialogue"), turn=int(row["turn"]) if "turn" in row else None,
+        group=row.get("group"), content=row.get("content"), targets=targets, provenance=where, **paths)
 
 
 def clip_to_row(clip: Clip, root: str | Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from affectgpt.data.clip import SEXES
 from affectgpt.models.streams import STREAMS
 from affectgpt.words.basic import POLARITIES, SYNONYMS
 
@@ -54,6 +55,7 @@ KEYS: dict[str, Key] = {
     "words": Key(_TEXT, "text", "spoken words"),
     "language": Key(_TEXT, "text", "of the words, ISO 639-1; en by default"),
     "speaker": Key(_NAME, "text", "who speaks"),
+    "sex": Key({"enum": list(SEXES)}, f"one of {', '.join(SEXES)}", "of the speaker, as the corpus states it"),
     "dialogue": Key(_NAME, "text", "name of the conversation"),
     "turn": Key({"type": "integer", "minimum": 0, "maximum": 10**9}, "a whole number from 0", "place in it"),
     "group": Key(_NAME, "text", "what no split may cut: a video, a session"),

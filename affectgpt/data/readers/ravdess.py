@@ -100,5 +100,6 @@ def _read_table(folder: Path, table: Path) -> list[Clip]:
 def _clip(name: str, media: Path, emotion: str, actor: int, where: str) -> Clip:
     split = "train" if actor in TRAIN_ACTORS else "validation" if actor in VALIDATION_ACTORS else "test"
     basic = basic_emotion(emotion)
-    return Clip(id=name, corpus="ravdess", split=split, media=media, speaker=f"actor{actor:02d}", provenance=where,
+    return Clip(id=name, corpus="ravdess", split=split, media=media, speaker=f"actor{actor:02d}",
+                sex="male" if actor % 2 else "female", provenance=where,
                 targets=Targets(labels=(basic,), emotion=basic, sentiment=POLARITY[basic]))
