@@ -10,11 +10,9 @@ import tiny
 from affectgpt.extractors.rules import RuleExtractor, Rules
 
 WORDS = {"happy": "happy", "happiness": "happy", "joyful": "happy", "glad": "happy", "angry": "angry",
-         "anger": "angry", "sad": "sad",
-         "sadness": "sad", "fear": "afraid", "annoyed": "annoyed", "calm": "calm", "tense": "tense",
-         "worried": "worried",
-         "content": "content", "at ease": "calm", "proud": "proud", "tears": "sad",
-         "self-conscious": "self-conscious"}
+         "anger": "angry", "sad": "sad", "sadness": "sad", "fear": "afraid", "annoyed": "annoyed", "calm": "calm",
+         "tense": "tense", "worried": "worried", "content": "content", "at ease": "calm", "proud": "proud",
+         "tears": "sad", "self-conscious": "self-conscious"}
 POSITIVE = {"happy", "happiness", "joyful", "glad", "proud", "calm", "at ease"}
 
 

@@ -23,11 +23,12 @@ NEGATIONS = frozenset(
     "not no never without neither nor cannot lack lacks lacking lacked hardly barely scarcely rarely seldom less none "
     "nothing nobody unable".split())
 NOUN_NEGATIONS = frozenset("no without lack lacks lacking lacked nothing none".split())
-PHRASE_NEGATIONS = (("rather", "than"), ("instead", "of"), ("absence", "of"), ("devoid", "of"), ("free", "of"),
-                    ("free", "from"), ("far", "from"), ("no", "longer"), ("failed", "to"), ("fails", "to"),
-                    ("as", "opposed", "to"), ("other", "than"))
+PHRASE_NEGATIONS = tuple(tuple(phrase.split()) for phrase in (
+    "rather than", "instead of", "absence of", "devoid of", "free of", "free from", "far from", "no longer",
+    "failed to", "fails to", "as opposed to", "other than", "denies being", "denied being", "denies feeling",
+    "denies that", "deny being", "denying being"))
 _PHRASE_STARTS = frozenset(phrase[0] for phrase in PHRASE_NEGATIONS)
-NOT_NEGATING = frozenset("only just merely simply solely doubt wonder matter surprisingly".split())
+NOT_NEGATING = frozenset("only just merely simply solely doubt wonder matter surprisingly less".split())
 """A negation followed by one of these says that the emotion is there: "not only angry"."""
 HOLDING = frozenset(
     "hide conceal help suppress control contain mask restrain hold stop deny disguise resist curb hiding concealing "
@@ -62,6 +63,10 @@ PLACES = frozenset(
     "environment atmosphere scene scenes background setting place room light lighting weather colors colours clothes "
     "clothing".split())
 
+INTENSIFIERS = frozenset(
+    "bitterly terribly awfully painfully desperately dreadfully madly horribly frightfully".split())
+"""Words of the lexicon that only say how much where they stand beside an emotion or an act: "weeps bitterly"."""
+
 SIGNS = frozenset(
     "laughing cry tears tearful sigh trembling pointing argument serious seriously stern sternly earnest earnestly "
     "focus attentive attentively attention monotonous polite politely".split())
@@ -70,6 +75,12 @@ SIGNS = frozenset(
 _CLAUSE_ENDS = frozenset(
     "; : ( ) \u2014 ... but however yet whereas while although though because since so then".split())
 _CLAUSE_STARTS = frozenset("if unless whether who whose which that when how why as".split())
+_SHOWING = frozenset(
+    "show shows showing showed display displays displaying express expresses expressing feel feels feeling have has "
+    "had hold holds with very".split())
+_ASIDES = tuple(tuple(words.split()) for words in (
+    "however", "though", "meanwhile", "in contrast", "by contrast", "in turn", "on the other hand", "of course",
+    "in fact", "for his part", "for her part"))
 _PRONOUNS = frozenset("he she they i it we".split())
 _ARTICLES = frozenset("the a an his her their my".split())
 _DESCRIBED = TOPICS | PLACES
@@ -98,7 +109,9 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
     found = []
     for match in _TOKEN.finditer(text):
         token = match[0].lower()
-        found.append((token if token.endswith("s'") else token.rstrip("'"), match.start(), match.end()))
+        if token[-1] == "'" and not token.endswith("s'"):
+            token = token.rstrip("'")
+        found.append((token, *match.span()))
     return found
 
 
@@ -175,14 +188,18 @@ def _compares(tokens: list[str], than: int, places: set[int]) -> bool:
 
 def _negates(tokens: list[str], index: int) -> bool:
     token = tokens[index]
-    if not (token in NEGATIONS or token in _PHRASE_STARTS or token.endswith("n't")):
+    if not (token in NEGATIONS or token == "little" or token in _PHRASE_STARTS or token.endswith("n't")):
         return False
     after = tokens[index + 1 : index + 4]
     if set(after[:1]) & NOT_NEGATING or set(after) & HOLDING:
         return False
     if after[:1] == ["be"] and set(after[1:]) & COMPARATIVES:  # "could not be happier"
         return False
-    if token == "less" and tokens[max(0, index - 1)] in ("or", "nothing"):
+    if token in ("no", "nobody") and {"could", "can"} & set(after) and "more" in tokens[index + 1 : index + 6]:
+        return False
+    if token == "little":  # "shows little enthusiasm", not "a little afraid"
+        return tokens[max(0, index - 1)] in _SHOWING
+    if token == "less" and tokens[max(0, index - 1)] in ("or", "nothing", "hardly", "no", "not", "scarcely", "any"):
         return False
     if token in NEGATIONS or token.endswith("n't"):
         return True
@@ -193,8 +210,18 @@ def _negates(tokens: list[str], index: int) -> bool:
 def clauses(tokens: list[str], places: set[int]) -> list[int]:
     """For every token, where its clause begins. A clause begins behind a mark or a conjunction, at "if", "who", ...,
     and at an "and" with a subject of its own; a comma or an "and" between two emotions parts nothing."""
-    begins, low = [], 0
+    begins, low, aside_until = [], 0, -1
     for index, token in enumerate(tokens):
+        if index < aside_until:  # "the thief, however, is calm"
+            begins.append(low)
+            continue
+        if token == "," and index - low <= 4 and not FINITE & set(tokens[low:index]):
+            aside = next((len(words) for words in _ASIDES if tuple(tokens[index + 1 : index + 1 + len(words)]) == words
+                          and tokens[index + 1 + len(words) : index + 2 + len(words)] == [","]), None)
+            if aside:
+                aside_until = index + 2 + aside
+                begins.append(low)
+                continue
         if token in _CLAUSE_ENDS:
             low = index + 1
         elif token in _CLAUSE_STARTS and index and tokens[index - 1] not in ("as", "even"):
@@ -232,6 +259,12 @@ def is_of_topic(tokens: list[str], start: int, end: int, places: set[int]) -> bo
     return index < len(tokens) and tokens[index] in _DESCRIBED
 
 
+def is_intensifier(tokens: list[str], start: int, end: int, places: set[int], acts) -> bool:
+    """True for "terribly sad" and "weeps bitterly"; acts: words of acts."""
+    return end == start + 1 and tokens[start] in INTENSIFIERS and (
+        end in places or start - 1 in places or bool(set(tokens[max(0, start - 1) : start]) & set(acts)))
+
+
 def is_noun(tokens: list[str], start: int, places: set[int]) -> bool:
     """True where a word that may be a noun is one: "the subtitle content", "content is", "a patient"; not "is content",
     "happy and content", "calm, patient"."""
@@ -239,6 +272,8 @@ def is_noun(tokens: list[str], start: int, places: set[int]) -> bool:
     if before in ("and", "or", ","):
         return before != "," and not {start - 2, start - 3} & places
     after = tokens[start + 1] if start + 1 < len(tokens) else ""
+    if after == "of":  # "composed of"
+        return True
     if after in ("and", "or", ",") and {start + 2, start + 3} & places:
         return False
     return before not in LINKS and before not in _DEGREES

@@ -84,6 +84,8 @@ def language_of(text: str) -> str:
     outside = _QUOTED.sub(" ", text)
     if sum(map(str.isalpha, outside)) >= 4:
         text = outside
+    if text.isascii():  # most texts: letter by letter takes long
+        return _latin(" ".join(_LATIN_WORD.findall(text))) if any(map(str.isalpha, text)) else UNKNOWN
     counts = Counter(_script(letter) for letter in text if letter.isalpha())
     if not counts:
         return UNKNOWN
@@ -153,9 +155,9 @@ def _latin(text: str) -> str:
             return ENGLISH
         if foreign[best] >= max(1, len(words) // 2):
             return best
+    if english >= 0.35:
+        return ENGLISH
     language, probability = identifier(LATIN).classify(text)
     if language == ENGLISH:
         return ENGLISH if probability >= SURE or english else UNKNOWN
-    if english >= 0.35:
-        return ENGLISH
     return str(language) if probability >= (SURE if english else RATHER_SURE) else UNKNOWN

@@ -20,6 +20,8 @@ LONGEST_LIST = 20_000
 _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _THOUGHTS_END = re.compile(r"\A.*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
+_TITLE = re.compile(r"^\s{0,3}#{1,6}[ \t]+([^\n]*?[^\s:#])[ \t:#]*$", re.MULTILINE)
+_STAR_BULLET = re.compile(r"^([ \t]*)\*[ \t]+", re.MULTILINE)
 _MARKUP = re.compile(r"\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)|^\s{0,3}#{1,6}\s+|`|"
                      r"</?[a-z][a-z0-9_]{0,20}(?:\s[^<>]{0,80})?/?>", re.MULTILINE | re.IGNORECASE)
 _SUBJECT = r"(?:emotions?|emotional (?:states?|labels?)|feelings?|moods?|labels?|answer)"
@@ -32,8 +34,9 @@ _CLAUSE = re.compile(r"\b(?:because|since|which|who|while|when|where|although|th
 _NO_ANSWER = frozenset({"yes", "no", "ok", "okay", "true", "false", "unknown", "unclear", "thanks", "hello", "accept",
                         "reject", "same", "a1", "a2", "answer", "emotions", "labels"})
 _POLARITY_WORDS = frozenset({"positive", "negative", "positivity", "negativity"})
-_SENTENCE_RUN = re.compile(r"(?:[^\s,;/|()]+[^\S\n]+){16}")
-"""More words between two commas than a list has, which spares reading long texts as one."""
+_SEPARATORS = re.compile(r"[,;/|()\n]")
+LONGEST_ITEM = 16
+"""Words between two separators; more than that is a sentence, which spares reading long texts as lists."""
 _REMARK = re.compile(r":\s|\s[-\u2013\u2014]\s")
 _POLARITY_STATED = re.compile(r"\b(?:polarity|sentiment)\b[\w' ]{0,30}?(?:\bis\b|:|\bas\b)\W{0,4}("
                               + "|".join(POLARITIES) + r")\b", re.IGNORECASE)
@@ -55,9 +58,11 @@ def clean(text: str) -> str:
         text = _THOUGHTS_END.sub("", text)
     text = text.split(PUBLISHED_STOP)[0] if not text.lstrip().startswith(PUBLISHED_STOP) else text
     text = _FENCE.sub("", text)
+    if "#" in text:
+        text = _TITLE.sub(r"\1:", text)
     if "<" in text or "\\boxed" in text:
         text = templates.tagged(text) or text
-    text = _MARKUP.sub("", text).strip()
+    text = _MARKUP.sub("", _STAR_BULLET.sub(r"\1- ", text)).strip()
     return templates.without_tables(text) if "|" in text else text
 
 
@@ -92,7 +97,7 @@ def listed(text: str) -> list[str] | None:
         return None if _REMARK.search(body, lead.end()) else _short(body[lead.end():], 8)
     if not body:
         return []
-    labels = None if _SENTENCE_RUN.search(body) else _short(body, 4)
+    labels = None if any(len(part.split()) > LONGEST_ITEM for part in _SEPARATORS.split(body)) else _short(body, 4)
     if labels is None or not labels:
         return labels
     separated = re.search(r"[,;/\n]", body.rstrip(" ,;")) is not None
@@ -145,7 +150,8 @@ def _without_polarities(labels: list[str]) -> list[str]:
 
 def _without_no_answer(labels: list[str]) -> list[str]:
     """The labels but for words that say that there is none."""
-    return [label for label in labels if label not in _NO_ANSWER]
+    return [label for label in labels if label not in _NO_ANSWER
+            and not (templates.is_answer_heading(label) and lexicon.load().family(label) is None)]
 
 
 def _short(text: str, words: int) -> list[str] | None:

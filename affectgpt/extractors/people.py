@@ -24,10 +24,10 @@ ASIDE = frozenset(
     "grandmother grandfather grandma grandpa family relatives boss manager customer customers client clients opponent "
     "opponents rival rivals enemy neighbour neighbor neighbours neighbors crowd public guest guests partner "
     "girlfriend boyfriend classmate classmates roommate coworker coworkers teammate teammates employee employees "
-    "employer staff pupils students passengers passenger spectators fans onlookers people passers-by strangers "
-    "stranger victim victims interviewer interviewee caller attacker witnesses lover ex fiance bride's fellow fellows "
-    "villagers players superiors subordinate subordinates mates mate spouse sibling siblings nephew niece widow "
-    "elders".split())
+    "employer staff pupils students passengers passenger passer passerby spectator spectators onlooker fans onlookers "
+    "people passers-by strangers stranger victim victims interviewer interviewee caller attacker witnesses lover ex "
+    "fiance bride's fellow fellows villagers players superiors subordinate subordinates mates mate spouse sibling "
+    "siblings nephew niece widow elders".split())
 """Nouns of those who stand beside a main character."""
 
 ROLES = frozenset(
@@ -51,6 +51,14 @@ OBJECTS = frozenset("him her them me himself herself themselves".split())
 LINKS = frozenset(
     "is are was were be being seems seem appears appear looks look feels feel becomes become gets get remains stays "
     "sounds looking feeling".split())
+MALE = frozenset("he his him man boy gentleman male guy".split())
+FEMALE = frozenset("she her woman girl lady female".split())
+GENDERS = dict.fromkeys(MALE, "male") | dict.fromkeys(FEMALE, "female")
+PERCEIVING = frozenset(
+    "sense senses sensing notice notices noticing see sees seeing hear hears recognise recognises recognize "
+    "recognizes understand understands perceives feels ignore ignores share shares shared calm calms soothe soothes "
+    "respects witnesses watches admires mocks enjoys fears resents dismisses".split())
+_VERBS = LINKS | CAUSING | {"has", "have", "had", "feels", "shows", "gives", "brings"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ def cast_of(tokens: set[str], first_role: str | None, has_owner: bool) -> Cast:
 
 def bare(token: str) -> str:
     """A noun without its genitive."""
-    return token.removesuffix("'s").removesuffix("'")
+    return token.removesuffix("'s").removesuffix("'") if "'" in token else token
 
 
 def is_somebody_else(tokens: list[str], index: int, cast: Cast) -> bool:
@@ -98,9 +106,11 @@ def is_somebody_else(tokens: list[str], index: int, cast: Cast) -> bool:
 def is_of_another(tokens: list[str], start: int, end: int, low: int, places: set[int], cast: Cast) -> bool:
     """True where the emotion at [start, end) is another person's; its clause begins at `low`."""
     for index in range(max(low, start - 4), start):  # "his boss's cold anger"
-        if tokens[index].endswith("'s") or tokens[index].endswith("'"):
-            if is_somebody_else(tokens, index, cast):
-                return True
+        if tokens[index].endswith(("'s", "'")) and is_somebody_else(tokens, index, cast) \
+                and not _VERBS & set(tokens[index + 1 : start]):
+            return True
+    if _belongs_to_the_other(tokens, start, low):
+        return True
     index = end  # "the frightened and lonely child", where she is looked at, asked, consoled
     while index < len(tokens) and (index in places or tokens[index] in ("and", "or", "little", "young", "old")):
         index += 1
@@ -114,6 +124,20 @@ def is_of_another(tokens: list[str], start: int, end: int, low: int, places: set
             if tokens[index].isalpha() and is_somebody_else(tokens, index, cast):
                 return True
     return _subject_is_another(tokens, start, low, cast)
+
+
+def _belongs_to_the_other(tokens: list[str], start: int, low: int) -> bool:
+    """True for "she senses his anger", and for "he thinks that she is angry": two people by their pronouns."""
+    owner = next((index for index in range(start - 1, max(low, start - 4) - 1, -1) if tokens[index] in GENDERS), None)
+    if owner is not None and tokens[owner] in ("his", "her") and not _VERBS & set(tokens[owner:start]):
+        subject = next((GENDERS[token] for token in tokens[low:owner] if token in GENDERS.keys() - OWNERS), None)
+        return subject is not None and subject != GENDERS[tokens[owner]] \
+            and bool(PERCEIVING & set(tokens[max(low, owner - 3) : owner]))
+    if tokens[low : low + 1] and tokens[low] in ("that", "because", "since", "how", "why", "as"):
+        own = next((GENDERS[token] for token in tokens[low:start] if token in ("he", "she")), None)
+        main = next((GENDERS[token] for token in tokens[:low] if token in GENDERS.keys() - OWNERS - OBJECTS), None)
+        return own is not None and main is not None and own != main
+    return False
 
 
 def _is_object_of(tokens: list[str], start: int, index: int) -> bool:

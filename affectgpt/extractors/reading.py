@@ -115,7 +115,7 @@ def in_full(answer: str) -> str:
 
 def _described(rest: refusals.Rest, facts: dict, described: str) -> Reading:
     """A description, read as English. A refusal that names an emotion elsewhere is an answer."""
-    extraction = extractor().extract(rest.text)
+    extraction = extractor().extract_rest(rest.text)
     labels, sentiment = extraction.labels, extraction.sentiment
     if rest.refused and not labels:
         return Reading(no_answer="refusal", **facts)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_ABLE = (r"help|assist|identif|determin|infer|analy[sz]|recogni[sz]|see|view|watch|access|hear|listen|process|provide|"
+_ABLE = (r"comfortable|help|assist|identif|determin|infer|analy[sz]|recogni[sz]|see|view|watch|access|hear|listen|"
+         r"process|provide|"
          r"tell|describe|comply|fulfil|answer|predict|judge|assess|speculat|guess|comment|discuss|discern|interpret|"
          r"label|classif|detect|open|play|load|do that|continue|engage|feel|feelings?|emotions?|abilit|capab|certain|"
          r"sure|information|context|draw|make|support|complete|perform|evaluat|conclude")
@@ -23,7 +24,7 @@ _REFUSAL = re.compile(
     rf"not able|not allowed|not permitted|not programmed|not designed|not capable|incapable|don't have|do not have|"
     rf"lack|not going to|not comfortable|decline|rather not|prefer not)\b[^.!?;]{{0,80}}?\b(?:{_ABLE})"
     r"|\b(?:i|we)\s+(?:must|have to|need to|respectfully|will)?\s*(?:decline|refuse)\b"
-    r"|\b(?:i|we)(?:'d| would) (?:rather|prefer) not\b"
+    r"|\b(?:i|we)(?:'d| would) (?:rather|prefer) not\b|\b(?:i|we) (?:do not|don't|would not) feel comfortable\b"
     r"|\bunable to (?:help|assist|comply|process|view|watch|access|fulfil|provide)\w*"
     # who I am
     r"|\bas an? (?:ai|artificial|large language|language|text-based|text based|virtual|digital|chat)\b"
@@ -49,7 +50,9 @@ _NOTHING_TOLD = re.compile(
     r"(?:visual |contextual |further |relevant )?(?:information|context|evidence|clues?|cues?|detail)\b"
     r"|\b(?:does not|doesn't|do not|don't|did not) (?:\w+ )?(?:provide|contain|give|offer|include)\b[^.!?;]{0,60}?"
     r"\b(?:information|clues?|cues?|details?|evidence|context|signs?|indication)"
-    r"|\b(?:i|we)(?:'m| am| are)? not (?:\w+ )?(?:sure|certain)\b",
+    r"|\b(?:i|we)(?:'m| am| are)? not (?:\w+ )?(?:sure|certain)\b"
+    r"|\A\W*(?:i (?:do not|don't) know|i have no idea|no idea|unknown|unclear|undetermined|indeterminate|no answer|"
+    r"no response|cannot tell|can't tell)\W*\Z",
     re.IGNORECASE)
 _BOILERPLATE = re.compile(
     r"\A\W*(?:(?:i|we)(?:'m| am| are)? (?:\w+ )?)?(?:sorry|apolog\w+)\b"
@@ -71,19 +74,32 @@ _CLASSES = re.compile(  # the names of the classes, not what was chosen of them
 _EXAMPLES = re.compile(
     r"\b(?:indicat|convey|discern|identif|detect|determin|recogni|clues?|cues?|signal|represent|reflect|distinguish|"
     r"note that|evoke|associated)\w*\b[^.!?;]{0,80}?\b(?:emotions?|emotional states?|feelings?|moods?),? "
-    r"(?:such as|like|including|for example)\b[^.!?;]*", re.IGNORECASE)
+    r"(?:such as|like|including|for example)\b[^.!?;]*"
+    r"|\A\W*(?:(?:sure|basic|human|different|various|common|many|other)\W+)*(?:emotions?|feelings?|emotional states?) "
+    r"(?:such as|like|including)\b[^.!?;]*?\b(?:can|may|vary|are)\b[^.!?;]*", re.IGNORECASE)
+_PREFACE = re.compile(
+    r"\b(?:i|we)(?:'m| am| are| feel)? (?:\w+ ){0,2}?(?:confident|certain|sure|positive|convinced|afraid|sorry)"
+    r"(?: to say)? that\b", re.IGNORECASE)
 _SOMEBODY = re.compile(r"\b(?:man|woman|person|individual|speaker|character|girl|boy|he|she|they|his|her|their)\b",
                        re.IGNORECASE)
 _CERTAINTY = re.compile(r"\bwith (?:any |absolute |complete |full |great |high )?(?:certainty|confidence)\b"
                         r"|\bit(?:'s| is) (?:still |also )?uncertain\b|\b(?:not|never) (?:\w+ )?certain\b",
                         re.IGNORECASE)
-# A sentence is searched where it has a word of these sets: one is in everything that the patterns match.
-_ABOUT_ANSWERING = frozenset(
-    "i we i'm i'd i'll i've we're sorry apologies apologize apologise apologizing please unable cannot can't not no "
-    "without impossible difficult hard challenging tough early unclear insufficient little lack subjective vary "
-    "varies sure certainly course absolutely gladly pleasure important note noting mind against violate violates "
-    "violating my our as hope free let thank thanks question expert isn't wasn't hasn't couldn't didn't doesn't don't "
-    "failed missing".split())
+# A sentence is searched where it has words of these sets: they are in everything that the patterns match.
+_I = frozenset("i we i'm i'd i'll i've we're we'd we'll".split())
+_OF_MEDIA = frozenset(
+    "video audio image picture clip media file frame attachment recording footage photo videos images pictures clips "
+    "files frames photos".split())
+_DENYING = frozenset("no not without isn't wasn't hasn't cannot can't couldn't didn't failed missing".split())
+_OF_REFUSALS = _I | frozenset(
+    "unable ai artificial language text-based text virtual digital chat please against violate violates violating "
+    "violation appropriate ethical acceptable guidelines policy policies".split())
+_OF_NOTHING_TOLD = _I | frozenset(
+    "possible impossible difficult hard challenging clear unclear early tough cannot can't not couldn't enough "
+    "insufficient little lack sufficient no doesn't don't unknown undetermined indeterminate".split())
+_OF_BOILERPLATE = _I | frozenset(
+    "sorry apologies apologize apologise apologizing my hope free let thank thanks question certainly sure course "
+    "absolutely gladly pleasure note noting important mind subjective vary varies expert".split())
 _OF_CLASSES = frozenset("positive negative neutral".split())
 _OF_CERTAINTY = frozenset("certain certainty confidence uncertain".split())
 _OF_EXAMPLES = frozenset("such like including example".split())
@@ -112,14 +128,18 @@ def without_boilerplate(text: str) -> Rest:
         words = set(sentence.lower().translate(_MARKS).split())
         if not words.isdisjoint(_OF_CLASSES):
             sentence = _CLASSES.sub("", sentence)
+        if not words.isdisjoint(_I) and "that" in words:
+            sentence = _PREFACE.sub("", sentence)
         if not words.isdisjoint(_OF_CERTAINTY):
             sentence = _CERTAINTY.sub("", sentence)
         if not words.isdisjoint(_OF_EXAMPLES):
             examples = _EXAMPLES.search(sentence)
             if examples and not _SOMEBODY.search(sentence[: examples.end()]):
                 sentence = _EXAMPLES.sub("", sentence)
-        if words.isdisjoint(_ABOUT_ANSWERING) or not (
-                _REFUSAL.search(sentence) or _NOTHING_TOLD.search(sentence) or _BOILERPLATE.search(sentence)):
+        of_media = not words.isdisjoint(_OF_MEDIA) and not words.isdisjoint(_DENYING)
+        if not ((of_media or not words.isdisjoint(_OF_REFUSALS)) and _REFUSAL.search(sentence)
+                or not words.isdisjoint(_OF_NOTHING_TOLD) and _NOTHING_TOLD.search(sentence)
+                or not words.isdisjoint(_OF_BOILERPLATE) and _BOILERPLATE.search(sentence)):
             kept.append(sentence)
             continue
         parts, rest = _CLAUSE.split(sentence), ""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from affectgpt.extractors import english, people, refusals, unreal
-from affectgpt.extractors.spelling import Speller
+from affectgpt.extractors.spelling import LEAST_LETTERS, Speller
 from affectgpt.words import idioms
 from affectgpt.words.forms import trunk
 
@@ -24,11 +25,19 @@ BEHAVIOUR = {word: label for label, words in {
 }.items() for word in words.split()}
 """What a body does -> the emotion that it is read as, where no emotion is named."""
 
-SEARCHED_TOO = {"content": "contentment", "focused": "interest", "engaged": "interest", "patient": "calm"}
+SEARCHED_TOO = {word: family for family, words in {
+    "contentment": "content refreshed", "interest": "focused engaged invested absorbed alert vigilant",
+    "calm": "patient composed collected poised", "excitement": "animated", "enthusiasm": "expressive",
+    "humiliation": "insulted", "uncertainty": "torn", "affection": "touched moved", "sadness": "teary",
+    "frustration": "trapped", "connection": "welcoming secure",
+}.items() for word in words.split()}
 """Words that name a state as an adjective alone (not "the subtitle content", "a patient") -> family."""
 
 NO_STATES = frozenset("genuine genuinely certain certainty certainly struggling struggle struggles".split())
 """Words of the lexicon that a description uses of something else; a list may have them as labels."""
+
+NO_FAMILY = "(none)"
+"""Of phrases that hold the word of an emotion and name none."""
 
 POLARITY_FAMILIES = frozenset({"positive", "negative", "neutral"})
 """Families that say how good and not what: no labels where another one is there."""
@@ -127,19 +136,24 @@ class RuleExtractor:
         if rules.idioms:
             self._phrases |= {(word,): family for word, family in SEARCHED_TOO.items() if family in families}
             for words, emotion in idioms.load().items():
-                if words not in self._phrases and (family := lexicon.family(emotion)):
+                if emotion is None:
+                    self._phrases[words] = NO_FAMILY
+                elif words not in self._phrases and (family := lexicon.family(emotion)):
                     self._phrases[words], self._canonical[words] = family, emotion
         self._longest = {}
         for words in self._phrases:
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
         self._with_possessor = {words[0] for words in self._phrases if idioms.POSSESSOR in words}
         self._speller = Speller(surface) if rules.spelling else None
+        self._spelled: dict[str, str | None] = {}
 
     def extract(self, text: str) -> Extraction:
         """Labels and sentiment of a description; no labels and "neutral" where it names no emotion."""
-        text = english.straighten(text)
-        if self.rules.boilerplate:
-            text = refusals.without_boilerplate(text).text
+        return self.extract_rest(refusals.without_boilerplate(english.straighten(text)).text
+                                 if self.rules.boilerplate else text)
+
+    def extract_rest(self, text: str) -> Extraction:
+        """The same of a text of which the answerer's remarks are gone."""
         return self.of_mentions(list(self.mentions(text)))
 
     def of_mentions(self, mentions: list[Mention]) -> Extraction:
@@ -221,6 +235,8 @@ class RuleExtractor:
             return "unreal"
         if rules.past and unreal.is_past(tokens, start, end, low, high):
             return "past"
+        if english.is_intensifier(tokens, start, end, places, BEHAVIOUR):
+            return "intensifier"
         if rules.topics and (english.is_of_topic(tokens, start, end, places)
                              or end == start + 1 and tokens[start] in SEARCHED_TOO
                              and english.is_noun(tokens, start, places)):
@@ -239,25 +255,49 @@ class RuleExtractor:
 
     def _find(self, tokens: list[str]) -> Iterator[tuple[int, int, str, str | None]]:
         """(start, end, family, word to write for what is no label itself) of the longest phrases, from the left."""
-        start = 0
-        while start < len(tokens):
-            token = tokens[start]
-            for length in range(min(self._longest.get(token, 0), len(tokens) - start), 0, -1):
-                words = tuple(tokens[start : start + length])
+        longest, spelled, start = self._longest, self._spelled, 0
+        for place, token in enumerate(tokens):
+            if place < start:  # within the phrase before
+                continue
+            start = place
+            size = longest.get(token)
+            if size is None and (len(token) < LEAST_LETTERS or spelled.get(token, token) is None):
+                continue
+            for length in range(min(size or 0, len(tokens) - start), 0, -1):
+                words, end = tuple(tokens[start : start + length]), start + length
                 known = self._phrases.get(words)
-                if known is None and length > 1 and token in self._with_possessor:
-                    words = tuple(idioms.POSSESSOR if place and word in _POSSESSORS else word
-                                  for place, word in enumerate(words))
+                if known is None and length > 1:
+                    words, end = self._plain_words(tokens, start, length)
                     known = self._phrases.get(words)
                 if known:
-                    yield start, start + length, known, self._canonical.get(words)
-                    start += length - 1
+                    if known != NO_FAMILY:
+                        yield start, end, known, self._canonical.get(words)
+                    start = end
                     break
             else:
-                meant = self._speller.meant(token) if self._speller and len(token) > 5 else None
-                if meant and (meant,) in self._phrases:
+                if token not in spelled:
+                    spelled[token] = self._meant(token)
+                if meant := spelled[token]:
                     yield start, start + 1, self._phrases[meant,], meant
-            start += 1
+
+    def _plain_words(self, tokens: list[str], start: int, length: int) -> tuple[tuple[str, ...], int]:
+        """So many words without those that may stand within an idiom ("in a right old state"), possessors as one
+        word; and where they end."""
+        words, place, end = [], start, start
+        while place < len(tokens) and len(words) < length:
+            word = tokens[place]
+            place += 1
+            if word in idioms.FILLERS and words:
+                continue
+            words.append(idioms.POSSESSOR if words and word in _POSSESSORS and tokens[start] in self._with_possessor
+                         else word)
+            end = place
+        return tuple(words), end
+
+    def _meant(self, token: str) -> str | None:
+        """The word of a text that a misspelt one stands for."""
+        meant = self._speller.meant(token) if self._speller else None
+        return meant if (meant,) in self._phrases else None
 
     def _find_behaviour(self, tokens: list[str]) -> Iterator[tuple[int, int, str, str | None]]:
         for index, token in enumerate(tokens):
@@ -272,10 +312,13 @@ _POSSESSORS = {english.plain(word) for word in idioms.POSSESSORS}
 
 def _cast(sentences: list[list[str]]) -> people.Cast | None:
     """Who is in the text; None where nobody but the main character can be meant."""
-    words = {people.bare(token) for tokens in sentences for token in tokens}
-    if not words & (people.ASIDE | people.ROLES) and not words & {"other", "another", "else"}:
+    words = {people.bare(token) for token in set().union(*sentences)}
+    if words.isdisjoint(_PERHAPS_OTHERS) and (words.isdisjoint(people.MALE) or words.isdisjoint(people.FEMALE)):
         return None
-    in_order = [people.bare(token) for tokens in sentences for token in tokens]
+    in_order = [token for token in map(people.bare, chain.from_iterable(sentences)) if token in _IN_RELATION]
     role = next((token for token in in_order if token in people.ROLES), None)
-    first = next((token for token in in_order if token in people.ASIDE | people.ROLES | people.OWNERS), None)
-    return people.cast_of(words, role, first in people.OWNERS)
+    return people.cast_of(words, role, in_order[:1] != [] and in_order[0] in people.OWNERS)
+
+
+_PERHAPS_OTHERS = people.ASIDE | people.ROLES | {"other", "another", "else"}
+_IN_RELATION = people.ASIDE | people.ROLES | people.OWNERS

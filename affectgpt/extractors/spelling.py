@@ -1,16 +1,28 @@
 """Emotion words that are spelt wrongly -> the word that was meant.
 
 A word counts as misspelt where English has no such word and exactly one family of the lexicon has words that near: one
-edit away (a letter more, less, other, or two swapped) from 6 letters on, two edits from 10 letters on.
+edit away (a letter more, less, other, or two swapped) from 6 letters on, two edits from 10 letters on, or where the
+letters or the consonants are the same, or both ends are. Of shorter words a letter may be missing, doubled or swapped,
+and none be another.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-LEAST_LETTERS = 6
+LEAST_LETTERS = 4
+LETTERS_OF_ANY_EDIT = 6
 TWO_EDITS_FROM = 10
+
+_DOUBLED = re.compile(r"(.)\1+")
+_VOWELS = str.maketrans("z", "s", "aeiouy")
+
+
+def _skeleton(word: str) -> str:
+    """A word without vowels and doubled letters."""
+    return _DOUBLED.sub(r"\1", word.translate(_VOWELS))
 
 
 class Speller:
@@ -40,6 +52,13 @@ class Speller:
         edits = 2 if len(word) >= TWO_EDITS_FROM else 1
         near = process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance, score_cutoff=edits,
                                limit=None)
+        if edits == 1 and not near and len(word) >= LETTERS_OF_ANY_EDIT:
+            near = [found for found in process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance,
+                                                       score_cutoff=2, limit=None) if sorted(found[0]) == sorted(word)
+                    or _skeleton(found[0]) == _skeleton(word)
+                    or len(word) >= 8 and found[0][-2:] == word[-2:] and found[0][:2] == word[:2]]
+        if len(word) < LETTERS_OF_ANY_EDIT:
+            near = [found for found in near if set(found[0]) == set(word)]
         if not near:
             return None
         least = min(distance for _, distance, _ in near)

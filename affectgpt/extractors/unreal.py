@@ -6,10 +6,21 @@ PRETENDING = frozenset(
     "pretend pretends pretending pretended feign feigns feigned feigning fake fakes faked faking simulate simulates "
     "simulated simulating sham mock false claims claiming claimed insincere imitates imitating imitate mimics "
     "rehearses play-acts exaggerated".split())
-_NEAR_ALONE = frozenset("mock false exaggerated fake faked feigned sham insincere simulated".split())
+_NEAR_ALONE = frozenset(
+    "pretended".split()) | frozenset(
+    "mock false exaggerated fake faked feigned sham insincere simulated".split())
 ACTING = frozenset(
     "act acts acting acted behave behaves behaving behaved pretend pretends pretending plays playing".split())
 WISHING = frozenset("want wants wanted wanting wish wishes wished wishing".split())
+_BEING = frozenset("be feel make look appear seem sound get become".split())
+_WOULD = frozenset("would should ought supposed expected could've would've he'd she'd they'd".split())
+_FILLING = frozenset("and of or".split())
+_IMAGINING = frozenset("imagine imagines imagining imagined dreams dreaming fantasises fantasizes daydreams".split())
+_SUBJECTS = frozenset("he she they it i we you the his her someone anyone".split())
+_ONLY_ACTING = tuple(tuple(phrase.split()) for phrase in (
+    "only acting", "just acting", "merely acting", "only pretending", "just pretending", "merely pretending",
+    "only joking", "just joking", "just kidding", "only kidding", "for show", "putting on an act",
+    "only playing a role"))
 _CONDITIONS = frozenset("if unless lest supposing provided when once should".split())
 _OF_THE_ANSWER = frozenset(
     "i we one emotion emotions emotional state label labels answer feeling mood it sentiment".split())
@@ -19,6 +30,11 @@ _PAST_PHRASES = tuple(tuple(phrase.split()) for phrase in (
     "as a child", "as a kid", "as a boy", "as a girl", "in the past", "back then", "at that time", "in those days",
     "years before", "used to", "in childhood", "last year", "last week", "last month", "last night", "last summer",
     "last winter", "the day before"))
+_OVER = tuple(tuple(phrase.split()) for phrase in (
+    "got over", "gets over", "getting over", "has overcome", "have overcome", "got past", "recovered from"))
+_AFTER = tuple(("after", unit, "of") for unit in ("years", "months", "weeks", "days", "hours"))
+_WHEN_YOUNG = tuple(("when", subject, "was", *age.split()) for subject in ("he", "she", "i") for age in (
+    "young", "little", "small", "a child", "a boy", "a girl", "younger", "at school", "a student"))
 _PAST_VERBS = frozenset("was were had felt used seemed looked appeared been became".split())
 _FORMER = frozenset("earlier former previous past bygone initial once-great erstwhile".split())
 _GONE = frozenset(
@@ -31,7 +47,9 @@ _REALLY = tuple(tuple(phrase.split()) for phrase in (
 _SHOWING = frozenset("seems seem appears appear looks look smiles laughs acts sounds outwardly".split())
 IRONY = frozenset(
     "sarcastic sarcastically sarcasm ironic ironically irony mockingly tongue-in-cheek facetiously".split())
-_SAYING = frozenset("says say said claims tells told calls calling saying praises compliments replies answers".split())
+_SAYING = frozenset(
+    "says say said claims tells told calls calling saying thanks congratulates praises compliments replies "
+    "answers".split())
 
 
 def _has(tokens: list[str], phrases) -> bool:
@@ -61,8 +79,16 @@ def is_supposed(tokens: list[str], start: int, low: int, high: int) -> bool:
     if "though" in before and tokens[max(0, low + before.index("though") - 1)] == "as" \
             and ACTING & set(tokens[max(0, low - 5) : start]):
         return True
+    if low < start and tokens[low] in ("had", "were") and tokens[low + 1 : low + 2] and tokens[low + 1] in _SUBJECTS:
+        return True  # "were she afraid"
+    if {"may", "might", "could"} & set(before) and "have" in before and any(
+            tokens[index] in ("if", "had") and tokens[index + 1 : index + 2] and tokens[index + 1] in _SUBJECTS
+            for index in range(start + 1, len(tokens) - 1)):
+        return True  # "he might have been happy had she stayed"
+    if _IMAGINING & set(tokens[max(0, low - 2) : start]) or _has(tokens[start:], _ONLY_ACTING):
+        return True
     near = before[-6:]
-    if {"would", "could've", "would've", "he'd", "she'd", "they'd"} & set(near) \
+    if _WOULD & set(near) \
             and not _OF_THE_ANSWER & set(before[:5]) and "not" not in near:
         return True
     if "have" in near and {"could", "might", "should"} & set(near) and "been" in near and "may" not in near:
@@ -71,17 +97,29 @@ def is_supposed(tokens: list[str], start: int, low: int, high: int) -> bool:
         return True
     pretending = [index for index, token in enumerate(near) if token in PRETENDING]
     if pretending and "not" not in near[pretending[-1] :]:
-        if near[pretending[-1]] not in _NEAR_ALONE or pretending[-1] >= len(near) - 2:
+        if near[pretending[-1]] not in _NEAR_ALONE or pretending[-1] >= len(near) - 1 - (len(near) > 1) * (
+                near[-1] in _FILLING) or near[pretending[-1] + 1 : pretending[-1] + 2] in (["to"], ["that"]):
             return True
     if ACTING & set(near[-2:]) and (near[-1] in ACTING or near[-1] == "like"):
         return True
     wishing = [index for index, token in enumerate(near) if token in WISHING]
-    return bool(wishing) and "to" in near[wishing[-1] :] and bool({"be", "feel", "make"} & set(near[wishing[-1] :]))
+    wished = set(near[wishing[-1] :]) if wishing else set()
+    return "to" in wished and bool(_BEING & wished) or bool(wished & {"were", "could", "was"}) \
+        or "expect" in near and "to" in near and bool(_BEING & set(near))
 
 
 def is_past(tokens: list[str], start: int, end: int, low: int, high: int) -> bool:
     """True where the emotion is over."""
     before, after = tokens[low:start], tokens[end:high]
+    if before[-1:] and before[-1] in ("formerly", "previously", "once") \
+            or before[-1:] and before[-1] in _STOPPED and tokens[start].endswith("ing") \
+            or _has(before[-4:], _OVER) or _has(before[-6:], _AFTER):
+        return True
+    if tokens[end : end + 1] in (["that"], ["which"]) and {"felt", "had"} & set(tokens[end + 1 : end + 4]) \
+            and PAST_TIMES & set(tokens[end : end + 8]):  # "the fear that she felt a week ago"
+        return True
+    if {"was", "were"} & set(before) and _has(tokens[:start], _WHEN_YOUNG):
+        return True
     if _FORMER & set(before[-2:]) or _STOPPED & set(before[-3:]) and {"being", "feeling"} & set(before[-2:]):
         return True
     if _GONE & set(after[:3]) and {"is", "has", "have", "are", "was", "had", "slowly", "quickly"} & set(after[:2]) \
@@ -92,8 +130,10 @@ def is_past(tokens: list[str], start: int, end: int, low: int, high: int) -> boo
         return True
     if _PAST_VERBS & set(before[-6:]) and (
             PAST_TIMES & set(before) or PAST_TIMES - {"once"} & set(after[:4]) or _has(clause, _PAST_PHRASES)):
-        return not {"still", "now"} & set(clause)
+        return not {"still", "now"} & set(before + after[: after.index("and") if "and" in after else None])
     if _has(after[:3], [("had", "been")]):  # "how frightened he had been"
+        return True
+    if _PAST_VERBS & set(after[:3]) and _has(tokens[end : end + 6], _PAST_PHRASES):  # "how ashamed she felt back then"
         return True
     return _has(before[-4:], [("had", "been")]) or _has(before[-5:], [("had", "once", "been"), ("had", "felt")])
 
@@ -108,4 +148,4 @@ def is_shown_only(tokens: list[str], start: int) -> bool:
 
 def is_said_in_irony(tokens: list[str], start: int) -> bool:
     """True where a pleasant word is said with irony: "he calls it, sarcastically, wonderful"."""
-    return bool(IRONY & set(tokens)) and bool(_SAYING & set(tokens[max(0, start - 8) : start]))
+    return bool(IRONY & set(tokens)) and bool(_SAYING & set(tokens[max(0, start - 8) : start + 1]))

@@ -112,7 +112,7 @@ def _split(text: str) -> list[str]:
         line = _NOT_APPLICABLE.sub("none", line) if "/" in line else line
         if bulleted and len(lines) > 1:
             line = _without_remark(line)
-        for part in re.split(r"[,;/|\t]|\.\s+(?=\S)", _ASIDE.sub("", line)):
+        for part in re.split(r"[,;/|\t>\u2192]|\.\s+(?=\S)", _ASIDE.sub("", line)):
             labels += _known_items(part) if len(part) < 80 else _items(part)
     return labels
 
