@@ -38,6 +38,10 @@ _SPEECH = re.compile(
     "(?:字幕|台词|原文|文本)(?:内容)?:[^。!?\n~]*(?!~)|"
     r"\b(says?|said|reads?|subtitles?|transcript)[:,]?\s*[\u3400-\u9fff][\u3400-\u9fff,、]*")
 """What is said, without quotation marks."""
+_PEOPLE_AROUND = re.compile("(?:周围|身边|旁边|身旁|在场|在座|其他|其余)(?:所有)?的?人们?")
+_OTHERS_CONDUCT = frozenset(
+    "mockery critical contempt hostile hatred disgust comforting caring teasing admiration agreement skeptical".split())
+"""What others do to somebody: of 被嘲笑 and 受到指责 it is theirs."""
 _CHINESE_RUN = re.compile("[\u3400-\u9fff]+")
 
 
@@ -121,6 +125,7 @@ def _without_polarities(labels: tuple[str, ...]) -> tuple[str, ...]:
 def mentions(text: str) -> Iterator[rules.Mention]:
     """Every emotion word of a text, in order, also those that a rule drops; behaviour where there is no other."""
     plain = _SPEECH.sub(r"\1 ~", _without_quotes(chinese.simplify(text)))
+    plain = _PEOPLE_AROUND.sub("旁人", plain)
     plain = chinese.with_plain_idioms(without_boilerplate(plain).text)
     sentences = grammar.sentences(plain)
     words = [chinese.cut(sentence, people.PEOPLE) for sentence in sentences]
@@ -173,7 +178,8 @@ def _find(words: list[str]) -> Iterator[tuple[int, str]]:
     for place, word in enumerate(words):
         if word in table.searched:
             yield place, table.english[word]
-        elif len(word) > 2 and word not in table.never and (states := chinese.meanings(word)):
+        elif len(word) > 2 and word not in table.never and word not in table.behaviour and (
+                states := chinese.meanings(word)):
             if not states[0].startswith("not "):  # 开心起来, 高高兴兴
                 yield place, states[0]
         elif word.isascii() and word.lower() in surface:
@@ -202,11 +208,12 @@ def _in_sentence(sentence: str, words: list[str], main: str | None, find) -> Ite
         denial = grammar.denial(masked, start, end) if switches.negation else None
         if denial == "understated" and table.polarity(label) == "positive" and table.family(f"not {label}"):
             label, denial = f"not {label}", None
+        other = others[place] or label in _OTHERS_CONDUCT and grammar.is_done_to_somebody(masked, start)
         weight = switches.conclusion if conclusion is not None and start >= conclusion else 1.0
         if words[place] in chinese.load().signs:
             weight *= switches.signs
         yield rules.Mention(label, table.family(label), weight,
-                            _dropped_by(sentence, masked, start, end, denial, others[place], switches))
+                            _dropped_by(sentence, masked, start, end, denial, other, switches))
 
 
 def _dropped_by(sentence, masked, start, end, denial, other, switches) -> str | None:

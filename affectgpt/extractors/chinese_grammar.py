@@ -45,6 +45,8 @@ _NO_DENIAL = re.compile(
 _UNDERSTATED = re.compile(r"(?:不太|不怎么|不大|不是很|不是太|不是特别|不够|不甚|没那么|没有那么|不那么|并不(?:怎么|是很|太)?)"
                           r"(?:感到|觉得|显得)?$")
 _DENIED_AFTER = re.compile(r"(?:不起来|不下去|不了|全无|无存|(?:的[^,。]{0,3})?(?:也|都)?(?:谈不上|不存在)|(?:少于|不如|小于))")
+_RATHER_AFTER = re.compile("[^,。#]{0,4},?(?:还|倒)?不如说")
+_DONE = re.compile("(?:被|遭到?|遭受|受到?|挨|受尽)(?:人们?|别人|他人|对方|众人|大家|[^,。#]{1,4}(?:的|所))?$")
 _SMALLER = re.compile(r"(?:的成分)?(?:多于|大于|胜过|甚于|超过|压过)[^,。]{0,3}$")
 _RATHER = re.compile(r"(?:与其说|比起|相比(?:起|于)?|相较于?|(?<![对相无])比(?!较))(?:他|她|是|说|因为|出于|感到|显得|的|#|、|和|很|在)*$")
 
@@ -133,9 +135,9 @@ def denial(masked: str, start: int, end: int) -> str | None:
     if _UNDERSTATED.search(before):
         return "understated"
     plain = _NO_DENIAL.sub(lambda match: "~" * len(match[0]), before)
-    if _DENIAL.search(plain) or _RATHER.search(before) or _DENIED_AFTER.match(after) or _SMALLER.search(before):
-        return "denied"
-    return None
+    denied = (_DENIAL.search(plain) or _RATHER.search(before) or _SMALLER.search(before)
+              or _DENIED_AFTER.match(after) or _RATHER_AFTER.match(after))
+    return "denied" if denied else None
 
 
 def is_unreal(sentence: str, masked: str, start: int, end: int) -> bool:
@@ -210,6 +212,11 @@ def is_of_a_thing(masked: str, start: int, end: int) -> bool:
     low, high = clause_of(masked, start, end)
     before, after = masked[max(low, start - REACH):start], masked[end:min(high, end + REACH)]
     return bool(_OF_A_THING.match(after) or _A_THING_IS.search(before) or _EASED.search(before))
+
+
+def is_done_to_somebody(masked: str, start: int) -> bool:
+    """True for what others do: 被人嘲笑, 受到指责."""
+    return bool(_DONE.search(masked[max(0, start - REACH):start]))
 
 
 def is_of_anybody(masked: str, start: int) -> bool:

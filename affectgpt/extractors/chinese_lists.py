@@ -19,12 +19,13 @@ LONGEST_LIST = 4_000
 
 _HAN = re.compile("[\u3400-\u9fff]")
 _STATE = r"(?:情绪|情感|感情|心情|心理|心态|情緒)"
-_HEADING = (rf"(?:[^\n:,。;!?()]{{0,12}}?"
+_IN_HEADING = r"(?:[^\s:,。;!?、()]|(?<=[A-Za-z])[ ])"
+_HEADING = (rf"(?:{_IN_HEADING}{{0,12}}?"
             rf"(?:{_STATE}(?:状态|类别|标签|类型|表现|词|关键词|分类|识别|判断|结果|答案|列表|体验|反应|特征|推断|分析)*|标签|答案|结论|情绪词|关键词|"
-            rf"labels?|emotions?|answer)[^\n:,。;!?()]{{0,6}})")
-_LINE_START = r"(?:^|\n|(?<=[。;!?.]))\s*(?:[-*•·]|\(?\d{1,2}[.、)]|[一二三四五六]、)?\s*"
+            rf"labels?|emotions?|answer){_IN_HEADING}{{0,6}})")
+_LINE_START = r"(?:^|\n|(?<=[。;!?.,\s]))\s*(?:[-*•·]|\(?\d{1,2}[.、)]|[一二三四五六]、)?\s*"
 _HEADED = re.compile(rf"{_LINE_START}({_HEADING})\s*:\s*", re.IGNORECASE)
-_ANY_HEADING = re.compile(rf"{_LINE_START}[^\n:,。;!?、()]{{1,14}}\s*:")
+_ANY_HEADING = re.compile(rf"{_LINE_START}{_IN_HEADING}{{1,14}}\s*:")
 _POLARITY_HEADING = re.compile("极性|倾向|正负|效价|得分|分数|强度|程度|依据|理由|原因|解释|说明|变化|来源|触发|背景")
 _REASONING_HEADING = re.compile("分析|线索|依据|理由|原因|解释|说明|表现|变化|特征")
 _FINAL_HEADING = re.compile("结论|最终|答案|综合|总结")
@@ -33,6 +34,7 @@ _SENTENCE_LEAD = re.compile(
     rf"[^,。:\n]{{0,16}}?(?:(?:主要|整体|当前|此刻|此时|表现出|表达|流露出|传达|呈现|最终|真实|可能)的?)*(?:{_STATE}(?:状态|标签|类别|表现|词)?|标签|答案)"
     r"(?:可能|应该|主要|大致|大概|分别|可以)?(?:是|为|有|包括|包含|归纳为|概括为|描述为|判断为|识别为|属于|表现为|总结为)+了?(?:以下几种|如下)?:?\s*")
 _BULLET = re.compile(r"\s*(?:[-*+•·●]\s*|[(]?\d{1,3}[.、):]\s*|[一二三四五六七八九十]{1,2}[、.]\s*|[(][一二三四五六]\)\s*|[①-⑩]\s*)")
+_NUMBERED = re.compile(r"(?:^|(?<=[;,。\n]))\s*[一二三四五六七八九十]{1,2}、")
 _SEPARATOR = re.compile(r"[,、;/|\n\t]+|(?<=[^\W\d_A-Za-z])\s+(?=[^\W\d_A-Za-z])|\s+(?:和|与|及|或|and|or)\s+|"
                         r"(?<=[a-z])\s*(?:和|与|及|以及|或)\s*|\s*(?:和|与|及|以及|或)\s*(?=[a-z])", re.IGNORECASE)
 _JOIN = re.compile("以及|并且|或者|和|与|及|或|并|且")
@@ -86,12 +88,15 @@ def listed(text: str) -> list[str] | None:
         return [] if not labels and body.strip(_WRAP) in _NONE else None
     if len(labels) == 1 and len(body) <= 5:  # one bare word, known or not
         return labels
+    if not lead and any(len(label) > 4 and not known(label) for label in labels):
+        return None
     return labels if _half_known(labels) and (len(labels) > 1 or lead or known(labels[0])) else None
 
 
 def split(text: str) -> list[str]:
     """Labels between separators; 和 separates where both sides are known states."""
     labels: list[str] = []
+    text = _NUMBERED.sub("\n", text)
     for part in _SEPARATOR.split(_ASIDE.sub(lambda match: f",{match[1]}," if known(match[1]) else "", text)):
         part = _BULLET.sub("", part, count=1).strip(_WRAP)
         lead = _SENTENCE_LEAD.match(part)
@@ -100,6 +105,7 @@ def split(text: str) -> list[str]:
         pieces = [piece.strip(_WRAP) for piece in _JOIN.split(part)]
         whole = len(pieces) < 2 or not all(piece and known(piece) for piece in pieces)
         for label in [part] if whole else pieces:
+            label = label.lower()
             if label and label not in _NONE and label not in labels:
                 labels.append(label)
     return labels

@@ -30,6 +30,8 @@ PEOPLE = MAIN | OTHERS | EITHER
 
 _ABOUT = frozenset("对 对于 向 跟 与 和 同 及 给 为 为了 替 朝 冲 把 将 比 像 面对 关于 在 从 被 针对 以及 随着 由 于 按照 围绕 除了 关心 帮".split())
 """Before a person who is not the one who feels."""
+_MET = frozenset("面对 面临 由于 因为 因 由 被 从 在 随着".split())
+"""Those of them that put what the person feels before the main character."""
 _CAUSING = frozenset("让 使 令 叫 惹 逗 害 使得 导致 致使 惹得 弄得 气得 搞得 害得 安慰 安抚 劝 劝慰 哄 激怒 惹怒 鼓励 使劲".split())
 _PERCEIVING = frozenset(
     "看到 看见 见 见到 看 听到 听见 听 发现 注意到 察觉 察觉到 觉得 认为 以为 知道 得知 担心 怕 害怕 希望 感觉 感觉到 感受到 体会到 意识到 理解 明白 了解 目睹 询问 问 询问起 "
@@ -97,7 +99,7 @@ def _clause(words, low, high, emotions, main, inherited, found) -> bool:
             somebody = _is_other(words, low, place, main)
             if before in _ABOUT and cause is None:
                 if somebody and follows == "的":
-                    theirs |= _blamed(words, place, high, emotions)
+                    theirs |= _blamed(words, place, high, emotions, before in _MET)
                 continue
             first = follows in _AFTER_A_SUBJECT or all(earlier in _BEFORE_A_SUBJECT or _is_person(earlier)
                                                        for earlier in words[low:place])
@@ -135,11 +137,11 @@ def _is_other(words: list[str], low: int, place: int, main: str | None) -> bool:
     return word in OTHERS or main is not None or bool(MAIN & set(words[:place]))  # 这位医生 alone is the main character
 
 
-def _blamed(words: list[str], place: int, high: int, emotions: set[int]) -> set[int]:
-    """Places of what a person has and the main character feels something about: 对对方的傲慢感到不满."""
+def _blamed(words: list[str], place: int, high: int, emotions: set[int], met: bool) -> set[int]:
+    """Places of what a person has and the main character feels something about: 对对方的傲慢感到不满, 面对观众的嘲笑."""
     first = next((at for at in range(place + 2, min(place + 5, high)) if at in emotions), None)
-    felt = first is not None and any(words[at] in _FEELING or at in emotions and words[at - 1] not in _JOINS
-                                     for at in range(first + 1, high))
+    felt = first is not None and (met or any(words[at] in _FEELING or at in emotions and words[at - 1] not in _JOINS
+                                     for at in range(first + 1, high)))
     return {first} if felt else set()
 
 
