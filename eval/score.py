@@ -176,14 +176,14 @@ def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables:
     scorer = Scorer(one, tables)
     names = scorer.clips(found)
     scorer.count_answer_problems(found, names)
-    counts = scorer.draw(found, names, resamples)
+    scorer.draw(found, names, resamples)
     results = {
         "set": one.name, "title": one.title, "kind": one.kind, "metric": {mode: scorer.primary[mode] for mode in
                                                                          scorer.modes},
         "rows": found.rows, "n_clips": len(names), "files": [str(path) for path in files],
         "wheels": {mode: table.version for mode, table in tables.items()}, "resamples": resamples,
         "clusters": scorer.cluster_count(), "problems": {}, "notes": [], "warnings": [],
-        "checkpoints": scorer.score(found, names, counts),
+        "checkpoints": scorer.score(found, names),
     }
     for key, entry in results["checkpoints"].items():
         entry["made"] = made.made_of(found.checkpoints[key].values(), KIND[one.kind].answer)
@@ -219,7 +219,7 @@ def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables:
     if against:
         first = checkpoint or (results["chosen"] or {}).get("checkpoint")
         other = read_predictions([against], known or found.targets, **which)
-        compared = compare(scorer, found, names, first, other, against_checkpoint, counts)
+        compared = compare(scorer, found, names, first, other, against_checkpoint)
         results["comparison"] = {"file": str(against), **compared}
         results["warnings"] += compared["warnings"]
     return results
@@ -241,7 +241,7 @@ def spread(checkpoints: dict, mode: str) -> dict:
 
 
 def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | None, other: Predictions,
-            against_checkpoint: str | None, counts) -> dict:
+            against_checkpoint: str | None) -> dict:
     """Paired differences, this system less the other one, in both ways of counting."""
     chosen = []
     for predictions, wanted, option in ((found, first, "--checkpoint"),
@@ -259,7 +259,7 @@ def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | N
     for mode in scorer.modes:
         mine, theirs = (scorer.columns(predictions, key, names, mode)[""]
                         for predictions, key in ((found, chosen[0]), (other, chosen[1])))
-        tested = stats.compare(theirs, mine, scorer.primary[mode], counts, scorer.units)
+        tested = stats.compare(theirs, mine, scorer.primary[mode], scorer.counts, scorer.units)
         result[mode] = {"difference": percent(tested["difference"]),
                         "interval": [percent(end) for end in tested["interval"]], "p": round(tested["p"], 6),
                         "floor": round(tested["floor"], 6)}

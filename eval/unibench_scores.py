@@ -16,6 +16,7 @@ from affectgpt.eval import choosing
 from affectgpt.eval.score import cell, load_wheels, score
 from affectgpt.metrics import made, stats
 from affectgpt.metrics.benchmark import KIND, percent
+from affectgpt.metrics.rows import no_collecting
 from affectgpt.metrics.sets import ROWS, SETS, EvaluationSet, set_of
 
 MEAN = "mean"
@@ -56,10 +57,11 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
             raise ValueError(f"{name}: {error}") from error
 
     results, samples = {}, {}
-    for name, path in files.items():
-        given = (targets or {}).get(name)
-        results[name] = score_set(name, path, checkpoint=checkpoint, resamples=resamples,
-                                  targets=str(given) if given else None, keep=samples.setdefault(name, {}))
+    with no_collecting():
+        for name, path in files.items():
+            given = (targets or {}).get(name)
+            results[name] = score_set(name, path, checkpoint=checkpoint, resamples=resamples,
+                                      targets=str(given) if given else None, keep=samples.setdefault(name, {}))
     inside = [name for name in results if name in SETS]
     modes = [mode for mode in ("published", "strict") if any(mode in row["metric"] for row in results.values())]
     summary: dict[str, Any] = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -137,15 +138,20 @@ class Scorer:
                 found.problems.add("class_ids", f"{len(names)} targets")
         return names
 
-    def draw(self, found: Predictions, names: list[str], resamples: int) -> np.ndarray:
-        """`stats.resample_counts` of these clips; whole groups where rows or the set's row know them."""
+    def draw(self, found: Predictions, names: list[str], resamples: int) -> None:
+        """Draw resamples of these clips; whole groups where rows or the set's row know them."""
         traits = _traits(self.set, found, names)
         clusters = groups.clusters_of(traits)
         self.members = groups.members_of(traits) if any(clip.keys() - {"group"} for clip in traits) else {}
         units = None if clusters is None else stats.units_of(clusters)
         if units is not None and units.max() > 0:  # of one group alone nothing is known about others
             self.clusters, self.units = clusters, units
-        return stats.resample_counts(len(names), resamples, self.units)
+        self.drawn = stats.resample_counts(self.cluster_count() or len(names), resamples)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How often each clip is drawn in each resample, as `stats.resample_counts` with its groups."""
+        return self.drawn if self.units is None else self.drawn[:, self.units]
 
     def cluster_count(self) -> int | None:
         """How many groups, and clips of no group, intervals draw from; None where clips are taken one by one."""
@@ -211,20 +217,22 @@ class Scorer:
         said = [None if row is None else row.facts.get("synonym_groups") for row in rows]
         return synonyms.columns(targets, labels, said, mode == "strict")
 
-    def score(self, found: Predictions, names: list[str], counts: np.ndarray) -> dict[str, dict]:
+    def score(self, found: Predictions, names: list[str]) -> dict[str, dict]:
         """Checkpoint -> {"n", "published", "strict"}, scores and intervals in percent; all are resampled together."""
         made = {(key, mode): self.columns(found, key, names, mode) for key in found.checkpoints for mode in self.modes}
         self.made = {system: parts[""] for system, parts in made.items()}
-        sums = dict(zip(made, stats.resampled_sums(list(self.made.values()), counts), strict=True))
+        drawn = {system: stats.by_unit(columns, self.units) for system, columns in self.made.items()}
+        sums = dict(zip(made, stats.resampled_sums(list(drawn.values()), self.drawn), strict=True))
         return {key: {"n": sum(row is not None for row in self.answers(found, key, names)),
-                      **{mode: self._score_mode(found, key, names, mode, made[key, mode], counts, sums[key, mode])
-                         for mode in self.modes}, **self._groups(key, counts)} for key in found.checkpoints}
+                      **{mode: self._score_mode(found, key, names, mode, made[key, mode], drawn[key, mode],
+                                                sums[key, mode]) for mode in self.modes},
+                      **self._groups(key)} for key in found.checkpoints}
 
     def _score_mode(self, found: Predictions, checkpoint: str, names: list[str], mode: str,
-                    made: dict[str, stats.Columns], counts: np.ndarray, sums: np.ndarray) -> dict:
+                    made: dict[str, stats.Columns], drawn: stats.Columns, sums: np.ndarray) -> dict:
         main, primary = made[""], self.primary[mode]
         values, samples = main.scores(), {}
-        intervals = stats.bootstrap(main, counts, self.units, samples=samples, sums=sums)
+        intervals = stats.bootstrap(drawn, self.drawn, samples=samples, sums=sums)
         if primary not in values:
             raise ValueError(f"{self.set.name}: its row calls {primary!r} its score, and its kind has "
                              f"{', '.join(values)}")
@@ -260,7 +268,7 @@ class Scorer:
             result["level2"] = {name: percent(level2[name]) for name in ("f", "precision", "recall", "sample_f")}
             result["both_levels"] = percent((level2[primary] + values[primary]) / 2)
         if "valence" in made:
-            result["valence"] = self._valence(made["valence"], counts)
+            result["valence"] = self._valence(made["valence"])
         if self.kind == "basic" and mode == "strict":
             labels = [None if row is None else row.labels_raw for row in self.answers(found, checkpoint, names)]
             first = labelsets.first_label_scores([found.targets[name] for name in names], labels,
@@ -268,10 +276,10 @@ class Scorer:
             result["first_label"] = {name: percent(value) for name, value in first.items()}
         return result
 
-    def _groups(self, checkpoint: str, counts: np.ndarray) -> dict[str, dict]:
+    def _groups(self, checkpoint: str) -> dict[str, dict]:
         """{"groups": way of counting -> scores of groups of clips}; nothing where rows say nothing of their clips."""
         return {"groups": {mode: groups.group_scores(self.made[checkpoint, mode], self.primary[mode], self.members,
-                                                     counts, self.clusters) for mode in self.modes}} \
+                                                     self.counts, self.clusters) for mode in self.modes}} \
             if self.members else {}
 
     def title(self, mode: str) -> str:
@@ -280,9 +288,9 @@ class Scorer:
         primary = self.primary[mode]
         return kind if primary == PRIMARY[self.kind, mode] else SCORES.get(primary, primary)
 
-    def _valence(self, columns: stats.Columns, counts: np.ndarray) -> dict:
+    def _valence(self, columns: stats.Columns) -> dict:
         """Errors in the units of the targets and correlations from -1 to 1, not in percent."""
-        values, intervals = columns.scores(), stats.bootstrap(columns, counts, self.units)
+        values, intervals = columns.scores(), stats.bootstrap(stats.by_unit(columns, self.units), self.drawn)
         plain = {name: finite(value) for name, value in values.items()}
         return {**plain, "valence_n": int(values["valence_n"]),
                 "intervals": {name: [finite(end) for end in ends] for name, ends in intervals.items()

@@ -179,7 +179,7 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
             file = path.open("rb")
         except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-        with file, _no_collecting():
+        with file, no_collecting():
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
@@ -206,8 +206,8 @@ def read_predictions(paths: Iterable[str | Path], targets: dict[str, Any] | None
 
 
 @contextlib.contextmanager
-def _no_collecting():
-    """Without looking for cycles, which rows do not have and which takes a tenth of the time of reading them."""
+def no_collecting():
+    """Without looking for cycles, which rows and their scores do not have and which takes a tenth of the time."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -114,6 +114,15 @@ def bootstrap(columns: Columns, counts: np.ndarray, groups: Sequence[Hashable] |
     return {name: percentiles(found, level) for name, found in scores.items()}
 
 
+def by_unit(columns: Columns, units: np.ndarray | None) -> Columns:
+    """Columns with one row a unit, the sum of its clips' (`units_of`); themselves for None."""
+    if units is None:
+        return columns
+    order = np.argsort(units, kind="stable")
+    starts = np.searchsorted(units[order], np.arange(int(units.max()) + 1))
+    return Columns(np.add.reduceat(columns.values[order], starts), columns.finish, columns.shares)
+
+
 def resampled_sums(many: Sequence[Columns], counts: np.ndarray) -> list[np.ndarray]:
     """Sums of each resample [R, C], of the columns of several systems on the same clips, in one matrix product."""
     ends = np.cumsum([columns.values.shape[1] for columns in many])
