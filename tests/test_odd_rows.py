@@ -13,7 +13,9 @@ from affectgpt.eval.label import label_file
 from affectgpt.metrics import rows as rows_module
 from affectgpt.metrics.rows import Problems, read_predictions
 
-QUICK, ALL = range(0, 16), range(16, 1016)
+QUICK = [*range(14), 19, 87]
+"""The last two put letters that change the direction of writing, and null characters, into the name of a judge."""
+ALL = range(14, 1014)
 
 
 @pytest.fixture(autouse=True)

@@ -216,5 +216,5 @@ def subset_bars(found: dict) -> Plot:
         plot.bar(0, row["score"], y, 16, "f0", f"{row['score']:.2f}", 1 if streams == found["full"] else 0.55)
         plot.line(row["interval"][0], y, row["interval"][1], y)
         end = max(row["score"], row["interval"][1])
-        plot.text(end if end < 88 else 1, y + 4, f"{row['score']:.1f}", "b", 6)
+        plot.text(end if end < 88 else 1, y + 4, f"{row['score']:.1f}", "b" if end < 88 else "b on", 6)
     return plot

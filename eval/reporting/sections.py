@@ -43,7 +43,8 @@ def headline(entry) -> list[dict]:
     models = ", ".join(page.clean(model) for model in entry.answers.models) or "not named in the rows"
     streams = f", shown {'+'.join(page.clean(stream) for stream in entry.streams)}" if entry.streams else ""
     question = f", asked for {page.clean(entry.answers.question)}" if entry.answers.question else ""
-    cards = [{"title": f"{mode}: {entry.entry[mode]['metric']}", "value": number(entry.entry[mode]["primary"]),
+    cards = [{"title": f"{mode}: {page.clean(entry.entry[mode]['metric'])}",
+              "value": number(entry.entry[mode]["primary"]),
               "detail": f"95 % interval {interval(entry.entry[mode]['interval'])}, {entry.entry[mode]['scored']} clips",
               "text": MEANING_OF_KIND[entry.results["kind"]][mode]} for mode in entry.results["metric"]]
     blocks = [{"kind": "text", "text": f"Model: {models}{streams}{question}. Checkpoint {page.clean(entry.described)}: "

@@ -66,8 +66,8 @@ def side_by_side(systems: Sequence, folder: Path, prefix: str, options) -> list[
     """Everything about several systems on one set."""
     first, modes = systems[0], list(systems[0].results["metric"])
     columns = ["", *(page.clean(entry.system) for entry in systems)]
-    rows = [[f"{mode}: {first.entry[mode]['metric']}", *(with_interval(entry.entry.get(mode)) for entry in systems)]
-            for mode in modes]
+    rows = [[f"{mode}: {page.clean(first.entry[mode]['metric'])}",
+             *(with_interval(entry.entry.get(mode)) for entry in systems)] for mode in modes]
     rows += [["answers", *(f"{entry.entry['n']:,}" for entry in systems)],
              ["checkpoint", *(page.clean(entry.described) for entry in systems)],
              ["chosen", *(entry.why for entry in systems)]]
