@@ -20,13 +20,13 @@ _INFERENCE = re.compile(r"\b(?:infer|conclude|deduce|speculate|inferred|conclude
                         re.IGNORECASE)
 
 NEGATIONS = frozenset(
-    "not no never without neither nor cannot lack lacks lacking lacked hardly barely scarcely rarely seldom less none "
-    "nothing nobody unable".split())
+    "not no non never without neither nor cannot lack lacks lacking lacked hardly barely scarcely rarely seldom less "
+    "none nothing nobody unable".split())
 NOUN_NEGATIONS = frozenset("no without lack lacks lacking lacked nothing none".split())
 PHRASE_NEGATIONS = tuple(tuple(phrase.split()) for phrase in (
     "rather than", "instead of", "absence of", "devoid of", "free of", "free from", "far from", "no longer",
     "failed to", "fails to", "as opposed to", "other than", "denies being", "denied being", "denies feeling",
-    "denies that", "deny being", "denying being"))
+    "denies that", "deny being", "denying being", "denies any", "rejects the idea", "rejects any"))
 _PHRASE_STARTS = frozenset(phrase[0] for phrase in PHRASE_NEGATIONS)
 NOT_NEGATING = frozenset("only just merely simply solely doubt wonder matter surprisingly less".split())
 """A negation followed by one of these says that the emotion is there: "not only angry"."""
@@ -47,8 +47,8 @@ NO_SMILE = frozenset(
     "awkwardly false slight professional strained thin almost if".split())
 """Words before a smile or tears that make it none of joy or grief."""
 _DEGREES = frozenset(
-    "very quite more really so feeling rather fairly deeply perfectly highly completely fully be stay stays remain "
-    "remaining staying been and".split())
+    "bit slightly somewhat too just still also both very quite more really so feeling rather fairly deeply perfectly "
+    "highly completely fully be stay stays remain remaining staying been and".split())
 SLIGHT = frozenset("slightly somewhat slight mildly bit little hint touch trace faintly".split())
 
 LINKS = frozenset(
@@ -57,8 +57,9 @@ LINKS = frozenset(
 FINITE = LINKS - {"be", "being", "looking", "feeling"}
 
 TOPICS = frozenset(
-    "topic matter matters issue issues situation situations event events news conversation discussion question "
-    "problem problems experience incident memory memories thing things subject moment details information".split())
+    "time times days topic matter matters issue issues situation situations event events news conversation discussion "
+    "question problem problems experience incident memory memories thing things subject moment details "
+    "information".split())
 PLACES = frozenset(
     "environment atmosphere scene scenes background setting place room light lighting weather colors colours clothes "
     "clothing".split())
@@ -117,7 +118,7 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
 
 def straighten(text: str) -> str:
     """A text with plain apostrophes and quotation marks."""
-    return text.translate(_STRAIGHT)
+    return text.translate(_STRAIGHT).replace("un-", "un")
 
 
 def sentences(text: str) -> list[str]:
@@ -191,11 +192,13 @@ def _negates(tokens: list[str], index: int) -> bool:
     if not (token in NEGATIONS or token == "little" or token in _PHRASE_STARTS or token.endswith("n't")):
         return False
     after = tokens[index + 1 : index + 4]
-    if set(after[:1]) & NOT_NEGATING or set(after) & HOLDING:
+    if set(after[:1]) & NOT_NEGATING or after[:1] == ["without"] or set(after) & HOLDING:
         return False
     if after[:1] == ["be"] and set(after[1:]) & COMPARATIVES:  # "could not be happier"
         return False
     if token in ("no", "nobody") and {"could", "can"} & set(after) and "more" in tokens[index + 1 : index + 6]:
+        return False
+    if token == "without" and tokens[max(0, index - 1)] in ("not", "never"):
         return False
     if token == "little":  # "shows little enthusiasm", not "a little afraid"
         return tokens[max(0, index - 1)] in _SHOWING

@@ -20,6 +20,9 @@ LONGEST_LIST = 20_000
 _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _THOUGHTS_END = re.compile(r"\A.*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
+_INLINE_HEADING = re.compile(
+    r"(?<=\w)[^\S\n]+\**((?:primary|secondary|tertiary|main|other|dominant|final)[^\S\n]+emotions?)\**:", re.IGNORECASE)
+_ASSIGNED = re.compile(r"\b(emotions?|labels?|answer)[^\S\n]*=[^\S\n]*(?=[\w\[\"'])", re.IGNORECASE)
 _TITLE = re.compile(r"^\s{0,3}#{1,6}[ \t]+([^\n]*?[^\s:#])[ \t:#]*$", re.MULTILINE)
 _STAR_BULLET = re.compile(r"^([ \t]*)\*[ \t]+", re.MULTILINE)
 _MARKUP = re.compile(r"\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)|^\s{0,3}#{1,6}\s+|`|"
@@ -29,8 +32,8 @@ _SENTENCE_LEAD = re.compile(rf"[\w', -]{{0,80}}?\b{_SUBJECT}\b[\w' -]{{0,40}}?\s
                             r"would be|(?:can|may) be|(?:can be )?described as)\b:?\s*", re.IGNORECASE)
 _BULLET_LINE = re.compile(r"\s*(?:[-*+\u2022]\s*|\(?\d{1,3}[.):]\s*)\w")
 _CLAUSE = re.compile(r"\b(?:because|since|which|who|while|when|where|although|though|but|due to|as if|so that|"
-                     r"therefore|he|she|they|i|you|we|is|are|was|were|am|seems?|appears?|feels?|"
-                     r"shows?|indicates?|suggests)\b")
+                     r"therefore|he|she|they|i|you|we|is|are|was|were|am|has|have|had|becomes?|became|"
+                     r"seems?|appears?|feels?|shows?|indicates?|suggests)\b")
 _NO_ANSWER = frozenset({"yes", "no", "ok", "okay", "true", "false", "unknown", "unclear", "thanks", "hello", "accept",
                         "reject", "same", "a1", "a2", "answer", "emotions", "labels"})
 _POLARITY_WORDS = frozenset({"positive", "negative", "positivity", "negativity"})
@@ -58,6 +61,7 @@ def clean(text: str) -> str:
         text = _THOUGHTS_END.sub("", text)
     text = text.split(PUBLISHED_STOP)[0] if not text.lstrip().startswith(PUBLISHED_STOP) else text
     text = _FENCE.sub("", text)
+    text = _INLINE_HEADING.sub(r"\n\1:", _ASSIGNED.sub(r"\1: ", text))
     if "#" in text:
         text = _TITLE.sub(r"\1:", text)
     if "<" in text or "\\boxed" in text:

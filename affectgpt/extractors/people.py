@@ -34,7 +34,7 @@ ROLES = frozenset(
     "teacher doctor nurse waiter waitress clerk officer policeman student pupil actor actress singer host hostess "
     "guard driver lawyer judge player coach seller shopkeeper salesman soldier captain king queen priest patient's "
     "professor reporter journalist landlord landlady secretary assistant chef cook bride groom thief detective "
-    "inspector worker".split())
+    "inspector worker comedian suspect candidate applicant musician dancer artist writer patient".split())
 """Nouns that may be either: the first of them is the main character where no better one is there."""
 
 POSSESSIVES = frozenset("his her their my your our its".split())
@@ -54,6 +54,8 @@ LINKS = frozenset(
 MALE = frozenset("he his him man boy gentleman male guy".split())
 FEMALE = frozenset("she her woman girl lady female".split())
 GENDERS = dict.fromkeys(MALE, "male") | dict.fromkeys(FEMALE, "female")
+REPORTING = frozenset(
+    "knows know thinks think believes sees says hears notices realises realizes fears hopes suspects learns".split())
 PERCEIVING = frozenset(
     "sense senses sensing notice notices noticing see sees seeing hear hears recognise recognises recognize "
     "recognizes understand understands perceives feels ignore ignores share shares shared calm calms soothe soothes "
@@ -112,7 +114,8 @@ def is_of_another(tokens: list[str], start: int, end: int, low: int, places: set
     if _belongs_to_the_other(tokens, start, low):
         return True
     index = end  # "the frightened and lonely child", where she is looked at, asked, consoled
-    while index < len(tokens) and (index in places or tokens[index] in ("and", "or", "little", "young", "old")):
+    while index < len(tokens) and (index in places and tokens[index] != "patient"
+                                   or tokens[index] in ("and", "or", "little", "young", "old")):
         index += 1
     if index < len(tokens) and index - end <= 3 and tokens[index].isalpha() \
             and is_somebody_else(tokens, index, cast) and not tokens[start - 1 : start] == ["by"]:
@@ -161,6 +164,9 @@ def _subject_is_another(tokens: list[str], start: int, low: int, cast: Cast) -> 
         if PREPOSITIONS & set(earlier) and not (earlier[-1:] and earlier[-1] in LINKS):
             continue
         other = is_somebody_else(tokens, index, cast)
+        if other and REPORTING & set(tokens[max(low, index - 3) : index]):
+            subject = True  # "he knows his wife is sad"
+            continue
         caused = CAUSING & set(tokens[max(low, index - 4) : index])
         if subject is None or caused:
             subject = other

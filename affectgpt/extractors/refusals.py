@@ -37,26 +37,33 @@ _REFUSAL = re.compile(
     r"couldn't be|did not|didn't|failed|seems? to be missing|is missing)\b[^.!?;]{0,25}?(?:provided|attached|"
     r"included|uploaded|load|open|access|available|shared|play|come through|missing)"
     r"|\bplease (?:\w+ )?(?:provide|upload|share|attach|send|resend|supply)\b"
+    r"|\bforg[oe]t(?:ten)? to (?:attach|include|upload|send|provide|share)\b"
+    r"|\b(?:request|task|query|question|prompt) (?:cannot|can't|could not|can not) be (?:\w+ )?(?:completed|fulfil\w*|"
+    r"processed|answered|handled|carried out)"
     # rules
     r"|\b(?:goes|is|be|would be) against (?:my|our|the)\b|\bviolat\w+ (?:my|our|the|privacy)\b"
-    r"|\bnot (?:appropriate|ethical|acceptable) (?:for me )?to\b|\b(?:my|our) (?:guidelines|policy|policies)\b",
+    r"|\b(?:not (?:appropriate|ethical|acceptable)|inappropriate|unethical|irresponsible) (?:for me )?to\b"
+    r"|\b(?:my|our) (?:guidelines|policy|policies)\b",
     re.IGNORECASE)
 _NOTHING_TOLD = re.compile(
     rf"\b(?:not possible|impossible|difficult|hard|challenging|not clear|unclear|too early|tough)\b[^.!?;]{{0,60}}?"
     rf"\b(?:{_DECIDE})"
     r"|\b(?:cannot|can't|can not|could not|couldn't) be (?:\w+ )?(?:determined|inferred|identified|told|concluded|"
     r"discerned|assessed|known|recogni[sz]ed|predicted|judged|ascertained)"
-    r"|\b(?:not enough|insufficient|too little|lack of|not sufficient|no(?: specific| clear| direct)?)\s"
+    r"|\b(?:not enough|\w+n't enough|not sufficient|insufficient|too little|lack of|"
+    r"no(?: specific| clear| direct)?)\s"
     r"(?:visual |contextual |further |relevant )?(?:information|context|evidence|clues?|cues?|detail)\b"
     r"|\b(?:does not|doesn't|do not|don't|did not) (?:\w+ )?(?:provide|contain|give|offer|include)\b[^.!?;]{0,60}?"
     r"\b(?:information|clues?|cues?|details?|evidence|context|signs?|indication)"
     r"|\b(?:i|we)(?:'m| am| are)? not (?:\w+ )?(?:sure|certain)\b"
+    rf"|\btoo (?:dark|blurr?y|blurred|short|small|unclear|noisy|vague|grainy|quiet|low|brief|fast)\b[^.!?;]{{0,30}}?\bto "
+    rf"(?:be able to )?(?:{_DECIDE}|see|hear|recogni|analy)"
     r"|\A\W*(?:i (?:do not|don't) know|i have no idea|no idea|unknown|unclear|undetermined|indeterminate|no answer|"
     r"no response|cannot tell|can't tell)\W*\Z",
     re.IGNORECASE)
 _BOILERPLATE = re.compile(
     r"\A\W*(?:(?:i|we)(?:'m| am| are)? (?:\w+ )?)?(?:sorry|apolog\w+)\b"
-    r"|\bmy apologies\b"
+    r"|\bmy apologies\b|\bi(?:'d| would) (?:love|like|be honou?red) to\b|\bi (?:understand|appreciate|share) your\b"
     r"|\bi(?:'m| am|'d be| would be|'ll be| will be)? (?:\w+ )?(?:happy|glad|pleased|delighted|excited|eager|here) to "
     r"(?:\w+ )?(?:help|assist|describe|provide|answer|analy|share|explain|tell|try|offer|discuss|be of)"
     r"|\bi hope (?:this|that|it|the above|my)\b|\bhope (?:this|that) helps\b|\bfeel free to\b|\blet me know\b"
@@ -93,10 +100,11 @@ _OF_MEDIA = frozenset(
 _DENYING = frozenset("no not without isn't wasn't hasn't cannot can't couldn't didn't failed missing".split())
 _OF_REFUSALS = _I | frozenset(
     "unable ai artificial language text-based text virtual digital chat please against violate violates violating "
-    "violation appropriate ethical acceptable guidelines policy policies".split())
+    "violation appropriate inappropriate unethical irresponsible ethical acceptable forgot forget forgotten request "
+    "task query question prompt guidelines policy policies".split())
 _OF_NOTHING_TOLD = _I | frozenset(
-    "possible impossible difficult hard challenging clear unclear early tough cannot can't not couldn't enough "
-    "insufficient little lack sufficient no doesn't don't unknown undetermined indeterminate".split())
+    "possible impossible difficult hard challenging clear unclear early tough cannot can't not couldn't too isn't "
+    "enough insufficient little lack sufficient no doesn't don't unknown undetermined indeterminate".split())
 _OF_BOILERPLATE = _I | frozenset(
     "sorry apologies apologize apologise apologizing my hope free let thank thanks question certainly sure course "
     "absolutely gladly pleasure note noting important mind subjective vary varies expert".split())
@@ -105,7 +113,7 @@ _OF_CERTAINTY = frozenset("certain certainty confidence uncertain".split())
 _OF_EXAMPLES = frozenset("such like including example".split())
 _MARKS = str.maketrans(dict.fromkeys(".,;:!?()[]/\"*\u2014-", " "))
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
-_CLAUSE = re.compile(r"(,?\s+\b(?:but|however|although|though|yet|nevertheless|that said|while|whereas)\b,?|;|"
+_CLAUSE = re.compile(r"(,?\s+\b(?:but|however|although|though|yet|nevertheless|that said|while|whereas)\b,?|;|:\s|"
                      r",\s+(?=(?:the|she|he|they|her|his|their)\b))", re.IGNORECASE)
 
 

@@ -138,7 +138,7 @@ class RuleExtractor:
             for words, emotion in idioms.load().items():
                 if emotion is None:
                     self._phrases[words] = NO_FAMILY
-                elif words not in self._phrases and (family := lexicon.family(emotion)):
+                elif family := lexicon.family(emotion):
                     self._phrases[words], self._canonical[words] = family, emotion
         self._longest = {}
         for words in self._phrases:
@@ -229,7 +229,7 @@ class RuleExtractor:
             return "negation"
         if cast is not None and people.is_of_another(tokens, start, end, low, places, cast):
             return "other_person"
-        if rules.unreal and (unreal.is_supposed(tokens, start, low, high) or unreal.is_shown_only(tokens, start)
+        if rules.unreal and (unreal.is_supposed(tokens, start, end, low, high) or unreal.is_shown_only(tokens, start)
                              or self.lexicon.polarity(tokens[start]) == "positive"
                              and unreal.is_said_in_irony(tokens, start)):
             return "unreal"

@@ -53,12 +53,14 @@ class Speller:
         near = process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance, score_cutoff=edits,
                                limit=None)
         if edits == 1 and not near and len(word) >= LETTERS_OF_ANY_EDIT:
-            near = [found for found in process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance,
-                                                       score_cutoff=2, limit=None) if sorted(found[0]) == sorted(word)
+            further = process.extract(word, self._by_first.get(word[0], ()), scorer=OSA.distance, score_cutoff=3,
+                                      limit=None)
+            near = [found for found in further if found[1] == 2 and sorted(found[0]) == sorted(word)
                     or _skeleton(found[0]) == _skeleton(word)
-                    or len(word) >= 8 and found[0][-2:] == word[-2:] and found[0][:2] == word[:2]]
+                    or found[1] == 2 and len(word) >= 8 and found[0][-2:] == word[-2:] and found[0][:2] == word[:2]]
         if len(word) < LETTERS_OF_ANY_EDIT:
-            near = [found for found in near if set(found[0]) == set(word)]
+            near = [found for found in near if set(word) <= set(found[0]) and set(found[0]) - set(word) <= set(
+                "aeiou" if len(found[0]) > len(word) else "")]
         if not near:
             return None
         least = min(distance for _, distance, _ in near)

@@ -14,6 +14,8 @@ ACTING = frozenset(
 WISHING = frozenset("want wants wanted wanting wish wishes wished wishing".split())
 _BEING = frozenset("be feel make look appear seem sound get become".split())
 _WOULD = frozenset("would should ought supposed expected could've would've he'd she'd they'd".split())
+_MASKS = frozenset("mask facade fa\u00e7ade front veneer".split())
+_TRYING = frozenset("try tries trying tried attempt attempts attempting struggles".split())
 _FILLING = frozenset("and of or".split())
 _IMAGINING = frozenset("imagine imagines imagining imagined dreams dreaming fantasises fantasizes daydreams".split())
 _SUBJECTS = frozenset("he she they it i we you the his her someone anyone".split())
@@ -28,7 +30,8 @@ _OF_THE_ANSWER = frozenset(
 PAST_TIMES = frozenset("yesterday ago formerly previously once earlier".split())
 _PAST_PHRASES = tuple(tuple(phrase.split()) for phrase in (
     "as a child", "as a kid", "as a boy", "as a girl", "in the past", "back then", "at that time", "in those days",
-    "years before", "used to", "in childhood", "last year", "last week", "last month", "last night", "last summer",
+    "years before", "used to", "in childhood", "in his youth", "in her youth", "as a teenager",
+    "at school", "last year", "last week", "last month", "last night", "last summer",
     "last winter", "the day before"))
 _OVER = tuple(tuple(phrase.split()) for phrase in (
     "got over", "gets over", "getting over", "has overcome", "have overcome", "got past", "recovered from"))
@@ -62,10 +65,15 @@ def is_asked(sentence: str) -> bool:
     return sentence.rstrip(" \"')]").endswith("?")
 
 
-def is_supposed(tokens: list[str], start: int, low: int, high: int) -> bool:
+def is_supposed(tokens: list[str], start: int, end: int, low: int, high: int) -> bool:
     """True where the emotion is one of a condition, a pretence, a wish or a doubt; its clause is [low, high)."""
     before = tokens[low:start]
-    if "whether" in before:
+    if {"whether", "suppose", "supposing", "assuming"} & set(before) or tokens[end : end + 1] and tokens[end] in _MASKS:
+        return True
+    if {"later", "soon", "tomorrow", "someday"} & set(tokens[end : end + 3]) \
+            and {"might", "may", "could", "will"} & set(before):
+        return True
+    if _TRYING & set(before[-4:]) and {"appear", "look", "seem", "sound", "act"} & set(before[-2:]):
         return True
     for index, token in enumerate(before):
         if token not in ("if", "unless", "lest"):
@@ -118,7 +126,8 @@ def is_past(tokens: list[str], start: int, end: int, low: int, high: int) -> boo
     if tokens[end : end + 1] in (["that"], ["which"]) and {"felt", "had"} & set(tokens[end + 1 : end + 4]) \
             and PAST_TIMES & set(tokens[end : end + 8]):  # "the fear that she felt a week ago"
         return True
-    if {"was", "were"} & set(before) and _has(tokens[:start], _WHEN_YOUNG):
+    lasting = after[:1] == ["for"] and {"days", "weeks", "months", "years"} & set(after[1:4])
+    if {"was", "were"} & set(before) and (lasting or _has(tokens[:start], _WHEN_YOUNG)):
         return True
     if _FORMER & set(before[-2:]) or _STOPPED & set(before[-3:]) and {"being", "feeling"} & set(before[-2:]):
         return True

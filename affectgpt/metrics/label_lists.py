@@ -32,7 +32,7 @@ _INLINE_NUMBER = re.compile(r"(?:(?<=[\s,;.])|^)\(?\d{1,3}[.):]\s+")
 _HEADING = re.compile(r"^[\w\s'/-]{0,60}\b(?:emotions?|emotional states?|labels?|feelings?|moods?|states?|"
                       r"positive|negative|primary|secondary|main|answer|output|list)\b[\w\s'/-]{0,20}:\s*",
                       re.IGNORECASE)
-_POLARITY = re.compile(r"^[\w\s'/-]{0,40}\b(?:polarity|sentiment|valence|confidence|intensity)\b[\w\s'/-]{0,20}:",
+_POLARITY = re.compile(r"^[\w\s'/-]{0,40}\b(?:polarity|sentiment|valence|confidence|intensity)\b[\w\s'/-]{0,20}[:=]",
                        re.IGNORECASE)
 _ASIDE = re.compile(r"\s*\([^()\n]*\)")
 _REMARK = re.compile(r"\s*(?::|\s[-\u2013\u2014]+)\s.*$|:$", re.DOTALL)
