@@ -150,6 +150,11 @@ def _labelled(source: Path, labeller: Labeller, progress) -> Iterator[dict]:
                          "that is text, as `affectgpt generate` writes it")
 
 
+def _text_of(value: Any) -> str | None:
+    """A key's value where it is text; any other is as if it were not there."""
+    return value if isinstance(value, str) else None
+
+
 _HUGE_OR_TORN = re.compile(rb"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}")
 
 
@@ -161,7 +166,7 @@ def _rows(source: Path, problems: Problems) -> Iterator[tuple[str, dict[str, Any
                 continue
             place, odd = f"{source.name}:{number}", []
             try:
-                row = json.loads(line.decode("utf-8-sig"), parse_constant=odd.append)
+                row = json.loads(line.decode().lstrip("\ufeff"), parse_constant=odd.append)
             except (ValueError, RecursionError):
                 row = None
             if isinstance(row, dict) and _HUGE_OR_TORN.search(line):
@@ -253,7 +258,8 @@ class Labeller:
             read = reading.Reading(reading.labels_of_list(answer), language=language_of(text), text=text)
         else:
             self.counts["too long"] += len(answer) > LONG_ANSWER
-            read = reading.read(answer, row.get("question"), self.extractor in ("auto", "list"), self.describes,
+            question = _text_of(row.get("question"))
+            read = reading.read(answer, question, self.extractor in ("auto", "list"), self.describes,
                                 LONG_ANSWER, row.get("cut_off") is True)
             self.counts["no list"] += self.describes is None and not read.labels and bool(read.text)
         return {"from": read.source, "labels": list(read.labels), "text": read.text, "sentiment": read.sentiment,

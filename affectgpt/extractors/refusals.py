@@ -56,8 +56,8 @@ _NOTHING_TOLD = re.compile(
     r"|\b(?:does not|doesn't|do not|don't|did not) (?:\w+ )?(?:provide|contain|give|offer|include)\b[^.!?;]{0,60}?"
     r"\b(?:information|clues?|cues?|details?|evidence|context|signs?|indication)"
     r"|\b(?:i|we)(?:'m| am| are)? not (?:\w+ )?(?:sure|certain)\b"
-    rf"|\btoo (?:dark|blurr?y|blurred|short|small|unclear|noisy|vague|grainy|quiet|low|brief|fast)\b[^.!?;]{{0,30}}?\bto "
-    rf"(?:be able to )?(?:{_DECIDE}|see|hear|recogni|analy)"
+    r"|\btoo (?:dark|blurr?y|blurred|short|small|unclear|noisy|vague|grainy|quiet|low|brief|fast)\b[^.!?;]{0,30}?"
+    rf"\bto (?:be able to )?(?:{_DECIDE}|see|hear|recogni|analy)"
     r"|\A\W*(?:i (?:do not|don't) know|i have no idea|no idea|unknown|unclear|undetermined|indeterminate|no answer|"
     r"no response|cannot tell|can't tell)\W*\Z",
     re.IGNORECASE)
