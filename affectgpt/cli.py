@@ -35,6 +35,7 @@ VERBS = """\
   score FILE          labels -> scores, as published and strict, with intervals
   unibench            all sets of MER-UniBench in one table
   report RESULTS      scores -> a page to look at
+  submit FILE         labels -> the file that a track of MER2025 or MER2026 takes; --check one made elsewhere
   wheels fetch        get the official emotion wheels that published scores need
   compare CORPUS      text, textualized cues, features by fusion and AffectGPT on the same folds, in one table
   evaluate MODEL      label accuracy of a model for every subset of its streams
@@ -60,6 +61,7 @@ JOBS = {
     "evaluate": ("eval.accuracy", "main"),
     "generate": ("eval.generate", "main"), "label": ("eval.label", "main"), "judge": ("eval.judge", "main"),
     "score": ("eval.score", "main"), "unibench": ("eval.unibench", "main"), "report": ("eval.report", "main"),
+    "submit": ("eval.submit", "main"),
     "compare": ("eval.compare.job", "main"),
     "wheels": ("eval.wheels", "main"), "data": ("data.catalogue", "main"),
     "prepare": ("prepare.job", "main"), "convert": ("official.job", "main"),

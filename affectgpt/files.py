@@ -72,6 +72,16 @@ def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
         file.write(text)
 
 
+def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` as it is, with the rules of `atomic_write_text`."""
+    if is_stream(path):
+        with open_stream(path) as stream, io.BufferedWriter(stream) as writer:
+            writer.write(data)
+        return
+    with _whole_file(path) as file:
+        file.buffer.write(data)
+
+
 def atomic_write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
     """Write `value` as JSON. Raises ValueError for NaN and infinity, which are not JSON."""
     atomic_write_text(path, _to_json(value, str(path), indent) + "\n")

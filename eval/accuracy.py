@@ -3,8 +3,9 @@
     affectgpt evaluate runs/starter/model --corpus runs/starter/corpus/manifest.jsonl
     affectgpt evaluate runs/ravdess-audio/model --corpus ravdess:/data/ravdess_audio --probe
 
-The prediction is the basic emotion of the first label of the answer to "List the person's emotions." An answer
-without a known label is wrong. Nothing is chosen here: the model folder holds what validation chose.
+The prediction is the basic emotion of the first label of the answer to "List the person's emotions.", read as
+`affectgpt label` reads it; answers.jsonl has rows as `generate` and `label` write them, for `score` and `report`. An
+answer without a known label is wrong. Nothing is chosen here: the model folder holds what validation chose.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import itertools
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from affectgpt.data.clip import spoken
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_json, atomic_write_text, write_jsonl
 from affectgpt.metrics.basic import accuracy, macro_f1, majority_share
+from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.stats import fisher_greater, wilson_interval
 from affectgpt.models.streams import MEDIA_STREAMS
 from affectgpt.words import lexicon
@@ -90,10 +93,10 @@ def evaluate(model: str, corpus: str, split: str = "test", output: str | None = 
     for visible in stream_subsets(describer, clips, inputs):
         name = "+".join(visible)
         replies = ask(describer, single, inputs, visible, "labels", batch_size, f"labels from {name}")
-        predictions = [prompts.first_basic(prompts.parse_answer(reply.text, reply.cut_off).labels) for reply in replies]
-        subsets[name] = score(single, predictions, visible)
-        answers += [row_of(clip, visible, "labels", reply, target_of(clip), prediction=prediction)
-                    for clip, reply, prediction in zip(single, replies, predictions, strict=True)]
+        rows = labelled([row_of(clip, visible, "labels", reply, target_of(clip))
+                         for clip, reply in zip(single, replies, strict=True)])
+        subsets[name] = score(single, [row["prediction"] for row in rows], visible)
+        answers += rows
     results = {"model": str(model), "corpus": corpus, "split": split, "clips": len(single),
                "chance": 1 / len({target_of(clip) for clip in single}),
                "majority": majority_share([target_of(clip) for clip in single]), "subsets": subsets}
@@ -162,9 +165,17 @@ def ask(describer, clips, inputs, visible: list[str], kind: str, batch_size: int
 
 
 def row_of(clip, visible: list[str], question: str, reply: Reply, target, **more) -> dict:
-    """One line of answers.jsonl."""
-    return {"clip": clip.key, "streams": visible, "question": question, "answer": reply.text,
-            "cut_off": reply.cut_off, "target": target, **more}
+    """One line of answers.jsonl, as `affectgpt generate` writes them."""
+    return {"name": clip.key, "corpus": clip.corpus, "split": clip.split, "target": target, "response": reply.text,
+            "question": question, "streams": visible, "cut_off": reply.cut_off, **more}
+
+
+def labelled(rows: list[dict]) -> list[dict]:
+    """Rows with what `affectgpt label` reads of them, and `prediction`: the basic emotion of the first label."""
+    from affectgpt.eval.label import Labeller
+
+    rows = Labeller("auto", "answer", None, Counter()).label(rows)
+    return [row | {"prediction": prompts.first_basic(parse_labels(row.get("labels_raw", "")))} for row in rows]
 
 
 def score(clips, predictions: list[str | None], visible: list[str]) -> dict:
@@ -194,6 +205,7 @@ def judge_conflicts(describer, single, conflicts, inputs, batch_size: int) -> tu
     rows = [row_of(clip, visible, "description", reply, list(clip.targets.labels), conflict=clip.targets.conflict,
                    names_conflict=names)
             for clip, reply, names in zip(conflicts + agreeing, replies, named, strict=True)]
+    rows = labelled(rows)
     return {"conflict_clips": len(conflicts), "named": hits / len(conflicts),
             "named_interval": wilson_interval(hits, len(conflicts)), "both_labels": both / len(conflicts),
             "agreeing_clips": len(agreeing), "false_alarms": alarms / len(agreeing),

@@ -33,7 +33,7 @@ from affectgpt.environment import package_versions, process_place
 from affectgpt.errors import run_cli
 from affectgpt.eval.answering import asking
 from affectgpt.eval.answering.answerers import Job, open_source
-from affectgpt.eval.answering.asking import ALL_SUBSETS, KINDS, TARGETS
+from affectgpt.eval.answering.asking import ALL_SUBSETS, KINDS, OWN_KINDS, TARGETS
 from affectgpt.eval.answering.parts import SKIP_KEYS, Key, Parts, beside, check_settings, remove_parts
 from affectgpt.eval.answering.work import Work, skipped_rows
 from affectgpt.files import write_jsonl
@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
                         "manifest's own)")
     parser.add_argument("--split", help="split to ask about (default: the one of the corpus that MER-UniBench scores, "
                         "else test)")
-    parser.add_argument("--question", default="labels", help=f"some of {', '.join(KINDS)} between commas, or all")
+    parser.add_argument("--question", default="labels", help=f"some of {', '.join(KINDS)} between commas, or all of "
+                        f"these; or of {', '.join(OWN_KINDS)}, whose question is each clip's own")
     parser.add_argument("--ask", metavar="TEXT", help="ask this instead; its rows have the question 'ask'")
     parser.add_argument("--streams", help=f"what the model is shown, for example audio,face,text; {ALL_SUBSETS} asks "
                         "once for each subset (default: all that it takes)")
@@ -121,6 +122,7 @@ def run(job: Job) -> Path:
     source = open_source(job)
     subsets = asking.stream_subsets(job, source, clips)
     questions = asking.question_texts(job, source.style)
+    asking.check_questions(questions, source.style, clips)
     settings = {
         "model": job.model, "checkpoints": source.checkpoints, **source.identity(), "corpus": job.corpus,
         "split": job.split, "limit": job.limit, "clips": asking.clips_fingerprint(clips), "questions": questions,

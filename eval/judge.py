@@ -44,8 +44,9 @@ def main(arguments: list[str]) -> int:
     source = Path(options.file)
     output = Path(options.output) if options.output else source.with_name(f"{source.stem}.judged.jsonl")
     counts = judge_file(source, output, options.llm, options.cache, options.batch_size, options.device)
-    print(f"rows {counts['rows']}, rated by clues {counts['clue_rating']}, by labels {counts['label_rating']}; without "
-          f"a description or target {counts['unusable']}\n\noutput: {output}\n"
+    print(f"rows {counts['rows']}, rated by clues {counts['clue_rating']}, by labels {counts['label_rating']}; ratings "
+          f"that could not be read {counts['unreadable']}; rows without a description or target {counts['unusable']}"
+          f"\n\noutput: {output}\n"
           f"next:   affectgpt score {output} --set emer --kind description")
     return 0
 
@@ -91,6 +92,7 @@ def _rated(chunk: list[dict], asker, name: str, counts: Counter) -> list[dict]:
         for row, rating in zip(usable, judge.ratings(asker, question, pairs), strict=True):
             row |= {key: rating, "rated_by": name}
             counts[key] += rating is not None
+            counts["unreadable"] += rating is None
     counts["rows"] += len(chunk)
     counts["unusable"] += len(chunk) - len(usable)
     return chunk

@@ -3,10 +3,13 @@
     affectgpt report answers.labels.results.json --predictions answers.labels.jsonl
     affectgpt report unibench/unibench.json --predictions labelled/ --output unibench/report.html
     affectgpt report results.json --predictions labelled.jsonl --checkpoint 60 --media-root /data/meld
+    affectgpt report ours.results.json theirs.results.json --predictions ours.jsonl theirs.jsonl --names ours theirs
+    affectgpt report results.json --predictions labelled.jsonl --checkpoint 60 --also 30
 
 RESULTS are results.json files of `affectgpt score` or a unibench.json. --predictions are the labelled files they were
-made of, or their folder. The page holds its pictures, so it can be sent as one file. Frames of clips are shown where
-the rows name media below --media-root.
+made of, or their folder. Results of a set that came before are of a further system: systems of one set stand side by
+side, paired by clip. The page holds its pictures, so it can be sent as one file. Frames of clips are shown where the
+rows name media below --media-root.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ import argparse
 import hashlib
 import platform
 import sys
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,41 +26,10 @@ if __name__ == "__main__":  # a checkout that is not installed
 
 from affectgpt import __version__
 from affectgpt.errors import run_cli
-from affectgpt.eval.reporting import others, page, sections
-from affectgpt.eval.reporting.rows import Answers, Judge, main_streams, read_rows
-from affectgpt.eval.unibench_scores import read_summary
+from affectgpt.eval.reporting import others, over_sets, page, sections
+from affectgpt.eval.reporting.reading import Options, SetReport, open_systems, read_systems
+from affectgpt.metrics.sets import read_rows as read_sets
 from affectgpt.files import atomic_folder, atomic_write_text, is_done
-
-
-@dataclass
-class Options:
-    """What a report is asked to show."""
-
-    checkpoint: str | None = None
-    question: str | None = None
-    examples: int = 3
-    media_root: Path | None = None
-
-
-@dataclass
-class SetReport:
-    """One set: its results, its rows, and which checkpoint is described."""
-
-    name: str
-    results: dict
-    files: list[Path]
-    answers: Answers
-    judge: Judge
-    described: str
-    why: str
-    streams: tuple[str, ...] | None
-    entry: dict = field(default_factory=dict)
-
-    @property
-    def rows(self) -> list:
-        """Rows of the described checkpoint with the most streams, in the order of the file, that can be judged."""
-        rows = self.answers.checkpoints[self.described][self.streams].values()
-        return [row for row in rows if self.judge.usable(row.target)]
 
 
 def main(arguments: list[str]) -> int:
@@ -71,6 +42,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output", default="report.html", help="the page; Markdown and pictures go beside it "
                         "(default: report.html)")
     parser.add_argument("--checkpoint", help="describe this one (default: the chosen one, else the last)")
+    parser.add_argument("--targets", metavar="FILE", help="the targets that the scores were made with, where the rows "
+                        "have none")
+    parser.add_argument("--sets", metavar="FILE", help="rows of sets of your own, as `affectgpt score` has them")
+    parser.add_argument("--also", nargs="+", default=[], metavar="CHECKPOINT",
+                        help="show these checkpoints of the first system as further systems beside it")
+    parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help="what to call the systems, in the order "
+                        "of RESULTS (default: what their models or files are called)")
     parser.add_argument("--question", help="describe answers to this question, where rows answer several")
     parser.add_argument("--examples", type=int, default=3, help="clips of each kind to show (default: 3)")
     parser.add_argument("--media-root", default=".", metavar="DIR", help="show frames of clips below this folder "
@@ -85,7 +63,9 @@ def main(arguments: list[str]) -> int:
         raise ValueError(f"--output {output}: name a .html file")
     report(options.results, options.predictions, output, Options(
         options.checkpoint, options.question, options.examples,
-        None if options.no_frames else Path(options.media_root)), ["affectgpt", "report", *arguments])
+        None if options.no_frames else Path(options.media_root), Path(options.targets) if options.targets else None,
+        read_sets(options.sets) if options.sets else {}, options.names, options.also),
+        ["affectgpt", "report", *arguments])
     print(f"page:     {output}\nmarkdown: {output.with_suffix('.md')} (pictures in {picture_folder(output)})\n"
           f"next:     open {output} in a browser")
     return 0
@@ -102,11 +82,11 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
     Raises:
         ValueError: results that cannot be read, or a set without its predictions.
     """
-    summary, found = read_results(results)
-    sets = [open_set(name, values, predictions_of(name, values, predictions, len(found)), options)
-            for name, values in found.items()]
+    systems = read_systems(results)
+    sets = open_systems(systems, predictions, options)
+    summary = systems[0].summary
     title = ("MER-UniBench report" if summary
-             else f"Report on {', '.join(others.title_of(entry.name) for entry in sets)}")
+             else f"Report on {', '.join(others.title_of(entry.name, entry.results) for entry in sets)}")
     pictures = picture_folder(output)
     if pictures.exists() and not is_done(pictures):
         raise ValueError(f"{pictures}: is not a folder of an earlier report, and pictures are to be written there; "
@@ -115,6 +95,8 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
         blocks = [page.heading(1, title)]
         if summary:
             blocks += others.overview(summary, sets, folder)
+        if len(sets) > 1:
+            blocks += over_sets.side_by_side(sets, folder)
         for entry in sets:
             blocks += sections.set_sections(entry, folder, options, len(sets) > 1)
         blocks += how_made(sets, results, command)
@@ -123,73 +105,13 @@ def report(results: list[str], predictions: list[str], output: Path, options: Op
     atomic_write_text(output.with_suffix(".md"), markdown)
 
 
-def read_results(paths: list[str]) -> tuple[dict | None, dict[str, dict]]:
-    """(the summary of a benchmark or None, set -> its results)."""
-    summary, found = None, {}
-    for path in map(Path, paths):
-        values = read_summary(path)
-        if "benchmark" in values:
-            summary = values
-            named = {name: path.parent / f"{name}.results.json" for name in [*values["sets"], *values["extra"]]}
-        else:
-            named = {str(values.get("set")): path}
-        for name, place in named.items():
-            if name in found:
-                raise ValueError(f"{path}: has results of {name}, which came before")
-            found[name] = read_summary(place)
-            if found[name].get("kind") not in sections.MEANING_OF_KIND:
-                raise ValueError(f"{place}: names no kind of set that is known; score it again with `affectgpt score`")
-    return summary, found
-
-
-def predictions_of(name: str, results: dict, given: list[str], sets: int) -> list[Path]:
-    """Labelled files of a set: named as its results name them, or all that are given where there is one set."""
-    names = [Path(file).name for file in results.get("files", [])]
-    files = [path for place in map(Path, given) for path in (
-        [place / file for file in names if (place / file).is_file()]
-        or [place / file for file in (f"{name}.labels.jsonl", f"{name}.jsonl") if (place / file).is_file()][:1]
-        if place.is_dir() else [place] if sets == 1 or place.name in names else [])]
-    if not files:
-        raise ValueError(f"--predictions: none of {', '.join(given)} is or holds {' or '.join(names) or name}, "
-                         f"the predictions of {name}")
-    return files
-
-
-def open_set(name: str, results: dict, files: list[Path], options: Options) -> SetReport:
-    """Rows of a set, and the checkpoint to describe.
-
-    Raises:
-        ValueError: a checkpoint that the rows do not have.
-    """
-    from affectgpt.words import lexicon
-
-    judge = Judge(results["kind"], lexicon.load())
-    answers = read_rows(files, results["kind"], list(results["checkpoints"]), options.question)
-    known = list(answers.checkpoints)
-    chosen = (results.get("chosen") or {}).get("checkpoint")
-    if options.checkpoint is not None:
-        described, why = options.checkpoint, "as asked for"
-    elif chosen is not None:
-        described = next((key for key in known if chosen == key or chosen.startswith(f"{key} ")), chosen)
-        why = {"validation": "chosen by validation clips", "name": "as asked for",
-               "test": "chosen by the very clips that it is scored on"}[results["chosen"]["by"]]
-    else:
-        described, why = known[-1], "the only one" if len(known) == 1 else "the last one, since none was chosen"
-    if described not in answers.checkpoints:
-        raise ValueError(f"{name}: no row has checkpoint {described}; there are {', '.join(known)}")
-    groups = answers.checkpoints[described]
-    entry = SetReport(name, results, files, answers, judge, described, why, main_streams(groups))
-    entry.entry = results["checkpoints"][sections.result_key(entry, described)]
-    return entry
-
-
 def how_made(sets: list[SetReport], results: list[str], command: list[str]) -> list[dict]:
     """What someone needs to make the page again."""
     import shlex
 
     import numpy
 
-    files = [*(path for entry in sets for path in entry.files), *map(Path, results)]
+    files = [*(path for entry in sets for one in (entry, *entry.others) for path in one.files), *map(Path, results)]
     rows = [[path.name, f"{path.stat().st_size:,}", hashlib.sha256(path.read_bytes()).hexdigest()]
             for path in dict.fromkeys(files)]
     wheels = {mode: version for entry in sets for mode, version in entry.results.get("wheels", {}).items()}

@@ -21,11 +21,17 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.errors import run_cli
+from affectgpt.eval import choosing
 from affectgpt.files import atomic_write_json
-from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY, SETS, Scorer, kind_of, percent
+from affectgpt.metrics import made, stats
+from affectgpt.metrics.benchmark import KIND, Scorer, percent
 from affectgpt.metrics.rows import Predictions, read_predictions, read_targets
+from affectgpt.metrics.sets import KINDS, ROWS, EvaluationSet, read_rows, set_of
 from affectgpt.terminal import json_line
+
+
+FEWER = 0.02
+"""Share of clips without an answer from which published scores are warned of."""
 
 
 def main(arguments: list[str]) -> int:
@@ -34,9 +40,9 @@ def main(arguments: list[str]) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="FILE",
                         help="labelled predictions; several files are several seeds")
-    parser.add_argument("--set", required=True, dest="name", metavar="NAME", help=f"one of {', '.join(SETS)}, or any "
+    parser.add_argument("--set", required=True, dest="name", metavar="NAME", help=f"one of {', '.join(ROWS)}, or any "
                         "other name together with --kind")
-    parser.add_argument("--kind", help="basic, sentiment, openset or description: kind of a set of your own")
+    parser.add_argument("--kind", help=f"kind of a set of your own: {', '.join(KINDS)}")
     parser.add_argument("--targets", metavar="FILE", help="JSON Lines or CSV with the name and target of every clip of "
                         "the set; then missing and unknown names are known")
     parser.add_argument("--checkpoint", help="score this one alone")
@@ -60,14 +66,14 @@ def main(arguments: list[str]) -> int:
     if options.select_on and options.select_on_test:
         raise ValueError("--select-on and --select-on-test: choose by validation clips or by the test clips, "
                          "not by both")
-    options.name = options.name.lower() if options.name.lower() in SETS else options.name
-    kind = kind_of(options.name, options.kind)
-    tables = load_wheels(kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
-    results = score(options.files, options.name, kind, tables, options.targets, options.checkpoint, options.select_on,
+    one = set_of(options.name, options.kind, known_sets(options.sets))
+    tables = load_wheels(one.kind, options.wheels, options.strict_wheels, options.any_wheels, options.no_published)
+    results = score(options.files, one, None, tables, options.targets, options.checkpoint, options.select_on,
                     options.select_on_test, options.against, options.against_checkpoint, options.resamples,
                     options.question, options.streams.split(",") if options.streams else None)
-    for line in results["notes"]:
-        print(f"note: {line}", file=sys.stderr)
+    for what in ("note", "warning"):
+        for line in results[f"{what}s"]:
+            print(f"{what}: {line}", file=sys.stderr)
     output = Path(options.output) if options.output else None
     if output is None and not options.json:
         output = Path(options.files[0]).with_suffix(".results.json")
@@ -85,7 +91,8 @@ def main(arguments: list[str]) -> int:
 
 
 def add_counting_options(parser: argparse.ArgumentParser) -> None:
-    """Which tables and how many resamples; the same for one set and for the whole benchmark."""
+    """Which sets, tables and how many resamples; the same for one set and for the whole benchmark."""
+    parser.add_argument("--sets", metavar="FILE", help="rows of sets of your own, as affectgpt/metrics/sets.json has")
     parser.add_argument("--wheels", metavar="DIR",
                         help="folder of the official emotion wheels (default: the fetched ones of mer2025)")
     parser.add_argument("--strict-wheels", metavar="DIR",
@@ -93,6 +100,18 @@ def add_counting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--any-wheels", action="store_true", help="take wheels of no pinned version")
     parser.add_argument("--no-published", action="store_true", help="strict scores alone, where no official tables are")
     parser.add_argument("--resamples", type=int, default=stats.RESAMPLES, help="of the bootstrap (default: 1000)")
+
+
+def known_sets(file: str | None) -> dict[str, EvaluationSet]:
+    """Rows of the project's table and of the user's.
+
+    Raises:
+        ValueError: a file that is no such table, or has a set of the project's.
+    """
+    own = read_rows(file) if file else {}
+    if taken := sorted(own.keys() & ROWS.keys()):
+        raise ValueError(f"--sets {file}: {taken[0]} is a set of the project's own table; choose another name")
+    return ROWS | own
 
 
 def check_resamples(resamples: int) -> None:
@@ -108,7 +127,7 @@ def load_wheels(kind: str, folder: str | None = None, strict_folder: str | None 
     Raises:
         ValueError: the official tables are not there.
     """
-    if kind not in ("basic", "openset"):
+    if not KIND[kind].wheels:
         return {}
     from affectgpt.metrics.wheels import load_tables
     from affectgpt.words import lexicon
@@ -135,7 +154,7 @@ def fetched_wheels(version: str = "mer2025") -> Path:
     return folder
 
 
-def score(files: list[str], name: str, kind: str, tables: dict, targets: str | None = None,
+def score(files: list[str], name: str | EvaluationSet, kind: str | None, tables: dict, targets: str | None = None,
           checkpoint: str | None = None, select_on: str | None = None, select_on_test: bool = False,
           against: str | None = None, against_checkpoint: str | None = None,
           resamples: int = stats.RESAMPLES, question: str | None = None,
@@ -143,40 +162,66 @@ def score(files: list[str], name: str, kind: str, tables: dict, targets: str | N
     """Scores of every checkpoint in the files, as the results that are written.
 
     Args:
-        keep: is filled with (checkpoint, way of counting) -> columns of the primary score, for further resampling.
+        name: of a set (with the kind of one that has no row), or its row.
+        keep: is filled with (checkpoint, way of counting) -> the primary score in each resample.
     Raises:
-        ValueError: files without usable rows, an unknown checkpoint, or systems that cannot be paired.
+        ValueError: files without usable rows, an unknown checkpoint, validation clips that are scored too, or systems
+            that cannot be paired.
     """
+    one = set_of(name, kind) if isinstance(name, str) else name
     known = read_targets(targets) if targets else None
-    which = {"keep_responses": kind == "description", "question": question, "streams": streams}
+    which = {"keep_responses": KIND[one.kind].answer == "response", "question": question, "streams": streams}
     found = read_predictions(files, known, **which)
     only(found, checkpoint)
-    scorer = Scorer(kind, tables)
+    scorer = Scorer(one, tables)
     names = scorer.clips(found)
     scorer.count_answer_problems(found, names)
-    counts = stats.resample_counts(len(names), resamples)
+    scorer.draw(found, names, resamples)
     results = {
-        "set": name, "kind": kind, "metric": {mode: PRIMARY[kind, mode] for mode in scorer.modes}, "rows": found.rows,
-        "n_clips": len(names), "files": [str(path) for path in files],
+        "set": one.name, "title": one.title, "kind": one.kind, "metric": {mode: scorer.primary[mode] for mode in
+                                                                         scorer.modes},
+        "rows": found.rows, "n_clips": len(names), "files": [str(path) for path in files],
         "wheels": {mode: table.version for mode, table in tables.items()}, "resamples": resamples,
-        "problems": {}, "notes": [],
-        "checkpoints": {key: scorer.score(found, key, names, counts) for key in found.checkpoints},
+        "clusters": scorer.cluster_count(), "problems": {}, "notes": [], "warnings": [],
+        "checkpoints": scorer.score(found, names),
     }
+    for key, entry in results["checkpoints"].items():
+        entry["made"] = made.made_of(found.checkpoints[key].values(), KIND[one.kind].answer)
+        if one.kind == "description" and entry["made"]["judge"]:
+            entry["published"]["metric"] = f"label overlap rated by {entry['made']['judge']}"
+    results["warnings"] += made.differences({key: entry["made"] for key, entry in results["checkpoints"].items()})
+    fewer = {key: len(names) - entry["n"] for key, entry in results["checkpoints"].items()
+             if len(names) - entry["n"] > FEWER * len(names)}
+    if fewer and "published" in scorer.modes:
+        told = ", ".join(f"{key}: {count:,}" for key, count in list(fewer.items())[:6])
+        results["warnings"].append(f"published scores leave clips without an answer out ({told} of {len(names):,}), so "
+                                   "they are of fewer clips than others'; strict ones count them as wrong")
     if keep is not None:
-        keep.update(scorer.made)
+        keep.update(scorer.samples)
     results["spread"] = {} if found.mixed else {mode: spread(results["checkpoints"], mode) for mode in scorer.modes}
     results["problems"] = found.problems.as_dict()
     notes = results["notes"]
     notes += found.problems.lines()
-    if name in SETS and len(names) != SETS[name].clips:
-        notes.append(f"{name} has {SETS[name].clips:,} clips in the published benchmark, and here {len(names):,} can "
+    if one.clips is not None and len(names) != one.clips:
+        notes.append(f"{one.name} has {one.clips:,} clips in the published benchmark, and here {len(names):,} can "
                      "be scored")
-    results["chosen"] = choose(results, kind, tables, select_on, select_on_test, question, streams)
+    if results["clusters"]:
+        notes.append(f"intervals draw {results['clusters']:,} {one.group_is or 'group'}s whole, since clips of one are "
+                     "alike")
+    mode = scorer.modes[0]
+    results["chosen"] = choosing.choose(
+        list(found.checkpoints), {key: entry[mode]["primary"] for key, entry in results["checkpoints"].items()}, mode,
+        {one.name: files}, {one.name: Path(select_on)} if select_on else None, select_on_test,
+        lambda _, path: score([str(path)], one, None, tables, question=question, streams=streams, resamples=10), notes)
+    if select_on and results["chosen"]:
+        results["chosen"].pop("validation_sets")
+        results["chosen"]["file"] = str(select_on)
     if against:
         first = checkpoint or (results["chosen"] or {}).get("checkpoint")
         other = read_predictions([against], known or found.targets, **which)
-        results["comparison"] = {"file": str(against),
-                                 **compare(scorer, found, names, first, other, against_checkpoint, counts)}
+        compared = compare(scorer, found, names, first, other, against_checkpoint)
+        results["comparison"] = {"file": str(against), **compared}
+        results["warnings"] += compared["warnings"]
     return results
 
 
@@ -195,33 +240,8 @@ def spread(checkpoints: dict, mode: str) -> dict:
     return {key: value if key == "runs" else percent(value / 100) for key, value in stats.spread(scores).items()}
 
 
-def choose(results: dict, kind: str, tables: dict, select_on: str | None, select_on_test: bool, question: str | None,
-           streams: list[str] | None) -> dict | None:
-    """The checkpoint with the greatest strict score on validation clips, or, where asked for, on the test clips."""
-    checkpoints = results["checkpoints"]
-    if select_on:
-        judged = score([select_on], results["set"], kind, tables, question=question, streams=streams)["checkpoints"]
-        common = [key for key in checkpoints if key in judged and judged[key]["strict"]["primary"] is not None]
-        if not common:
-            raise ValueError(f"{select_on}: has none of the checkpoints {', '.join(checkpoints)}")
-        best = max(common, key=lambda key: judged[key]["strict"]["primary"])
-        return {"checkpoint": best, "by": "validation", "file": str(select_on), "candidates": len(common),
-                "validation": judged[best]["strict"]["primary"]}
-    if select_on_test:
-        mode = "published" if "published" in results["metric"] else "strict"
-        scored = [key for key in checkpoints if checkpoints[key][mode]["primary"] is not None]
-        if not scored:
-            raise ValueError("--select-on-test: no checkpoint has a score")
-        best = max(scored, key=lambda key: checkpoints[key][mode]["primary"])
-        results["notes"].append(f"--select-on-test: the best of {len(scored)} checkpoints was chosen by the {mode} "
-                                "score of the very clips that it is scored on, as in the published table. Such a "
-                                "number is too high; do not compare it with one that validation clips chose")
-        return {"checkpoint": best, "by": "test", "file": None, "candidates": len(scored)}
-    return None
-
-
 def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | None, other: Predictions,
-            against_checkpoint: str | None, counts) -> dict:
+            against_checkpoint: str | None) -> dict:
     """Paired differences, this system less the other one, in both ways of counting."""
     chosen = []
     for predictions, wanted, option in ((found, first, "--checkpoint"),
@@ -231,32 +251,37 @@ def compare(scorer: Scorer, found: Predictions, names: list[str], first: str | N
             raise ValueError(f"{option}: name one of {', '.join(keys)}")
         chosen.append(wanted if wanted in keys else keys[0])
     scorer.count_answer_problems(other, names)
-    result: dict = {"checkpoint": chosen[0], "against": chosen[1], "problems": other.problems.as_dict()}
+    answer = KIND[scorer.kind].answer
+    both = {f"{chosen[0]} here": made.made_of(found.checkpoints[chosen[0]].values(), answer),
+            f"{chosen[1]} there": made.made_of(other.checkpoints[chosen[1]].values(), answer)}
+    result: dict = {"checkpoint": chosen[0], "against": chosen[1], "problems": other.problems.as_dict(),
+                    "made": list(both.values())[1], "warnings": made.differences(both)}
     for mode in scorer.modes:
         mine, theirs = (scorer.columns(predictions, key, names, mode)[""]
                         for predictions, key in ((found, chosen[0]), (other, chosen[1])))
-        tested = stats.compare(theirs, mine, PRIMARY[scorer.kind, mode], counts)
+        tested = stats.compare(theirs, mine, scorer.primary[mode], scorer.counts, scorer.units)
         result[mode] = {"difference": percent(tested["difference"]),
-                        "interval": [percent(end) for end in tested["interval"]], "p": round(tested["p"], 6)}
+                        "interval": [percent(end) for end in tested["interval"]], "p": round(tested["p"], 6),
+                        "floor": round(tested["floor"], 6)}
     return result
 
 
 def as_table(results: dict) -> str:
-    """Markdown table: one line a checkpoint, both ways of counting."""
+    """Markdown table: one line a checkpoint, both ways of counting, and what must be known to read it."""
     modes = list(results["metric"])
     titles = [next(iter(results["checkpoints"].values()))[mode]["metric"] for mode in modes]
-    name = SETS[results["set"]].title if results["set"] in SETS else results["set"]
-    lines = [f"{name}: {results['n_clips']} clips, {results['rows']} rows; 95 % bootstrap intervals", "",
+    lines = [f"{results['title']}: {results['n_clips']} clips, {results['rows']} rows; 95 % bootstrap intervals", "",
              "| checkpoint | clips | "
              + " | ".join(f"{mode}: {title}" for mode, title in zip(modes, titles, strict=True))
              + " |", "|---|---|" + "---|" * len(modes)]
     for key, entry in results["checkpoints"].items():
-        cells = [_cell(entry[mode]) for mode in modes]
-        lines.append(f"| {key} | {entry['n']} | {' | '.join(cells)} |")
+        lines.append(f"| {key} | {entry['n']} | {' | '.join(cell(entry[mode], scored=True) for mode in modes)} |")
     if len(results["checkpoints"]) > 1 and results["spread"]:
-        cells = [f"{_number(row['mean'])}, deviation {_number(row['std'])}, {_number(row['min'])} to "
-                 f"{_number(row['max'])}" for row in results["spread"].values()]
+        cells = [f"{number(row['mean'])}, deviation {number(row['std'])}, {number(row['min'])} to "
+                 f"{number(row['max'])}" for row in results["spread"].values()]
         lines.append(f"| mean of {len(results['checkpoints'])} | | {' | '.join(cells)} |")
+    lines += made_lines(results["checkpoints"])
+    lines += ["", *(f"WARNING: {text}" for text in results["warnings"])] if results["warnings"] else []
     if results["chosen"]:
         chosen = results["chosen"]
         lines += ["", f"Chosen by {chosen['by']} scores of {chosen['candidates']} checkpoints: {chosen['checkpoint']}."]
@@ -267,19 +292,34 @@ def as_table(results: dict) -> str:
         lines.append("")
         for mode in modes:
             low, high = row[mode]["interval"]
+            p = stats.p_text(row[mode]["p"], row[mode]["floor"])
             lines.append(f"{row['checkpoint']} less {row['against']} of {row['file']}, {mode}: "
-                         f"{_number(row[mode]['difference'])} ({_number(low)} to {_number(high)}), "
-                         f"p = {row[mode]['p']:.3g}")
+                         f"{number(row[mode]['difference'])} ({number(low)} to {number(high)}), "
+                         f"p {p if p[0] == '<' else '= ' + p}")
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
+def made_lines(checkpoints: dict) -> list[str]:
+    """How the labels were made, once for all checkpoints where it is the same for all."""
+    lines = {key: made.line(entry["made"]) for key, entry in checkpoints.items()}
+    if len(set(lines.values())) == 1:
+        return ["", next(iter(lines.values()))]
+    return ["", *(f"{key}: {line}" for key, line in lines.items())]
+
+
+def number(value: float | None) -> str:
+    """Two decimals, or "none"."""
     return "none" if value is None else f"{value:.2f}"
 
 
-def _cell(entry: dict) -> str:
+def cell(entry: dict | None, scored: bool = False) -> str:
+    """A score with its interval, and how many clips were scored."""
+    if not entry or entry["primary"] is None:
+        return "none"
     low, high = entry["interval"]
-    return f"{_number(entry['primary'])} ({_number(low)} to {_number(high)}), n = {entry['scored']}"
+    count = f", n = {entry['scored']}" if scored else ""
+    return f"{number(entry['primary'])} ({number(low)} to {number(high)}){count}" if low is not None else \
+        number(entry["primary"]) + count
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.errors import run_cli
-from affectgpt.eval.score import add_counting_options, check_resamples
+from affectgpt.eval.score import add_counting_options, check_resamples, known_sets
 from affectgpt.eval.unibench_scores import as_markdown, benchmark
 from affectgpt.files import atomic_write_json, atomic_write_text
-from affectgpt.metrics.benchmark import KINDS, SETS
+from affectgpt.metrics.sets import KINDS, SETS
 
 FORWARDED = {"generate": ("batch_size", "checkpoints", "limit", "split", "question", "streams", "features"),
              "label": ("extractor", "llm", "sentiment")}
@@ -52,6 +52,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--extra", action="append", default=[], metavar="NAME=FILE:KIND",
                         help="one more set, listed apart and not in the mean: FILE has predictions, with --model it is "
                              f"a manifest; KIND: {', '.join(KINDS)}")
+    parser.add_argument("--targets", metavar="FOLDER", help="SET.jsonl or SET.csv with the name and target of every "
+                        "clip; then clips that no row answers count too")
     parser.add_argument("--checkpoint", metavar="NAME", help="score this one alone")
     parser.add_argument("--select-on", metavar="FOLDER", help="choose the checkpoint by the mean strict score of these "
                         "labelled predictions of validation clips, one file a set")
@@ -76,11 +78,13 @@ def main(arguments: list[str]) -> int:
         no_published=options.no_published, checkpoint=options.checkpoint, resamples=options.resamples,
         validation=labelled_files(options.select_on, {})[0] if options.select_on else None,
         select_on_test=options.select_on_test, question=options.question,
+        targets=target_files(options.targets, files) if options.targets else None, known=known_sets(options.sets),
         streams=options.streams.split(",") if options.streams else None)
     summary["command"] = ["affectgpt", "unibench", *arguments]
     summary["select_on"] = options.select_on
-    for note in summary["notes"]:
-        print(f"note: {note}", file=sys.stderr)
+    for what in ("note", "warning"):
+        for line in summary[f"{what}s"]:
+            print(f"{what}: {line}", file=sys.stderr)
     text = as_markdown(summary)
     try:
         for name, values in results.items():
@@ -160,6 +164,19 @@ def labelled_files(folder: str, extra: dict[str, tuple[str, str]]) -> tuple[dict
     return files, {name: kind_of_set(name, extra) for name in files}
 
 
+def target_files(folder: str, files: dict[str, Path]) -> dict[str, Path]:
+    """Set -> its file of targets, of the sets that are scored.
+
+    Raises:
+        ValueError: no such folder, or none of the sets in it.
+    """
+    places = {name: Path(folder) / f"{name}{end}" for name in files for end in (".csv", ".jsonl")
+              if (Path(folder) / f"{name}{end}").is_file()}
+    if not places:
+        raise ValueError(f"--targets {folder}: has none of {', '.join(f'{name}.jsonl' for name in files)}")
+    return places
+
+
 def kind_of_set(name: str, extra: dict[str, tuple[str, str]]) -> str:
     """Kind of a set of the benchmark or of an extra one."""
     return SETS[name].kind if name in SETS else extra[name][1]
@@ -205,10 +222,11 @@ def target_of(source: str, kind: str, root: str | None = None) -> str:
 
     if kind == "sentiment":
         return "valence" if any(clip.targets.valence is not None for clip in read_corpus(source, root)) else "sentiment"
-    if kind == "description":
-        raise ValueError(f"{source}: a set of kind description is scored from a file with its targets: use `affectgpt "
-                         "score --kind description --targets FILE`")
-    return {"basic": "emotion", "openset": "labels"}[kind]
+    targets = {"basic": "emotion", "class": "emotion", "openset": "labels", "synonyms": "labels"}
+    if kind not in targets:
+        raise ValueError(f"{source}: a set of kind {kind} is scored from a file with its targets: use `affectgpt score "
+                         f"--kind {kind} --targets FILE`")
+    return targets[kind]
 
 
 def forwarded(options: argparse.Namespace, job: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import platform
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from affectgpt import __version__
-from affectgpt.eval.score import load_wheels, score
-from affectgpt.metrics import stats
-from affectgpt.metrics.benchmark import PRIMARY, SETS, percent
-from affectgpt.metrics.rows import read_predictions
+from affectgpt.eval import choosing
+from affectgpt.eval.score import cell, load_wheels, score
+from affectgpt.metrics import made, stats
+from affectgpt.metrics.benchmark import KIND, percent
+from affectgpt.metrics.rows import no_collecting
+from affectgpt.metrics.sets import ROWS, SETS, EvaluationSet, set_of
 
 MEAN = "mean"
 """Key of the mean over sets, beside the sets' names."""
@@ -29,31 +30,38 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
               strict_wheels: str | None = None, any_version: bool = False, no_published: bool = False,
               checkpoint: str | None = None, validation: dict[str, Path] | None = None, select_on_test: bool = False,
               resamples: int = stats.RESAMPLES, question: str | None = None,
-              streams: list[str] | None = None) -> tuple[dict, dict[str, dict]]:
+              streams: list[str] | None = None, targets: dict[str, Path] | None = None,
+              known: dict[str, EvaluationSet] = ROWS) -> tuple[dict, dict[str, dict]]:
     """Score every set; the sets of MER-UniBench among them make the mean.
 
     Args:
         files: set -> file of labelled predictions; kinds: set -> kind.
         validation: set -> file of predictions of other clips, that choose the checkpoint.
+        targets: set -> file with the target of every clip, where there is one.
         question, streams: score answers to this question, from exactly these streams, alone.
+        known: rows of sets by their names.
     Returns:
         The summary, and set -> results as `affectgpt score` writes them.
     Raises:
         ValueError: a file that cannot be scored, or a checkpoint that some set does not have.
     """
-    mapped = any(kind in ("basic", "openset") for kind in kinds.values())
+    mapped = any(KIND[kind].wheels for kind in kinds.values())
     tables = load_wheels("basic", wheels, strict_wheels, any_version, no_published) if mapped else {}
     which = {"question": question, "streams": streams}
-    results, samples = {}, {}
-    for place, (name, path) in enumerate(files.items(), start=1):
-        used = tables if kinds[name] in ("basic", "openset") else {}
+
+    def score_set(name: str, path: Path, **more: Any) -> dict:
+        one = set_of(name, None if name in SETS else kinds.get(name), known)
         try:
-            columns: dict[tuple[str, str], stats.Columns] = {}
-            results[name] = score([str(path)], name, kinds[name], used, checkpoint=checkpoint, resamples=resamples,
-                                  keep=columns, **which)
-            samples[name] = bootstrap_samples(columns, kinds[name], resamples, place)
+            return score([str(path)], one, None, tables if KIND[one.kind].wheels else {}, **which, **more)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
+
+    results, samples = {}, {}
+    with no_collecting():
+        for name, path in files.items():
+            given = (targets or {}).get(name)
+            results[name] = score_set(name, path, checkpoint=checkpoint, resamples=resamples,
+                                      targets=str(given) if given else None, keep=samples.setdefault(name, {}))
     inside = [name for name in results if name in SETS]
     modes = [mode for mode in ("published", "strict") if any(mode in row["metric"] for row in results.values())]
     summary: dict[str, Any] = {
@@ -62,12 +70,14 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
         "modes": modes,
         "wheels": {mode: table.version for mode, table in tables.items()},
         "about": {name: {key: row[key] for key in ("kind", "metric", "n_clips", "rows")}
-                  for name, row in results.items()}}
+                  for name, row in results.items()},
+        "warnings": warnings_of(results)}
     summary["checkpoints"] = all_scores(results, samples, inside, modes)
     summary["spread"] = {mode: {name: over_checkpoints(summary["checkpoints"], name, mode) for name in [*results, MEAN]}
                          for mode in modes}
     summary["notes"] = notes_of(summary, results)
-    summary["chosen"] = choose(summary, tables, files, validation, select_on_test, which)
+    summary["chosen"] = choose(summary, files, validation, select_on_test,
+                               lambda name, path: score_set(name, path, resamples=10))
     if checkpoint is not None:
         summary["chosen"] = {"checkpoint": checkpoint, "by": "name", "file": None, "candidates": 1}
     for row in results.values():
@@ -79,11 +89,14 @@ def benchmark(files: dict[str, Path], kinds: dict[str, str], *, wheels: str | No
     return summary, results
 
 
-def bootstrap_samples(columns: dict[tuple[str, str], stats.Columns], kind: str, resamples: int, seed: int) -> Samples:
-    """Primary scores of bootstrap resamples; another seed a set, since sets are independent of each other."""
-    counts = stats.resample_counts(len(next(iter(columns.values())).values), resamples, seed)
-    return {(key, mode): found.finish(counts @ found.values)[PRIMARY[kind, mode]]
-            for (key, mode), found in columns.items()}
+def warnings_of(results: dict[str, dict]) -> list[str]:
+    """What speaks against reading the sets side by side or beside printed ones, each set's own warnings first."""
+    first = {name: next(iter(row["checkpoints"].values()))["made"] | {"questions": {}} for name, row in results.items()}
+    partial = [f"{SETS[name].title}: {row['n_clips']:,} of its {SETS[name].clips:,} clips are here, so that its score, "
+               "and every mean with it, does not compare with printed ones"
+               for name, row in results.items() if name in SETS and row["n_clips"] != SETS[name].clips]
+    return [f"{name}: {line}" for name, row in results.items() for line in row["warnings"]] + partial + \
+        made.differences(first)
 
 
 def all_scores(results: dict[str, dict], samples: dict[str, Samples], inside: list[str], modes: list[str]) -> dict:
@@ -102,11 +115,16 @@ def all_scores(results: dict[str, dict], samples: dict[str, Samples], inside: li
             scores = [cells[name]["primary"] if cells[name] else None for name in inside]
             cells[MEAN] = None
             if scores and None not in scores:
-                draws = np.mean([samples[name][key, mode] for name in inside], axis=0)
-                ends = np.percentile(draws[np.isfinite(draws)], [2.5, 97.5])
+                ends = stats.percentiles(mean_samples([samples[name][key, mode] for name in inside]))
                 cells[MEAN] = {"primary": round(float(np.mean(scores)), 4), "interval": [percent(end) for end in ends],
                                "sets": len(scores)}
     return table
+
+
+def mean_samples(samples: list[np.ndarray]) -> np.ndarray:
+    """Mean over sets in each resample. Sets are independent of each other and their resamples are drawn from one seed,
+    so each set's are put into an order of its own first."""
+    return np.mean([np.random.default_rng(place).permutation(found) for place, found in enumerate(samples)], axis=0)
 
 
 def over_checkpoints(table: dict, name: str, mode: str) -> dict:
@@ -135,65 +153,28 @@ def notes_of(summary: dict, results: dict[str, dict]) -> list[str]:
     return notes + [f"{name}: {line}" for name, row in results.items() for line in row["notes"]]
 
 
-def choose(summary: dict, tables: dict, files: dict[str, Path], validation: dict[str, Path] | None,
-           select_on_test: bool, which: dict) -> dict | None:
+def choose(summary: dict, files: dict[str, Path], validation: dict[str, Path] | None, select_on_test: bool,
+           judge: choosing.Judge) -> dict | None:
     """One checkpoint for all sets, by validation clips or, where asked for, by the clips that are scored.
 
     Raises:
         ValueError: validation clips that are scored too, or no checkpoint that all sets have.
     """
+    mode = summary["modes"][0]
     candidates = [key for key, row in summary["checkpoints"].items()
                   if all(row[mode][MEAN] for mode in summary["modes"])]
-    if (validation or select_on_test) and not candidates:
-        raise ValueError("no checkpoint is in every set, so none can be chosen for all of them")
-    if validation:
-        judged = {}
-        for name, path in validation.items():
-            if name in files:
-                refuse_overlap(name, path, files[name])
-            used = {mode: table for mode, table in tables.items() if mode == "strict"}
-            kind = SETS[name].kind
-            if kind in ("basic", "openset") and not used:
-                used = load_wheels(kind, no_published=True)
-            tables_of_kind = used if kind in ("basic", "openset") else {}
-            judged[name] = score([str(path)], name, kind, tables_of_kind, resamples=10, **which)
-        means = {key: float(np.mean([row["checkpoints"][key]["strict"]["primary"] for row in judged.values()]))
-                 for key in candidates if all(key in row["checkpoints"] for row in judged.values())}
-        if not means:
-            raise ValueError(f"--select-on: its sets have none of the checkpoints {', '.join(candidates)} in common")
-        best = max(means, key=means.__getitem__)
-        return {"checkpoint": best, "by": "validation", "file": str(next(iter(validation.values())).parent),
-                "candidates": len(means), "validation_sets": list(judged), "validation": round(means[best], 4)}
-    if not select_on_test:
-        return None
-    mode = summary["modes"][0]
-    best = max(candidates, key=lambda key: summary["checkpoints"][key][mode][MEAN]["primary"])
+    scores = {key: (row[mode][MEAN] or {}).get("primary") for key, row in summary["checkpoints"].items()}
+    chosen = choosing.choose(candidates, scores, mode, {name: [path] for name, path in files.items()}, validation,
+                             select_on_test, judge, summary["notes"])
+    if chosen is None or chosen["by"] == "validation":
+        return chosen and {**chosen, "file": str(next(iter(validation.values())).parent)}
     each = {}
     for name in summary["sets"]:
         scored = {key: row[mode][name]["primary"] for key, row in summary["checkpoints"].items() if row[mode][name]}
         top = max(scored, key=scored.__getitem__)
         each[name] = {"checkpoint": top, "primary": scored[top]}
-    summary["notes"].append(
-        f"--select-on-test: of {len(candidates)} checkpoints the best was chosen by the {mode} scores of the very "
-        "clips that it is scored on, one for all sets and, as in the published table, another one for each set. Such "
-        "numbers are too high; do not compare them with those that validation clips chose")
-    return {"checkpoint": best, "by": "test", "file": None, "candidates": len(candidates), "mode": mode,
-            "best_per_set": each,
+    return {**chosen, "mode": mode, "best_per_set": each,
             "best_per_set_mean": round(float(np.mean([row["primary"] for row in each.values()])), 4)}
-
-
-def refuse_overlap(name: str, validation: Path, test: Path) -> None:
-    """Refuse to choose by clips that are scored."""
-    shared = names_of(validation) & names_of(test)
-    if shared:
-        raise ValueError(f"--select-on: {len(shared)} clips of {validation} are also in {test} ({sorted(shared)[0]}, "
-                         "...), so this would choose by the test clips; if that is meant, say --select-on-test")
-
-
-@functools.lru_cache(maxsize=32)
-def names_of(path: Path) -> frozenset[str]:
-    """Names of the clips of a file."""
-    return frozenset(read_predictions([path]).targets)
 
 
 def sha256(path: str | Path) -> str:
@@ -226,6 +207,8 @@ def as_markdown(summary: dict) -> str:
                       f"({chosen['mode']})."]
     elif not chosen and len(summary["checkpoints"]) > 1:
         lines += ["", "No checkpoint is chosen: give --select-on with predictions of validation clips."]
+    if summary["warnings"]:
+        lines += ["", *(f"WARNING: {text}" for text in summary["warnings"])]
     if summary["notes"]:
         lines += ["", "Notes:", "", *(f"- {note}" for note in summary["notes"])]
     return "\n".join(lines)
@@ -242,7 +225,7 @@ def _table(summary: dict, names: list[str], mean: str | None) -> list[str]:
         for key, row in summary["checkpoints"].items():
             if any(row[mode][name] for name in names):
                 mark = " (chosen)" if key == chosen.get("checkpoint") and chosen["by"] != "name" else ""
-                lines.append(f"| {key}{mark} | {mode} | {' | '.join(_cell(row[mode][name]) for name in columns)} |")
+                lines.append(f"| {key}{mark} | {mode} | {' | '.join(cell(row[mode][name]) for name in columns)} |")
         if mode == chosen.get("mode") and mean:
             each = [f"{row['primary']:.2f} ({row['checkpoint']})" for row in chosen["best_per_set"].values()]
             lines.append(f"| best on test, a set each | {mode} | {' | '.join(each)} | "
@@ -252,13 +235,6 @@ def _table(summary: dict, names: list[str], mean: str | None) -> list[str]:
             cells = [f"{row['mean']:.2f}, deviation {row['std']:.2f}" if row["runs"] else "none" for row in spread]
             lines.append(f"| mean over checkpoints | {mode} | {' | '.join(cells)} |")
     return lines
-
-
-def _cell(found: dict | None) -> str:
-    if not found or found["primary"] is None:
-        return "none"
-    low, high = found["interval"]
-    return f"{found['primary']:.2f} ({low:.2f} to {high:.2f})" if low is not None else f"{found['primary']:.2f}"
 
 
 def read_summary(path: str | Path) -> dict:

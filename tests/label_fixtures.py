@@ -9,11 +9,11 @@ import tiny
 
 from affectgpt.extractors.rules import RuleExtractor, Rules
 
-WORDS = {"happy": "happy", "happiness": "happy", "joyful": "happy", "angry": "angry", "anger": "angry", "sad": "sad",
-         "sadness": "sad", "fear": "afraid", "annoyed": "annoyed", "calm": "calm", "tense": "tense",
-         "worried": "worried", "content": "content", "at ease": "calm", "proud": "proud", "tears": "sad",
-         "self-conscious": "self-conscious"}
-POSITIVE = {"happy", "happiness", "joyful", "proud", "calm", "at ease"}
+WORDS = {"happy": "happy", "happiness": "happy", "joyful": "happy", "glad": "happy", "angry": "angry",
+         "anger": "angry", "sad": "sad", "sadness": "sad", "fear": "afraid", "annoyed": "annoyed", "calm": "calm",
+         "tense": "tense", "worried": "worried", "content": "content", "at ease": "calm", "proud": "proud",
+         "tears": "sad", "self-conscious": "self-conscious"}
+POSITIVE = {"happy", "happiness", "joyful", "glad", "proud", "calm", "at ease"}
 
 
 class SmallLexicon:
@@ -21,6 +21,9 @@ class SmallLexicon:
 
     def surface_words(self) -> dict[str, str]:
         return WORDS
+
+    def family(self, word: str) -> str | None:
+        return WORDS.get(word)
 
     def polarity(self, word: str) -> str | None:
         return None if word not in WORDS else "positive" if word in POSITIVE else "negative"

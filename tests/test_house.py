@@ -15,7 +15,7 @@ import pytest
 from affectgpt.models.streams import MEDIA_STREAMS, STREAMS, TOKEN_STREAMS, VISUAL_STREAMS
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("affectgpt", "train", "eval", "configs", "tests")
+FOLDERS = ("affectgpt", "train", "eval", "configs", "studies", "tests")
 LONGEST_LINE, LONGEST_TEST = 120, 400
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 NOT_AT_THE_TOP = {"deepspeed", "flash_attn", "decord", "vllm", "gradio", "librosa", "matplotlib", "torchvision"}
@@ -128,9 +128,9 @@ def test_the_model_stands_alone():
 
 
 @pytest.mark.parametrize("place, beside, packages", [
-    ("words", (), ("simplemma", "snowballstemmer")),
+    ("words", (), ("simplemma", "snowballstemmer", "jieba", "opencc")),
     ("media", ("models.streams", "hub", "starter.reading", "files"), None),
-    ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "simplemma")),
+    ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "scipy", "simplemma")),
     ("synthetic", ("words", "files"), None),
     ("npz", (), ("numpy",)), ("files", ("devices",), ()), ("devices", (), ()), ("terminal", (), ()),
     ("errors", ("terminal",), None), ("hub", ("files", "remote", "starter"), None),
@@ -152,7 +152,7 @@ def test_imports_run_one_way():
             assert not [name for name in imports(module) if lies_in(name, *forbidden)], module
     for module in TREES:
         jobs = [name for name in imports(module) if lies_in(name, "train", "eval")]
-        assert not jobs or lies_in(module, "train", "eval", "caption", "prepare", "cli"), module
+        assert not jobs or lies_in(module, "train", "eval", "studies", "caption", "prepare", "cli"), module
     # A comparison trains what it judges; nothing else that judges does.
     training = [module for module in modules_in("eval") if any(lies_in(name, "train") for name in imports(module))]
     assert training == ["affectgpt.eval.compare.own", "affectgpt.eval.compare.systems"]

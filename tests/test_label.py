@@ -7,15 +7,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from label_fixtures import FakeModel, folder  # noqa: F401  a fixture
 
+from affectgpt.data import prompts
 from affectgpt.errors import run_cli
 from affectgpt.eval import label
-from affectgpt.extractors import llm
+from affectgpt.extractors import llm, rules
 from affectgpt.extractors.cache import AnswerCache, answer_key
 from affectgpt.files import read_jsonl, write_jsonl
 
@@ -155,11 +157,15 @@ def test_job_labels_every_row(tmp_path, capsys):
     assert code == 0, err
     rows = labelled(tmp_path / "answers.labels.jsonl")
     assert [row.get("labels_raw") for row in rows] == \
-        ["[sad, worried]", "[sad]", "[]", "[happy, glad]", "[]", None, None]
-    assert [row.get("labels_from") for row in rows[:5]] == ["list", "rules", "list", "list", "rules"]
-    assert [row["sentiment_raw"] for row in rows[:5]] == ["negative", "negative", "neutral", "positive", "neutral"]
+        ["[sad, worried]", "[sad]", None, "[happy, glad]", "[]", None, None]
+    assert [row.get("labels_from") for row in rows[:5]] == ["list", "rules", None, "list", "rules"]
+    assert [row.get("extractor") for row in rows[:5]] == ["list", rules.VERSION, "list", "list", rules.VERSION]
+    assert [row.get("sentiment_raw") for row in rows[:5]] == ["negative", "negative", None, "positive", "neutral"]
+    assert rows[2]["no_answer"] == "empty" and not any("no_answer" in row for row in rows if row is not rows[2])
+    assert [row.get("language") for row in rows] == ["en", "en", "unknown", "en", "en", None, None]
     assert rows[0]["extra"] == {"kept": 1} and rows[0]["checkpoint"] == 3
-    for line in ("rows", "read as lists", "by rules", "without a response", "answers without any label"):
+    for line in ("rows", "read as lists", "by rules", "without a response", "empty: no answer",
+                 "answers without any label"):
         assert line in out
     assert f"affectgpt score {tmp_path / 'answers.labels.jsonl'}" in out
 
@@ -175,6 +181,50 @@ def test_what_was_refused_or_skipped_gets_no_labels(tmp_path, capsys):
                capsys.readouterr().out.splitlines())
     rows = [row for _, row in read_jsonl(tmp_path / "answers.labels.jsonl")]
     assert ["labels_raw" in row for row in rows] == [True, False, False]
+
+
+def test_odd_lines_and_values_are_counted_with_their_place(tmp_path, capsys):
+    """One odd row ends no job: `score` counts such rows too, so both have one policy."""
+    source = tmp_path / "bad.jsonl"
+    source.write_bytes(b'\xef\xbb\xbf{"name": "a", "response": "sad"}\n{"name"\n[1]\n'
+                       b'{"name": "b", "response": ["happy", 1], "x": NaN}\n{"name": "c", "response": ["\\ud800"]}\n'
+                       b'{"name": "d", "response": [2], "y": 1e999}\n{"name": "e", "response": {"emotion": "sad"}}\n')
+    code, out, err = run(capsys, source)
+    assert code == 0, err
+    rows = labelled(tmp_path / "bad.labels.jsonl")
+    assert [row.get("labels_raw") for row in rows] == ["[sad]", "[happy]", "[]", None, None]
+    for place in ("bad.jsonl:2", "bad.jsonl:4", "bad.jsonl:6"):
+        assert place in out, out
+
+
+def test_what_was_told_to_be_no_answer_stays_and_what_a_run_found_is_read_again(tmp_path, capsys):
+    source = tmp_path / "a.jsonl"
+    write_jsonl(source, [{"name": "a", "response": "happy", "no_answer": "unread", "extractor": "affectgpt-rules 1"},
+                         {"name": "b", "response": "I refuse.", "no_answer": "refusal", "labels_raw": "[sorry]"},
+                         {"name": "c", "response": "I am sorry, but I cannot help with that."}])
+    assert run(capsys, source)[0] == 0
+    rows = labelled(tmp_path / "a.labels.jsonl")
+    assert rows[0]["labels_raw"] == "[happy]" and "no_answer" not in rows[0]
+    assert rows[1] == {"name": "b", "response": "I refuse.", "no_answer": "refusal"}
+    assert rows[2]["no_answer"] == "refusal" and "labels_raw" not in rows[2] and "sentiment_raw" not in rows[2]
+
+
+@pytest.mark.parametrize("response", [
+    "Emotions: angry, sad. Polarity: negative.", "She looks furious and a bit scared.", "happy", "N/A", "",
+    "The character's emotional state is sorry, disappointed.", "Primary emotion: anger\nSecondary emotion: frustration",
+    "I'm sorry, but I can't identify emotions.", "He isn't sad. Her mother is furious.", "Emotions: glad-ish.",
+    "[]", "{\"emotion\": [\"sad\", \"low\"]}", "He is happy and content, as if he had won.", "There is a table.",
+    "<think>Is he sad?</think>He frowns, so he is angry.", "\u751f\u6c14\uff0c\u6124\u6012"])
+def test_one_reader_of_answers(response):
+    """`describe` and `label` say the same of one text."""
+    labeller = label.Labeller("auto", "answer", None, Counter())
+    (row,) = labeller.label([{"response": response}])
+    answer = prompts.parse_answer(response)
+    assert f"[{', '.join(answer.labels)}]" == row.get("labels_raw", "[]")
+    assert (answer.polarity or "neutral") == row.get("sentiment_raw", "neutral")
+    (row,) = labeller.label([{"response": f"{response} and torn\u00f1", "cut_off": True}])
+    assert set(prompts.parse_answer(f"{response} and torn\u00f1", cut_off=True).labels) <= \
+        set(row.get("labels_raw", "[]")[1:-1].split(", "))
 
 
 def test_job_reads_questions_of_sentiment_and_valence(tmp_path, capsys):
@@ -274,13 +324,11 @@ def test_stopped_job_leaves_no_output_and_goes_on(tmp_path):
     (["a.jsonl", "--llm", "endpoint:localhost#m"], "http://host:port"),
     (["a.jsonl", "--published-sampling"], "name one with --llm"),
     (["a.jsonl", "--batch-size", "0"], "1 or more"),
-    (["bad.jsonl"], "bad.jsonl:2"),
     (["empty.jsonl"], "none of its 1 rows"),
 ])
 def test_mistakes_are_told(tmp_path, capsys, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     write_answers(tmp_path / "a.jsonl", "sad")
-    (tmp_path / "bad.jsonl").write_text('{"name": "a", "response": "sad"}\n{"name"\n')
     write_jsonl(tmp_path / "empty.jsonl", [{"name": "a"}])
     code, _, err = run(capsys, *arguments)
     assert code == 2 and said in err

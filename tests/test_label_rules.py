@@ -10,9 +10,8 @@ from label_fixtures import SmallLexicon, extract
 
 from affectgpt.data import prompts
 from affectgpt.data.clip import Targets
-from affectgpt.eval import extractor_study
 from affectgpt.extractors import english, lists
-from affectgpt.extractors.rules import NO_RULES, RuleExtractor, Rules
+from affectgpt.extractors.rules import RuleExtractor, Rules
 from affectgpt.metrics.label_lists import parse_labels
 
 # ---------------------------------------------------------------- lists
@@ -152,25 +151,16 @@ def test_rules(text, labels):
 
 def test_conclusions_outweigh_other_sentences():
     text = "The man is tense. He looks up. Therefore he feels angry. Overall, his anger is plain."
-    assert extract(text) == ["angry"]
+    assert extract(text, replace(Rules(), words=1)) == ["angry"]
     assert extract("Based on his tense face, it can be inferred that he is sad.") == ["sad"]
-    assert extract(text, replace(Rules(), conclusion=1.0)) == ["tense", "angry"]
+    assert extract(text, replace(Rules(), conclusion=1.0, words=1)) == ["tense", "angry"]
 
 
-def test_labels_are_of_one_family_once_and_in_order():
-    assert extract("She is joyful and proud and full of happiness.") == ["joyful", "proud"]
-    assert extract("She is joyful and proud and full of happiness.", replace(Rules(), families=False)) == \
-        ["joyful", "proud", "happiness"]
-
-
-def test_every_switch_changes_something():
-    texts = ["He is not angry.", "The other person is sad.", 'He says "I am happy now".', "In a calm place.",
-             "He is sad. He is sad. He may be worried.",
-             "He is sad. He is sad. He is slightly annoyed.", "He is tense. Therefore he is sad. Overall, he is sad.",
-             "He is sad, sad, sad and tense.", "joyful, happy", "He is happy. He is happy. Tears."]
-    for name, switched in extractor_study.ABLATIONS.items():
-        assert any(extract(text) != extract(text, switched) for text in texts), name
-    assert extract(" ".join(texts), NO_RULES).count("angry") == 1
+def test_of_a_family_the_heaviest_words_are_labels_in_the_order_of_the_text():
+    """Two words, because official tables part synonyms; forms of one word ("happy", "happily") are one label."""
+    text = "She is joyful and proud and full of happiness, and happy."
+    assert extract(text) == ["joyful", "proud", "happiness"]
+    assert extract(text, replace(Rules(), words=1)) == ["proud", "happiness"]
 
 
 def test_sentiment_is_a_vote():
@@ -183,27 +173,3 @@ def test_sentiment_is_a_vote():
 
 def test_sentences_that_were_glued_together_are_told_apart():
     assert english.sentences("He waits.In the audio, he sighs. End") == ["He waits.", "In the audio, he sighs.", "End"]
-
-
-# ---------------------------------------------------------------- the study
-
-def test_rules_beat_the_baseline_on_human_checked_descriptions(shared_data):
-    results = extractor_study.study(str(shared_data / "emer/final-EMER-reason.csv"),
-                                    str(shared_data / "emer/ovmerd-openset.csv"), str(shared_data / "wheels/mer2025"),
-                                    {"every emotion word": NO_RULES, "rules": Rules()})
-    assert results["clips"] == {"looked at": 169, "held out": 163, "all": 332}
-    for table in ("mer2025", "affectgpt-1"):
-        rules, naive = (results["scores"][name][table]["held out"] for name in ("rules", "every emotion word"))
-        assert rules["f"][1] < rules["f"][0] < rules["f"][2] and rules["f"][0] > naive["f"][0] > 60
-    assert rules["f"][1] > naive["f"][2]  # by the project's own table the intervals do not even touch
-    assert "| rules |" in extractor_study.as_table(results)
-
-
-def test_published_scores_are_reached_from_published_labels(shared_data):
-    answers, wheels = shared_data / "unibench", str(shared_data / "wheels/mer2025")
-    found = extractor_study.published_answers(answers / "cmumosi.jsonl", wheels)
-    published, own = found["checkpoints"]["40"]
-    assert round(published, 2) == 81.30 and abs(own - published) < 2 and found["agreement"] > 85
-    found = extractor_study.published_answers(answers / "mer2023.jsonl", wheels)
-    published, own = found["checkpoints"]["50"]
-    assert round(published, 2) == 78.54 and abs(own - published) < 2

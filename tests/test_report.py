@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from affectgpt.cli import main
-from affectgpt.eval.reporting import facts, others, page, sections
-from affectgpt.eval.reporting.rows import Judge, read_rows
+from affectgpt.eval.reporting import behaviour, facts, others, page, recalls
+from affectgpt.eval.reporting.calibration import calibration
+from affectgpt.eval.reporting.rows import Judge, Row, read_rows
 from affectgpt.metrics.benchmark import SETS
-from affectgpt.metrics.rows import read_predictions
+from affectgpt.metrics.rows import Prediction, read_predictions
 from affectgpt.words.lexicon import load
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=y> [click](http://evil) | `x`"
@@ -56,13 +57,14 @@ def test_numbers_are_those_of_the_results_in_both_forms(tmp_path, rows):
         for word in ("What is taken for what", "Wheel by wheel", "Examples",
                      "Problems in the rows", "How this was made"):
             assert word in text
-    numbers = re.findall(r"\d+\.\d+", re.sub(r"<style>.*?</style>|data:image/[^\"]*", "", html, flags=re.DOTALL))
-    assert set(numbers) - {"1.6", "1.0"} <= set(re.findall(r"\d+\.\d+", markdown.replace("\\", "")))
+    numbers = re.findall(r"\d+\.\d+", re.sub(
+        r"<style>.*?</style>|data:[a-z/]+[^\"]*|<div class=\"plot\".*?</div>", "", html, flags=re.DOTALL))
+    assert len(numbers) > 60 and set(numbers) <= set(re.findall(r"\d+\.\d+", markdown.replace("\\", "")))
 
 
 def test_the_page_is_one_file_that_fetches_nothing(tmp_path, rows):
     html, markdown, _ = make(tmp_path, rows)
-    assert html.count("data:image/png;base64,") >= 4 and "<script" not in html and "default-src 'none'" in html
+    assert html.count('class="plot" role="img"') >= 6 and "<script" not in html and "default-src 'none'" in html
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*", html) and "url(" not in html
     pictures = set(re.findall(r"\]\((page_pictures/[^)]+)\)", markdown))
     assert pictures and all((tmp_path / name).is_file() for name in pictures)
@@ -123,12 +125,10 @@ def test_subsets_of_the_inputs_are_compared(tmp_path, rows):
 
 def test_pre_fusion_goes_with_the_stream_that_it_is_made_of(rows):
     def group(streams, right):
-        return {values["name"]: values | {"streams": streams, "labels_raw": f"[{values['target']}]" if right else "[x]"}
-                for values in rows}
+        return {values["name"]: Row(values["name"], values["target"], Prediction(
+            f"[{values['target']}]" if right else "[x]", facts={"streams": streams})) for values in rows}
 
-    from affectgpt.eval.reporting.rows import _row
-
-    groups = {streams: {name: _row(values) for name, values in group(list(streams), right).items()}
+    groups = {streams: group(list(streams), right)
               for streams, right in ((("audio", "face", "fusion"), True), (("audio",), True), (("face",), False))}
     found = facts.subsets(groups, Judge("basic", load()))
     assert found["drops"]["audio"]["difference"] == pytest.approx(100)
@@ -155,9 +155,9 @@ def test_results_are_found_under_the_name_that_scoring_gave_them(tmp_path):
     assert list(found) == ["7 (none)", "7 labels"]
     for question, name in (("", "7 (none)"), ("labels", "7 labels")):
         entry = SimpleNamespace(name="set", streams=("audio",), results={"checkpoints": found},
-                                answers=SimpleNamespace(question=question))
+                                answers=SimpleNamespace(question=question, joined={("audio",): "audio"}))
         assert others.result_key(entry, "7") == name
-    with pytest.raises(ValueError, match="made of other rows"):
+    with pytest.raises(ValueError, match="have no 8 labels audio, .* they have 7 .none., 7 labels"):
         others.result_key(entry, "8")
 
 
@@ -166,9 +166,11 @@ def test_calibration_by_hand(tmp_path):
                                                row("b", "happy", "[sad]", confidence=0.91),
                                                row("c", "sad", "[unhappy]", confidence=0.35)])
     answers = read_rows([labelled], "basic")
-    found = facts.calibration(list(answers.checkpoints["7"][None].values()), Judge("basic", load()))
-    assert [count for count, *_ in found.bins] == [1, 2] and found.accuracy == pytest.approx(2 / 3)
-    assert found.error == pytest.approx((0.65 * 1 + abs(0.93 - 0.5) * 2) / 3)
+    found = calibration(list(answers.checkpoints["7"][None].values()), Judge("basic", load()))
+    assert [count for count, *_ in found.bins] == [3] and found.accuracy == pytest.approx(2 / 3)
+    assert found.error == pytest.approx(abs(0.95 + 0.91 + 0.35 - 2) / 3)
+    assert found.risks == [pytest.approx(point) for point in ((1 / 3, 0), (2 / 3, 1 / 2), (1, 1 / 3))]
+    assert found.area == pytest.approx((0 + 1 / 2 + 1 / 3) / 3)
 
 
 def test_confusion_and_said_labels_by_hand(tmp_path):
@@ -177,7 +179,7 @@ def test_confusion_and_said_labels_by_hand(tmp_path):
                                                row("e", "sad", None)])
     rows = list(read_rows([labelled], "basic").checkpoints["7"][None].values())
     judge = Judge("basic", load())
-    found = facts.confusion(rows, judge)
+    found = recalls.confusion(rows, judge)
     assert sum(map(sum, found.counts)) == 5 and found.wheel is not None
     at = {name: counts for name, counts in zip(found.rows, found.counts, strict=True)}
     assert at["happy"][found.hits[found.rows.index("happy")]] == 1
@@ -254,16 +256,16 @@ def test_streams_in_use_are_named():
     def drop(low, high):
         return {"difference": (low + high) / 2, "interval": [low, high], "p": 0.5}
 
-    said = sections.uses({"audio": drop(3, 9), "face": drop(-1, 4), "text": drop(-8, -2)})
+    said = behaviour.uses({"audio": drop(3, 9), "face": drop(-1, 4), "text": drop(-8, -2)})
     assert said == ("It loses points where audio is taken away, so it uses it. Whether it uses face cannot be said "
                     "from these clips. It is better without text.")
-    assert sections.uses({"face": drop(-1, 1)}).startswith("No stream is certain to be of use")
+    assert behaviour.uses({"face": drop(-1, 1)}).startswith("No stream is certain to be of use")
 
 
 def test_the_printed_scores_stand_beside_with_their_source_and_a_warning(shared_data, tmp_path):
     wheels, folder = str(shared_data / "wheels" / "mer2025"), tmp_path / "some"
     folder.mkdir()
-    for name, clips in (("mer2023", 411), ("sims", 20)):
+    for name, clips in (("mer2023", 411), ("sims", 457), ("cmumosi", 20)):
         lines = (shared_data / "unibench" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / f"{name}.jsonl").write_text("".join(line for key in ("30", "50") for line in
                                                       [x for x in lines if f'"checkpoint": {key},' in x][:clips]))
@@ -276,15 +278,17 @@ def test_the_printed_scores_stand_beside_with_their_source_and_a_warning(shared_
     summary = json.loads((output / "unibench.json").read_text(encoding="utf-8"))
     own = summary["checkpoints"][summary["chosen"]["checkpoint"]]["published"]
     lines = [line for line in markdown.splitlines() if "**this model**" in line]
-    assert len(lines) == 3 and f"**{own['mean']['primary']:.2f}**" in lines[0]
+    mean = (own["mer2023"]["primary"] + own["sims"]["primary"]) / 2
+    assert len(lines) == 4 and f"**{mean:.2f}**" in lines[0] and f"{own['mean']['primary']:.2f}" not in lines[0]
     assert f"**{own['mer2023']['primary']:.2f}**" in lines[0]
     same_sets = "| AffectGPT | A,V,T | 78.54 | 88.49 | 83.52 | [1], best on test |"
     assert same_sets in markdown, "the mean of the same two sets"
     assert "74.77" not in markdown, "the mean of nine stands only beside a mean of nine"
-    assert "mean of 2 of 9 sets, the same ones" in markdown and "arXiv 2501.16566" in markdown
-    assert markdown.count("at a disadvantage") == 3 and "the very test clips" in markdown, "over all sets and each one"
-    assert "has 457 clips of this set and here there are 20" in markdown
-    for picture in ("standing.png", "mean_checkpoints.png"):
+    assert "mean of these 2 of 9 sets" in markdown and "arXiv 2501.16566" in markdown
+    assert markdown.count("at a disadvantage") == 4 and "the very test clips" in markdown, "over all sets and each one"
+    assert "has 686 clips of this set and here there are 20" in markdown
+    assert "CMU-MOSI has 20 of 686" in markdown and "of another test than the printed ones" in markdown
+    for picture in ("standing.svg", "mean_checkpoints.svg"):
         assert (output / "r_pictures" / picture).is_file()
 
 

@@ -282,16 +282,18 @@ def test_files_without_rows_or_labels_are_refused(tmp_path, capsys):
     assert "affectgpt label" in run_json(capsys, file, "--set", "sims", code=2)[1]
 
 
-def seeds(tmp_path, share, name, clips=200, checkpoints=(1, 2)):
+def seeds(tmp_path, share, name, clips=200, checkpoints=(1, 2), prefix="c"):
     """Predictions that are right in these shares of clips, checkpoint by checkpoint."""
-    rows = [{"checkpoint": checkpoint, "name": f"c{index}", "target": 1.0 if index % 2 else -1.0, "response": "x",
+    rows = [{"checkpoint": checkpoint, "name": f"{prefix}{index}", "target": 1.0 if index % 2 else -1.0,
+             "response": "x",
              "sentiment_raw": ("positive" if index % 2 else "negative") if index < clips * right else "neutral"}
             for checkpoint, right in zip(checkpoints, share, strict=True) for index in range(clips)]
     return write(tmp_path / name, rows)
 
 
 def test_a_checkpoint_is_chosen_by_validation_clips_only(tmp_path, capsys):
-    test, validation = seeds(tmp_path, (0.9, 0.6), "test.jsonl"), seeds(tmp_path, (0.5, 0.8), "validation.jsonl")
+    test = seeds(tmp_path, (0.9, 0.6), "test.jsonl")
+    validation = seeds(tmp_path, (0.5, 0.8), "validation.jsonl", prefix="v")
     results, _ = run_json(capsys, test, "--set", "cmumosi", "--select-on", validation)
     assert results["chosen"] == {"checkpoint": "2", "by": "validation", "file": str(validation), "candidates": 2,
                                  "validation": pytest.approx(results["chosen"]["validation"])}
@@ -345,7 +347,13 @@ def test_descriptions_are_scored_by_their_clues(tmp_path, capsys):
     results, _ = run_json(capsys, write(tmp_path / "p.jsonl", rows), "--set", "emer", "--kind", "description")
     entry = results["checkpoints"]["only"]
     assert entry["strict"]["clue_f"] == 50 and entry["published"]["clue_overlap"] == 60
-    assert entry["published"]["label_overlap"] == 80 and entry["published"]["metric"] == "label overlap (judge)"
+    assert entry["published"]["label_overlap"] == 80 and entry["published"]["metric"] == "judge's label overlap"
+    named = [row | {"rated_by": "llm:a"} for row in rows]
+    results, _ = run_json(capsys, write(tmp_path / "p.jsonl", named), "--set", "emer")
+    assert results["checkpoints"]["only"]["published"]["metric"] == "label overlap rated by llm:a"
+    named[1]["rated_by"] = "llm:b"
+    results, _ = run_json(capsys, write(tmp_path / "p.jsonl", named), "--set", "emer")
+    assert "several judges" in results["warnings"][0]
 
 
 def test_results_go_to_a_file_and_a_table_to_people(tmp_path, capsys):
@@ -373,6 +381,8 @@ def test_synonym_groups_of_mer2024():
     scores = openset.synonym_group_scores([["happy", "sad"], ["angry"], []],
                                           [["joyful"], ["angry", "down"], ["sad"]], group)
     assert scores == {"accuracy": 0.75, "recall": 0.75, "score": 0.75, "scored": 2}
+    assert openset.groups_of("[['happy and satisfied', 'glad'], ['angry/displeased']]")("glad") == "happy and satisfied"
+    assert openset.groups_of([["a or b", "c"]])("b") is None
 
 
 def test_wheel_names_are_those_of_the_tables():

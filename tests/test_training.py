@@ -129,6 +129,10 @@ def test_evaluation_scores_every_subset(parts, corpus, tmp_path, capsys):  # noq
     for name, row in results["subsets"].items():
         asked = [one for one in labels if "+".join(one["streams"]) == name]
         assert row["accuracy"] == sum(one["prediction"] == one["target"] for one in asked) / len(asked)
+    assert cli.main(["score", str(folder / "answers.jsonl"), "--set", "toy", "--kind", "basic", "--no-published",
+                     "--question", "labels", "--output", str(tmp_path / "scores.json")]) == 0
+    scored = json.loads((tmp_path / "scores.json").read_text())
+    assert len(scored["checkpoints"]) == 7 and scored["n_clips"] == results["clips"]
     assert (folder / "results.png").stat().st_size > 5000
     assert cli.main(["evaluate", str(model), "--corpus", str(corpus), "--split", "gone"]) == 2
     assert "no clip" in capsys.readouterr().err

@@ -20,9 +20,9 @@ from affectgpt.data.evidence import (  # noqa: F401  known by this name too
     visible_labels,
 )
 from affectgpt.data.kinds import KINDS, OF_ANY_CLIP, Kind
+from affectgpt.extractors import reading
 from affectgpt.models.prompting import PUBLISHED_STOP
 from affectgpt.words import lexicon
-from affectgpt.words.basic import POLARITIES
 
 QUESTIONS = {kind: KINDS[kind].questions["chat"] for kind in OF_ANY_CLIP}
 """Question kind -> question of the default (chat) style, of those kinds that can be asked of any clip."""
@@ -89,45 +89,25 @@ class Answer:
         return re.search(r"\b(conflict|disagree|contradict)", self.description, re.IGNORECASE) is not None
 
 
-_LABELS = re.compile(r"(?:Emotions?:|emotional state is|most likely label is)\s*([^.\n]*)", re.IGNORECASE)
-_POLARITY = re.compile(r"(?:Polarity:|sentiment state is)\s*(\w+)", re.IGNORECASE)
+_STATED = re.compile(r"Emotions?:|emotional state is|most likely label is", re.IGNORECASE)
+_SUMMARY = re.compile(r"\b(?:Emotions?:|Polarity:)")
 
 
 def parse_answer(text: str, cut_off: bool = False) -> Answer:
-    """Split a model's text into description, labels and polarity.
+    """Split a model's text into description, labels and polarity, read as `affectgpt label` reads it.
 
-    A text without a list of labels is searched for the words of the lexicon; a missing polarity is that of the labels,
-    as far as the lexicon knows them. Of an answer that its length `cut_off`, only what it says in full counts: no
-    words of its description, no last label that may be torn, no polarity of labels that may go on.
+    A missing polarity is that of the description or of the labels, None where the lexicon knows none of them. Of an
+    answer that its length `cut_off`, only what it says in full counts: no words of its description, no last label that
+    may be torn, no polarity of labels that may go on.
     """
     text = text.split(PUBLISHED_STOP)[0].strip()
-    found = _LABELS.search(text)
-    if cut_off:
-        labels = [label.strip().lower() for label in re.split(r",| and ", found.group(1))] if found else []
-        if found and found.end() == len(text):
-            labels.pop()
-        said = _POLARITY.search(text)
-        reading = said.group(1).lower() if said and said.group(1).lower() in POLARITIES else None
-        return _answer(text, labels, reading)
-    if found:
-        labels = [label.strip().lower() for label in re.split(r",| and ", found.group(1))]
-    else:
-        words = lexicon.load().states_in(_POLARITY.sub("", text))
-        labels = [word for word in words if word not in ("positive", "negative")]  # say how good, not what
-    said = _POLARITY.search(text)
-    if said and said.group(1).lower() in POLARITIES:
-        reading = said.group(1).lower()
-    else:
-        reading = lexicon.load().polarity_of(tuple(label for label in labels if label))
-    return _answer(text, labels, reading)
-
-
-def _answer(text: str, labels: list[str], reading: str | None) -> Answer:
-    """The parts of a text, its description up to where its summary begins."""
-    labels = tuple(dict.fromkeys(label for label in labels if label))
-    start = min((match.start() for match in (_LABELS.search(text), _POLARITY.search(text))
-                 if match and match.group(0)[0].isupper()), default=len(text))
-    return Answer(text[:start].strip() or text, labels, reading)
+    read = reading.read(text, described=None if cut_off else "rules", cut_off=cut_off)
+    polarity = read.stated
+    if polarity is None and not cut_off and lexicon.load().polarity_of(read.labels):
+        polarity = read.sentiment or lexicon.load().polarity_of(read.labels)
+    summary = _SUMMARY.search(text)
+    labels = read.labels if not cut_off or _STATED.search(text) else ()
+    return Answer(text[: summary.start() if summary else None].strip() or text, labels, polarity)
 
 
 def first_basic(labels: tuple[str, ...] | list[str]) -> str | None:

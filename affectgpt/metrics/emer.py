@@ -2,8 +2,8 @@
 
 The published scores (Lian et al., Explainable Multimodal Emotion Reasoning, arXiv 2306.15401) are ratings from 0 to 10
 by an LLM: of the overlap of clues, and of the overlap of summarised emotional states. `affectgpt judge` asks for them
-(`extractors.judge`) and writes them into rows as `clue_rating` and `label_rating`; `parse_rating` reads an answer. The
-strict score needs no judge: the shared content words of the two descriptions.
+(`extractors.judge`) and writes them into rows as `clue_rating`, `label_rating` and `rated_by`, since ratings compare
+only with those of the same judge. The strict score needs no judge: the shared content words of the two descriptions.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from affectgpt.metrics.openset import harmonic_mean
+from affectgpt.metrics.ratings import parse_rating  # noqa: F401  known by this name too
 from affectgpt.metrics.rows import Prediction
 from affectgpt.metrics.stats import Columns, ratio
 
-_NUMBER = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10(?![\d]))?(?![\d])")
 # Words that say nothing about a clip: function words, and the frame of every description.
 _EMPTY = frozenset("""
 a about all also an and any are as at be because been being but by can character clip could did do does for from further
@@ -28,12 +28,6 @@ most not of on one or other our overall person's person seem seems she should sh
 suggests suggesting than that the their them then there therefore these they this those through to video was we were
 what when which while who will with would you your
 """.split())
-
-
-def parse_rating(answer: str) -> float | None:
-    """The rating 0 to 10 of a judge's answer: its last number ("Rating: 7/10" is 7); None where there is none."""
-    numbers = [float(number) for number in _NUMBER.findall(answer) if float(number) <= 10]
-    return numbers[-1] if numbers else None
 
 
 @functools.lru_cache(maxsize=65536)

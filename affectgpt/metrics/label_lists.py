@@ -23,11 +23,16 @@ _STRING = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _PYTHON_LIST = re.compile(rf"[\[({{]\s*(?:{_STRING}\s*,\s*)*(?:{_STRING}\s*)?[\])}}]")
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022\u2023\u25cf\u00b7\u2013]\s*|\(?\d{1,3}[.):]\s*|\(?[a-z][.)]\s+)",
                      re.IGNORECASE)
+_NOT_APPLICABLE = re.compile(r"(?<!\w)n\s?/\s?a(?!\w)", re.IGNORECASE)
+_NAMED = re.compile(r"emotion|label|feeling|mood|primary|secondary|tertiary|dominant|answer|prediction|affect",
+                    re.IGNORECASE)
+_NOT_NAMED = re.compile(r"explan|reason|descri|confiden|intens|valence|polarit|sentiment|score|evidence|cue|clue|cause|"
+                        r"express|rational|analysis|probab|level", re.IGNORECASE)
 _INLINE_NUMBER = re.compile(r"(?:(?<=[\s,;.])|^)\(?\d{1,3}[.):]\s+")
 _HEADING = re.compile(r"^[\w\s'/-]{0,60}\b(?:emotions?|emotional states?|labels?|feelings?|moods?|states?|"
                       r"positive|negative|primary|secondary|main|answer|output|list)\b[\w\s'/-]{0,20}:\s*",
                       re.IGNORECASE)
-_POLARITY = re.compile(r"^[\w\s'/-]{0,40}\b(?:polarity|sentiment|valence|confidence|intensity)\b[\w\s'/-]{0,20}:",
+_POLARITY = re.compile(r"^[\w\s'/-]{0,40}\b(?:polarity|sentiment|valence|confidence|intensity)\b[\w\s'/-]{0,20}[:=]",
                        re.IGNORECASE)
 _ASIDE = re.compile(r"\s*\([^()\n]*\)")
 _REMARK = re.compile(r"\s*(?::|\s[-\u2013\u2014]+)\s.*$|:$", re.DOTALL)
@@ -89,8 +94,8 @@ def _strings(value: object) -> list[str]:
     if isinstance(value, list):
         return [text for part in value for text in _strings(part)]
     if isinstance(value, dict):
-        named = [part for key, part in value.items() if re.search(r"emotion|label|feeling|mood", key, re.IGNORECASE)
-                 and not isinstance(part, int | float)]
+        named = [part for key, part in value.items() if _NAMED.search(key) and not _NOT_NAMED.search(key)
+                 and part is not None and not isinstance(part, int | float)]
         if named:
             return [text for part in named for text in _strings(part)]
         return [key for key, part in value.items() if isinstance(part, int | float) and part]
@@ -104,9 +109,10 @@ def _split(text: str) -> list[str]:
     for line in lines:
         bulleted = _BULLET.match(line) is not None
         line = _INLINE_NUMBER.sub(",", _BULLET.sub("", line)).replace("and/or", ",")
+        line = _NOT_APPLICABLE.sub("none", line) if "/" in line else line
         if bulleted and len(lines) > 1:
             line = _without_remark(line)
-        for part in re.split(r"[,;/|\t]|\.\s+(?=\S)", _ASIDE.sub("", line)):
+        for part in re.split(r"[,;/|\t>\u2192]|\.\s+(?=\S)", _ASIDE.sub("", line)):
             labels += _known_items(part) if len(part) < 80 else _items(part)
     return labels
 

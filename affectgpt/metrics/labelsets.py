@@ -30,7 +30,10 @@ class Placer:
         self._place = openset.strict_roots if strict else openset.published_roots
         self._labels: dict[str, list[str]] = {}
         self._placed: dict[str | None, tuple[str | None, ...]] = {}
-        self._roots: dict[str, tuple[frozenset[str], ...]] = {}
+        self._numbers: dict[str | None, int] = {None: -1}
+        self._of_roots: dict[tuple[frozenset[str], ...], int] = {}
+        self._roots: list[tuple[frozenset[str], ...]] = []
+        self._empty: set[str] = set()
 
     def labels(self, raw: str | list) -> list[str]:
         """The labels that this way of counting reads."""
@@ -49,15 +52,49 @@ class Placer:
 
     def roots(self, raw: str | list) -> tuple[frozenset[str], ...]:
         """Roots of all labels on wheel 1 to 5."""
-        key = raw if isinstance(raw, str) else str(list(raw))
-        if key not in self._roots:
-            columns = zip(*map(self.place, self.labels(raw) or [None]), strict=True)
-            self._roots[key] = tuple(frozenset(column) - {None} for column in columns)
-        return self._roots[key]
+        return self._roots[self.numbers([raw])[0]]
+
+    def numbers(self, raws: Sequence[Answer]) -> np.ndarray:
+        """Number of each answer's roots [N], the same for answers with the same ones; -1 for a missing answer."""
+        known, found = self._numbers, []
+        for raw in raws:
+            key = raw if raw is None or type(raw) is str else str(list(raw))
+            number = known.get(key)
+            found.append(self._add(key, raw) if number is None else number)
+        return np.array(found, dtype=np.int64)
+
+    def _add(self, key: str, raw: str | list) -> int:
+        labels = self.labels(raw)
+        if not labels:
+            self._empty.add(key)
+        columns = zip(*map(self.place, labels or [None]), strict=True)
+        roots = tuple(frozenset(column) - {None} for column in columns)
+        number = self._numbers[key] = self._of_roots.setdefault(roots, len(self._roots))
+        if number == len(self._roots):
+            self._roots.append(roots)
+        return number
+
+    def roots_of(self, number: int) -> tuple[frozenset[str], ...] | None:
+        """What `numbers` numbered; None for a missing answer."""
+        return None if number < 0 else self._roots[number]
+
+    def empty(self, raws: Sequence[str | list]) -> list[int]:
+        """Places of the answers that hold no label."""
+        self.numbers(raws)
+        return [place for place, raw in enumerate(raws)
+                if (raw if type(raw) is str else str(list(raw))) in self._empty] if self._empty else []
 
     def first_roots(self, raw: str | list) -> tuple[str | None, ...]:
         """Root of the first label alone on wheel 1 to 5, None where it has none."""
         return self.place(next(iter(self.labels(raw)), None))
+
+
+_PLACERS: dict[tuple[int, bool, str], Placer] = {}
+
+
+def placer_of(tables, strict: bool, level: str = "level1") -> Placer:
+    """The one placer of these tables, so that all sets share what it remembers."""
+    return _PLACERS.setdefault((id(tables), strict, level), Placer(tables, strict, level))
 
 
 def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> Columns:
@@ -66,8 +103,9 @@ def hit_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
     A hit is any predicted root that is the target's; mscore divides it by the predicted roots that are some clip's
     target. A missing answer is left out.
     """
-    goals = [placer.roots(target) for target in targets]
-    candidates = [frozenset().union(*(goal[wheel] for goal in goals)) for wheel in range(5)]
+    goals = placer.numbers(targets)
+    distinct = [placer.roots_of(number) for number in set(goals.tolist())]
+    candidates = [frozenset().union(*(goal[wheel] for goal in distinct)) for wheel in range(5)]
 
     def row(goal: tuple, said: tuple | None) -> list[float]:
         counts = [0.0] * 15
@@ -105,7 +143,7 @@ def set_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
                                     2 * shared / (len(goal) + len(guess)))
         return counts
 
-    values = _rows([placer.roots(target) for target in targets], answers, placer, row)
+    values = _rows(placer.numbers(targets), answers, placer, row)
 
     def finish(sums: np.ndarray) -> dict[str, np.ndarray]:
         scored, precision, recall, sample = np.moveaxis(sums.reshape(*sums.shape[:-1], 4, 5), -2, 0)
@@ -119,18 +157,13 @@ def set_columns(targets: Sequence[str | list], answers: Sequence[Answer], placer
     return Columns(values, finish)
 
 
-def _rows(goals: list[tuple], answers: Sequence[Answer], placer: Placer, row) -> np.ndarray:
+def _rows(goals: np.ndarray, answers: Sequence[Answer], placer: Placer, row) -> np.ndarray:
     """row(goal, said) for every clip, [N, C]; models repeat themselves, so each distinct pair is counted once."""
-    places: dict[tuple, int] = {}
-    table: list[list[float]] = []
-    index = np.empty(len(goals), dtype=np.int64)
-    for clip, (goal, answer) in enumerate(zip(goals, answers, strict=True)):
-        said = None if answer is None else placer.roots(answer)
-        place = places.setdefault((goal, said), len(table))
-        if place == len(table):
-            table.append(row(goal, said))
-        index[clip] = place
-    return np.array(table)[index]
+    said = placer.numbers(answers)
+    pairs = list(zip(goals.tolist(), said.tolist(), strict=True))
+    places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
+    table = [row(placer.roots_of(goal), placer.roots_of(answer)) for goal, answer in places]
+    return np.array(table, dtype=np.float64)[[places[pair] for pair in pairs]]
 
 
 def _by_wheel(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -144,15 +177,27 @@ def scored_clips(columns: Columns) -> dict[str, int]:
 
 def first_label_scores(targets: Sequence[str | list], answers: Sequence[Answer], placer: Placer) -> dict[str, float]:
     """Accuracy, weighted and macro F1 of the first label as the one prediction, means over the wheels."""
-    from affectgpt.metrics import basic
+    numbers: dict[str | None, int] = {None: -1}
 
-    wanted = [placer.first_roots(target) for target in targets]
-    given = [(None,) * 5 if answer is None else placer.first_roots(answer) for answer in answers]
-    rows = []
-    for wheel in range(5):
-        pairs = [(goal[wheel], said[wheel]) for goal, said in zip(wanted, given, strict=True)
-                 if goal[wheel] is not None]
-        both = [list(column) for column in zip(*pairs, strict=True)] or [[], []]
-        rows.append((basic.accuracy(*both), basic.weighted_f1(*both), basic.macro_f1(*both)))
-    accuracy, weighted, macro = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    def places(raws: Sequence[Answer]) -> np.ndarray:
+        """Number of each first label's root on each wheel [N, 5], -1 for none."""
+        rows: dict[str | None, list[int]] = {None: [-1] * 5}
+        for raw in raws:
+            key = raw if raw is None or type(raw) is str else str(list(raw))
+            if key not in rows:
+                rows[key] = [numbers.setdefault(root, len(numbers)) for root in placer.first_roots(raw)]
+        return np.array([rows[raw if raw is None or type(raw) is str else str(list(raw))] for raw in raws])
+
+    wanted, given = places(targets), places(answers)
+    scores = []
+    for goal, said in zip(wanted.T, given.T, strict=True):
+        goal, said = goal[goal >= 0], said[goal >= 0]
+        size = len(numbers) + 1
+        had, answered = np.bincount(goal, minlength=size), np.bincount(said[said >= 0], minlength=size)
+        hits = np.bincount(goal[goal == said], minlength=size)
+        there = had > 0
+        f1 = 2 * hits[there] / (had + answered)[there]
+        total = len(goal) or np.nan
+        scores.append((hits.sum() / total, (f1 * had[there]).sum() / total, f1.mean() if there.any() else np.nan))
+    accuracy, weighted, macro = np.mean(scores, axis=0).tolist()
     return {"accuracy": accuracy, "weighted_f1": weighted, "macro_f1": macro}

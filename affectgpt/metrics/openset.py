@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from affectgpt.metrics.label_lists import parse_labels
+from affectgpt.metrics.synonyms import groups_of  # noqa: F401  known by this name too
 from affectgpt.words.lexicon import NEUTRAL
 
 
@@ -76,19 +76,3 @@ def synonym_group_scores(targets: Sequence[Sequence[str]], predictions: Sequence
     both = [precision_recall(target, answer) for target, answer in pairs]
     accuracy, recall = (sum(column) / len(both) for column in zip(*both, strict=True))
     return {"accuracy": accuracy, "recall": recall, "score": (accuracy + recall) / 2, "scored": len(pairs)}
-
-
-def groups_of(answer: str | Sequence[Sequence[str]]) -> Callable[[str], str | None]:
-    """label -> its group, from an LLM's list of lists of synonyms; the first group that has a label keeps it.
-
-    >>> groups_of("[[happy, joyful], [sad]]")("joyful")
-    'happy'
-    """
-    if isinstance(answer, str):
-        answer = [parse_labels(part) for part in re.findall(r"\[([^\[\]]*)\]", answer)]
-    first: dict[str, str] = {}
-    for group in answer:
-        names = [label.strip().lower() for label in group]
-        for name in names:
-            first.setdefault(name, names[0])
-    return lambda label: first.get(label.strip().lower())

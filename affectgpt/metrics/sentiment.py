@@ -11,9 +11,11 @@ strict: three classes, nothing left out; an answer that is no polarity is wrong,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
+from affectgpt.metrics.rows import number
 from affectgpt.metrics.stats import Columns, ratio
 
 CLASSES = ("negative", "neutral", "positive")
@@ -21,15 +23,11 @@ _SIGN = {"negative": -1, "neutral": 0, "positive": 1}
 
 
 def target_value(target: object) -> float | None:
-    """A valence from a number, its text, or a polarity word; None where it is none of these, NaN for NaN."""
-    if isinstance(target, bool) or target is None:
-        return None
+    """A valence from a number, its text, or a polarity word; None where it is none of these (infinite and huge numbers
+    are none), NaN for NaN."""
     if isinstance(target, str) and target.strip().lower() in _SIGN:
         return float(_SIGN[target.strip().lower()])
-    try:
-        return float(target)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
+    return number(target)
 
 
 def polarity_word(raw: object) -> str | None:
@@ -38,13 +36,22 @@ def polarity_word(raw: object) -> str | None:
     return word if word in _SIGN else None
 
 
+def _numbers(answers: list[str | None], number_of: Callable[[str], int]) -> np.ndarray:
+    """Number of each answer [N], every distinct one looked at once; -1 for a missing one."""
+    known: dict[str | None, int] = {None: -1, **{answer: int(number_of(answer)) for answer in set(answers) - {None}}}
+    return np.array([known[answer] for answer in answers], dtype=np.int64)
+
+
+def _cells(places: np.ndarray, size: int) -> np.ndarray:
+    """[N, size] with 1 in the place of each clip, nowhere for -1."""
+    return (places[:, None] == np.arange(size)).astype(np.float64)
+
+
 def published_columns(targets: list[float], answers: list[str | None]) -> Columns:
     """Cells of the two-class table. A missing answer (None) is left out, as it never occurs in the official code."""
-    values = np.zeros((len(targets), 4))
-    for index, (target, answer) in enumerate(zip(targets, answers, strict=True)):
-        if target != 0 and answer is not None:
-            positive = answer.strip().lower() == "positive"
-            values[index, 2 * (target > 0) + positive] = 1
+    goals = np.asarray(targets, dtype=np.float64)
+    said = _numbers(answers, lambda answer: answer.strip().lower() == "positive")
+    values = _cells(np.where((goals == 0) | (said < 0), -1, 2 * (goals > 0) + said), 4)
 
     def finish(sums: np.ndarray) -> dict[str, np.ndarray]:
         table = sums.reshape(*sums.shape[:-1], 2, 2)
@@ -55,10 +62,9 @@ def published_columns(targets: list[float], answers: list[str | None]) -> Column
 
 def strict_columns(targets: list[float], answers: list[str | None]) -> Columns:
     """Cells of the table of three target classes against three answers and "none of them"."""
-    values = np.zeros((len(targets), 12))
-    for index, (target, answer) in enumerate(zip(targets, answers, strict=True)):
-        word = polarity_word(answer)
-        values[index, 4 * int(1 + np.sign(target)) + (3 if word is None else CLASSES.index(word))] = 1
+    said = _numbers(answers, lambda answer: CLASSES.index(word) if (word := polarity_word(answer)) else 3)
+    goals = np.sign(np.asarray(targets, dtype=np.float64)).astype(np.int64)
+    values = _cells(4 * (1 + goals) + np.where(said < 0, 3, said), 12)
 
     def finish(sums: np.ndarray) -> dict[str, np.ndarray]:
         table = sums.reshape(*sums.shape[:-1], 3, 4)
@@ -115,4 +121,4 @@ def valence_columns(targets: list[float], predictions: list[float | None]) -> Co
                 "pearson": np.where(flat, np.nan, covariance / scale),
                 "concordance": ratio(2 * covariance, variance_x + variance_y + (mean_x - mean_y) ** 2)}
 
-    return Columns(values, finish)
+    return Columns(values, finish, shares=False)

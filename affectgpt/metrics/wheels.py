@@ -43,6 +43,10 @@ SOURCES = {
 """Version -> where `affectgpt wheels fetch` gets the files; non-commercial research use, see that repository."""
 
 
+_SHEET_XML = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_TEXTS = "xl/sharedStrings.xml"
+
+
 @dataclass(frozen=True)
 class WheelTables:
     """Tables of one version.
@@ -154,14 +158,49 @@ def _from_files(folder: Path, version: str) -> WheelTables:
 
 
 def _sheet(path: Path) -> list[tuple]:
-    """Rows of the first sheet without its heading."""
-    import openpyxl
+    """Rows of the first sheet without its heading: text, None for blank cells.
+
+    Read from the parts of the file (ECMA-376), since these sheets are plain tables and openpyxl takes longer to import
+    than all tables together take to read.
+    """
+    from xml.etree import ElementTree
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        return list(book.worksheets[0].iter_rows(min_row=2, values_only=True))
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        with zipfile.ZipFile(path) as book:
+            names = book.namelist()
+            texts = [] if _TEXTS not in names else [
+                "".join(part.text or "" for part in item.iter(f"{_SHEET_XML}t"))
+                for item in ElementTree.fromstring(book.read(_TEXTS)).iter(f"{_SHEET_XML}si")]
+            sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
+        found = []
+        for row in sheet.iter(f"{_SHEET_XML}row"):
+            cells: dict[int, str | None] = {}
+            for cell in row.iter(f"{_SHEET_XML}c"):
+                cells[_column(cell.get("r", ""), len(cells))] = _cell_text(cell, texts)
+            found.append(tuple(cells.get(place) for place in range(max(cells, default=-1) + 1)))
+        width = max(map(len, found), default=0)
+        return [row + (None,) * (width - len(row)) for row in found[1:]]
+    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, OSError, ElementTree.ParseError) as error:
         raise ValueError(f"{path}: cannot be read as a spreadsheet ({error})") from error
+
+
+def _cell_text(cell, texts: list[str]) -> str | None:
+    """Text of a cell: a shared text, one of its own, or a number as it is written."""
+    if cell.get("t") == "inlineStr":
+        return "".join(part.text or "" for part in cell.iter(f"{_SHEET_XML}t")) or None
+    value = cell.find(f"{_SHEET_XML}v")
+    if value is None or value.text is None:
+        return None
+    return texts[int(value.text)] if cell.get("t") == "s" else value.text
+
+
+def _column(place: str, following: int) -> int:
+    """Number of a cell's column, from 0: "B7" is 1; the next one where it does not say."""
+    letters = place.rstrip("0123456789")
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number - 1 if 0 < number <= 16384 else following
 
 
 def _wheel(rows: list[tuple]) -> dict[str, dict[str, str]]:

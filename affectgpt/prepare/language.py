@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from affectgpt.extractors.language import identifier
 
 SURE = 0.95
 """Probability from which on an answer counts; short words of Latin letters are often anything."""
@@ -11,13 +11,6 @@ LETTERS = 12
 SCRIPTS = (("\u3040", "\u30ff", "ja"), ("\uac00", "\ud7af", "ko"), ("\u4e00", "\u9fff", "zh"),
            ("\u0370", "\u03ff", "el"), ("\u0590", "\u05ff", "he"), ("\u0e00", "\u0e7f", "th"))
 """Scripts of one language among those of corpora: first and last letter, language. Kana comes before Han."""
-
-
-@lru_cache(maxsize=1)
-def _identifier():
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
 
 
 def language_of(words: str) -> str | None:
@@ -33,5 +26,5 @@ def language_of(words: str) -> str | None:
             return language
     if len(letters) < LETTERS:
         return None
-    language, probability = _identifier().classify(words)
+    language, probability = identifier().classify(words)
     return str(language) if probability >= SURE else None

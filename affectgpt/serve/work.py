@@ -17,6 +17,7 @@ from affectgpt.serve.folder import ServerFolder
 from affectgpt.serve.limits import Limits
 from affectgpt.serve.problems import Problem
 
+STOPPING = "the server is being stopped; ask again when it runs"
 LOOK_SECONDS = 0.25
 """How often a waiting request looks whether its sender is still there."""
 
@@ -93,7 +94,7 @@ class Worker:
         """
         with self._lock:
             if self.stopping:
-                raise Problem("stopping", "the server is being stopped; ask again when it runs")
+                raise Problem("stopping", STOPPING)
             if self._taken >= self.limits.waiting:
                 raise Problem("busy", f"{self._taken} requests are waiting, which is the most; ask again later")
             self._taken += 1
@@ -115,8 +116,10 @@ class Worker:
         Raises:
             Problem: it cannot be described, or not in time.
         """
-        future = self._thread.submit(self._describe, task)
         with self._lock:
+            if self.stopping:  # while the request was read
+                raise Problem("stopping", STOPPING)
+            future = self._thread.submit(self._describe, task)
             self._futures.add(future)
         future.add_done_callback(self._forget)
         place.keep_until(future)
@@ -135,12 +138,12 @@ class Worker:
         try:
             return waited.result()
         except (CancelledError, asyncio.CancelledError):
-            raise Problem("stopping", "the server is being stopped; ask again when it runs") from None
+            raise Problem("stopping", STOPPING) from None
 
     def stop(self) -> None:
         """Finish the clip in hand, and tell those who wait that no more are begun."""
-        self.stopping = True
         with self._lock:
+            self.stopping = True
             futures = list(self._futures)
         for future in futures:
             future.cancel()

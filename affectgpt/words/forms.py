@@ -74,6 +74,11 @@ def stem(word: str) -> str:
     return _stemmer().stemWord(word)
 
 
+def trunk(word: str) -> str:
+    """Stem without a last i, which stands for y: jealous and jealousy share it."""
+    return stem(word).removesuffix("i")
+
+
 @lru_cache(maxsize=1)
 def _stemmer():
     import snowballstemmer

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from affectgpt.words.basic import POLARITIES, SYNONYMS
-from affectgpt.words.forms import WordForms, normalise, stem
+from affectgpt.words.forms import WordForms, normalise, trunk
 
 WHEELS = ("wheel1", "wheel2", "wheel3", "wheel4", "wheel5")
 LEVELS = ("level1", "level2")
@@ -227,7 +227,7 @@ class Lexicon:
         if match.word is not None:
             place = self._places[wheel].get(match.word)
             if place is None and " " not in match.word:
-                place = self._form_places[wheel].get((match.family, _trunk(match.word)))
+                place = self._form_places[wheel].get((match.family, trunk(match.word)))
         return place[LEVELS.index(level)] if place else self.families[match.family].roots[wheel][level]
 
     def wheel_roots(self, wheel: str) -> tuple[str, ...]:
@@ -335,14 +335,9 @@ class Lexicon:
     @cached_property
     def _form_places(self) -> dict[str, dict[tuple[str, str], tuple[str, str]]]:
         """Wheel -> (family, trunk of a wheel word) -> place, the first where words of a family share a trunk."""
-        return {wheel: {(self._listed[word], _trunk(word)): place
+        return {wheel: {(self._listed[word], trunk(word)): place
                         for word, place in reversed(places.items()) if " " not in word}
                 for wheel, places in self._places.items()}
-
-
-def _trunk(word: str) -> str:
-    """Stem without a last i, which stands for y: jealous and jealousy share it."""
-    return stem(word).removesuffix("i")
 
 
 @lru_cache(maxsize=4)

@@ -20,7 +20,9 @@ from affectgpt.eval.answering.parts import Key
 from affectgpt.models.streams import STREAMS
 
 KINDS = tuple(prompts.PUBLISHED_QUESTIONS)
-TARGETS = ("emotion", "valence", "labels", "sentiment")
+OWN_KINDS = ("emotion_candidates", "preference", "question")
+"""Kinds whose question is of its clip: the closed set of its corpus, two descriptions, a question of its own."""
+TARGETS = ("emotion", "valence", "labels", "sentiment", "preference", "turns")
 ALL_SUBSETS = "all-subsets"
 VALENCE_RANGE = (-1.0, 1.0)
 """Of a corpus whose record has none."""
@@ -96,7 +98,32 @@ def question_texts(job: Job, style: str) -> dict[str, str]:
     kinds = [word.strip() for word in job.question.split(",")]
     kinds = list(KINDS) if kinds == ["all"] else list(dict.fromkeys(kinds))
     table = "chat" if style == "chat" else "published"
-    return {kind: prompts.question_of(kind, table, tuple(job.valence_range or VALENCE_RANGE)) for kind in kinds}
+    return {kind: prompts.kind_of(kind).questions[table] if kind in OWN_KINDS else
+            prompts.question_of(kind, table, tuple(job.valence_range or VALENCE_RANGE)) for kind in kinds}
+
+
+def asked(kind: str, question: str, style: str, clip: Clip) -> str:
+    """What is asked about one clip: the question as it is, or with what is the clip's own in its places.
+
+    Raises:
+        ValueError: a clip that cannot be asked so.
+    """
+    if kind not in OWN_KINDS:
+        return question
+    from affectgpt.data.readers import record_of
+
+    try:
+        return prompts.question_of(kind, "chat" if style == "chat" else "published", corpus=record_of(clip.corpus),
+                                   targets=clip.targets)
+    except ValueError as error:
+        raise ValueError(f"{clip.provenance or clip.key}: clip {clip.key}: {error}") from error
+
+
+def check_questions(questions: dict[str, str], style: str, clips: list[Clip]) -> None:
+    """Raise ValueError, before anything is loaded, for a clip that one of the questions cannot be asked of."""
+    for kind, question in questions.items():
+        for clip in clips if kind in OWN_KINDS else ():
+            asked(kind, question, style, clip)
 
 
 def tokens_of(job: Job, source, kind: str) -> int:
@@ -157,6 +184,10 @@ def target_of(clip: Clip, wanted: dict[str, str | None]) -> Any:
     """What a row keeps of a clip's targets: text, a number or a list of words; None where it has none."""
     name = wanted[clip.corpus]
     value = getattr(clip.targets, name) if name else None
+    if name == "preference":
+        return value.better or None if value else None
+    if name == "turns":  # the answer to the clip's own question
+        return value[0][1] if value else None
     return (list(value) or None) if isinstance(value, tuple) else value
 
 

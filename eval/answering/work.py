@@ -10,7 +10,7 @@ from typing import Any
 from affectgpt import media
 from affectgpt.data.clip import Clip, spoken
 from affectgpt.eval.answering.answerers import Answer, Job, Request, row_seed
-from affectgpt.eval.answering.asking import target_of, tokens_of, wanted_targets
+from affectgpt.eval.answering.asking import asked, target_of, tokens_of, wanted_targets
 from affectgpt.eval.answering.parts import Key, Parts
 from affectgpt.media import MediaError
 
@@ -84,8 +84,9 @@ class Work:
         for (kind, question), (subset, there) in itertools.product(self.questions.items(),
                                                                    zip(self.subsets, shown, strict=True)):
             if (str(checkpoint), clip.key, kind, tuple(subset)) not in answered:
-                seed = row_seed(self.job.seed, clip.key, question, ",".join(subset))
-                made.append(Request(clip, inputs, kind, question, tuple(subset), there,
+                text = asked(kind, question, self.source.style, clip)
+                seed = row_seed(self.job.seed, clip.key, text, ",".join(subset))
+                made.append(Request(clip, inputs, kind, text, tuple(subset), there,
                                     tokens_of(self.job, self.source, kind), seed, facts))
         return made
 

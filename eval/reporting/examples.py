@@ -26,7 +26,7 @@ def shown_examples(entry, folder: Path, prefix: str, options) -> list[dict]:
 
 
 def _example(row, entry, folder: Path, name: str, options) -> dict:
-    pictures, note = frames(row.media, folder, name, options.media_root)
+    pictures, note = frames(row.prediction.media, folder, name, options.media_root)
     lines = [("clip", page.clean(row.name)), ("target", page.clean(row.target, 300)),
              ("answer", page.clean(row.response, page.LONGEST_TEXT)), ("labels", page.clean(row.labels, 300))]
     if row.sentiment is not None:
@@ -45,7 +45,7 @@ def frames(media: str | None, folder: Path, name: str, root: Path | None, count:
     from PIL import Image
 
     from affectgpt import media as reader
-    from affectgpt.inference import MEDIA_SUFFIXES
+    from affectgpt.media.finding import MEDIA_SUFFIXES
 
     if not media or root is None:
         return [], ""
@@ -71,7 +71,7 @@ def frames(media: str | None, folder: Path, name: str, root: Path | None, count:
 
 def drawn_examples(rows: Sequence[Row], judge: Judge, count: int) -> dict[str, list[Row]]:
     """Title -> rows: drawn by a fixed seed, not chosen by hand, and the wrong ones with the greatest confidence."""
-    if judge.kind == "description":
+    if not judge.decides:
         order = sorted(rows, key=lambda row: (-judge.score(row), row.name))
         return {"Most overlap": order[:count], "Least overlap": order[::-1][:count]}
     right = [row for row in rows if judge.right(row)]

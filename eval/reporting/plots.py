@@ -1,185 +1,220 @@
-"""Pictures of a report. Colours are those of Okabe and Ito (2008), which colour-blind people can tell apart."""
+"""Pictures of a report, drawn with `svg.Plot`. Scores are in percent."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from affectgpt.eval.plots import GRID, INK, pyplot
-from affectgpt.eval.reporting.facts import Calibration, Confusion, SaidLabel
+from affectgpt.eval.reporting.calibration import Calibration
+from affectgpt.eval.reporting.facts import SaidLabel
+from affectgpt.eval.reporting.recalls import Confusion
+from affectgpt.eval.reporting.svg import GREY, STEP, Plot, shortened
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#9a9a9a"
-MODE_COLOURS = {"published": ORANGE, "strict": BLUE}
-LONGEST = 24
-"""Characters of a word in a picture; tables have the whole word."""
+COLOUR = {"published": 1, "strict": 0}
+"""Way of counting -> number of its colour."""
+PERCENT = [(value, str(value)) for value in range(0, 101, 20)]
+TALL = 230
+"""Pixels of a field whose scores go upwards."""
 
-
-@contextmanager
-def _figure(path: Path, width: float, height: float, panels: int = 1):
-    """(figure, axes) in the style of this project; saved where the body ends well."""
-    plt = pyplot()
-    # Words of rows are never read as mathematical markup.
-    with plt.rc_context({"text.parse_math": False, "font.size": 10, "axes.titlesize": 11, "svg.fonttype": "none"}):
-        figure, axes = plt.subplots(1, panels, figsize=(width, height), layout="constrained", sharey=panels > 1)
-        try:
-            yield figure, axes
-            for place in axes if panels > 1 else [axes]:
-                for side in ("top", "right"):
-                    place.spines[side].set_visible(False)
-                place.set_axisbelow(True)
-            figure.savefig(path, dpi=150, facecolor="white")
-        finally:
-            plt.close(figure)
+Interval = tuple[float | None, float | None]
 
 
-def word(text: str) -> str:
-    """A word that the font of pictures can draw, and that is not too long; others are named by their table row."""
-    short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "\u2026"
-    return short if all(ord(letter) < 0x530 and letter.isprintable() or letter == "\u2026" for letter in short) else ""
+def intervals(rows: Sequence[tuple[str, float | None, Interval, int]], axis: str,
+              bounds: tuple[float, float] | None = None, keys: Mapping[str, int] | None = None) -> Plot:
+    """A point with its interval each row: (name, score or None, (low, high), number of its colour).
+
+    bounds: of the axis; by default the tens around all intervals.
+    """
+    low, high = bounds or _tens([end for _, score, ends, _ in rows for end in (score, *ends) if end is not None])
+    scale = 100 / (high - low)
+    words = [(STEP * (place + 0.5), shortened(name, 40), "") for place, (name, *_) in enumerate(rows)]
+    plot = Plot(STEP * len(rows), words)
+    for text, colour in (keys or {}).items():
+        plot.key(f"f{colour}", text)
+    for place, (name, score, ends, colour) in enumerate(rows):
+        if score is None:
+            continue
+        y, title = STEP * (place + 0.5), f"{name}: {score:.2f}"
+        if None not in ends:
+            left, right = (min(100, max(0, scale * (end - low))) for end in ends)
+            plot.line(left, y, right, y, f"l{colour}")
+            title += f" ({ends[0]:.2f} to {ends[1]:.2f})"
+        plot.dot(scale * (score - low), y, 5, f"f{colour}", title)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (high - low) / step <= 6)
+    first = -(-low // step) * step
+    values = [first + step * place for place in range(int((high - first) // step) + 1)]
+    plot.ticks([(scale * (value - low), f"{value:g}") for value in values], axis)
+    if low < 0 < high:
+        plot.line(-low * scale, 0, -low * scale, plot.height, "d")
+    return plot
 
 
-def standing(sets: list[dict], path: Path) -> None:
+def _tens(values: Sequence[float]) -> tuple[float, float]:
+    """Tens around percentages, at least 20 apart."""
+    low, high = 10 * (min(values, default=0) // 10), 10 * -(-max(values, default=100) // 10)
+    return max(0, min(low, high - 20)), min(100, max(high, low + 20))
+
+
+def differences(rows: Sequence[tuple[str, float, Interval]], axis: str) -> Plot:
+    """Differences with intervals around a line at 0."""
+    farthest = max([1.0, *(abs(end) for _, value, ends in rows for end in (value, *ends) if end is not None)])
+    bound = -(-1.05 * farthest // 1)
+    return intervals([(name, value, ends, 0) for name, value, ends in rows], axis, (-bound, bound))
+
+
+def standing(sets: Sequence[dict]) -> Plot:
     """Own published scores with intervals over the printed ones of others, one row a set.
 
-    sets: {"title", "score", "interval", "others": [score, ...]} in percent.
+    sets: {"title", "score", "interval", "others": [score, ...]}.
     """
-    with _figure(path, 7.5, 0.5 * len(sets) + 1.5) as (_, axes):
-        for place, row in enumerate(sets):
-            axes.plot(row["others"], [place] * len(row["others"]), "o", color=GREY, markersize=5, alpha=0.7,
-                      markeredgewidth=0, label="printed scores of others" if place == 0 else None)
-            if row["score"] is not None:
-                axes.plot(row["interval"], [place, place], color=ORANGE, linewidth=2.2, solid_capstyle="butt")
-                axes.plot(row["score"], place, "D", color=ORANGE, markersize=8, markeredgecolor="white",
-                          label="this model, 95 % interval" if place == 0 else None, zorder=3)
-        axes.set_yticks(range(len(sets)), [row["title"] for row in sets])
-        axes.set_ylim(len(sets) - 0.5, -0.5)
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("published score, percent")
-        axes.grid(axis="x", color=GRID, linewidth=0.6)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.0 + 0.42 / (0.5 * len(sets))), ncol=2, frameon=False,
-                    fontsize=9)
+    plot = Plot(STEP * len(sets), [(STEP * (place + 0.5), row["title"], "") for place, row in enumerate(sets)])
+    plot.key(f"f{GREY}", "printed scores of others")
+    plot.key("f1", "this model, 95 % interval")
+    plot.ticks(PERCENT, "published score, percent")
+    for place, row in enumerate(sets):
+        y = STEP * (place + 0.5)
+        for score in row["others"]:
+            plot.dot(score, y, 3.5, f"f{GREY}")
+        if row["score"] is not None:
+            if None not in row["interval"]:
+                plot.line(row["interval"][0], y, row["interval"][1], y, "l1")
+            plot.dot(row["score"], y, 5.5, "f1", f"{row['score']:.2f}")
+    return plot
 
 
-def checkpoint_lines(checkpoints: list[str], lines: dict[str, list[tuple]], chosen: str | None, path: Path) -> None:
+def _upwards(names: Sequence[str], axis: str, turned: bool = False, top: int = 100) -> Plot:
+    """A field with percent on the left, up to `top`, and names below."""
+    steps = [(TALL * (1 - place / 5), f"{top * place / 5:g}") for place in range(6)]
+    plot = Plot(TALL, [(y, text, "s") for y, text in steps],
+                40 if not turned else 24 + 7 * min(20, max(map(len, names))))
+    plot.levels([y for y, _ in steps])
+    for place, name in enumerate(names):
+        x = 100 * (place + 0.5) / len(names)
+        plot.text(x, TALL + 15, shortened(name, 20), f"s {'e' if turned else 'm'}", turned=-40 if turned else 0)
+    if not turned:
+        plot.text(50, TALL + 33, axis, "s m")
+    return plot
+
+
+def checkpoint_lines(checkpoints: Sequence[str], lines: dict[str, list[tuple]], chosen: str | None) -> Plot:
     """Primary score of every checkpoint with its interval, one line a way of counting.
 
-    lines: way of counting -> (score or None, low, high) of each checkpoint, in percent.
+    lines: way of counting -> (score or None, low, high) of each checkpoint.
     """
-    with _figure(path, 7.5, 3.6) as (_, axes):
-        places = range(len(checkpoints))
-        for mode, points in lines.items():
-            there = [place for place in places if points[place][0] is not None]
-            axes.fill_between(there, [points[p][1] for p in there], [points[p][2] for p in there],
-                              color=MODE_COLOURS[mode], alpha=0.15, linewidth=0)
-            axes.plot(there, [points[p][0] for p in there], "o-", color=MODE_COLOURS[mode], markersize=5, label=mode)
-        if chosen in checkpoints:
-            axes.axvline(checkpoints.index(chosen), color=INK, linestyle=":", linewidth=1.2, label="described below")
-        axes.set_xticks(places, [word(name) or str(place + 1) for place, name in zip(places, checkpoints, strict=True)],
-                        rotation=45 if max(map(len, checkpoints)) > 6 else 0)
-        axes.set_xlim(-0.4, len(checkpoints) - 0.6)
-        axes.set_xlabel("checkpoint")
-        axes.set_ylabel("percent, 95 % interval")
-        axes.grid(axis="y", color=GRID, linewidth=0.6)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    turned = sum(map(len, checkpoints)) > 30
+    plot = _upwards(checkpoints, "checkpoint", turned)
+    places = [100 * (place + 0.5) / len(checkpoints) for place in range(len(checkpoints))]
+    if chosen in checkpoints:
+        at = places[list(checkpoints).index(chosen)]
+        plot.line(at, 0, at, TALL, "d q")
+    for mode, points in lines.items():
+        colour, there = COLOUR[mode], [place for place, point in enumerate(points) if None not in point]
+        plot.key(f"f{colour}", f"{mode}, 95 % interval")
+        band = [(places[place], TALL - TALL * points[place][1] / 100) for place in there] + \
+            [(places[place], TALL - TALL * points[place][2] / 100) for place in reversed(there)]
+        plot.path(band, f"f{colour} t")
+        plot.path([(places[place], TALL - TALL * points[place][0] / 100) for place in there], f"p l{colour}")
+        for place in there:
+            score, low, high = points[place]
+            plot.dot(places[place], TALL - TALL * score / 100, 4.5, f"f{colour}",
+                     f"{checkpoints[place]}: {score:.2f} ({low:.2f} to {high:.2f})")
+    return plot
 
 
-def confusion_picture(found: Confusion, path: Path) -> None:
+def confusion_picture(found: Confusion) -> Plot:
     """Counts; the colour is the share of a row. The right answer of each row has a frame."""
-    import numpy as np
-    from matplotlib.patches import Rectangle
-
-    counts = np.array(found.counts, dtype=float)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    width = max(5.5, 0.72 * len(found.columns) + 2.4)
-    with _figure(path, width, 0.46 * len(found.rows) + 1.9) as (figure, axes):
-        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for row, column in np.ndindex(*counts.shape):
-            if counts[row, column]:
-                axes.text(column, row, f"{int(counts[row, column])}", ha="center", va="center", fontsize=9,
-                          color="white" if shares[row, column] > 0.55 else INK)
-        for row, column in enumerate(found.hits):
-            if column is not None:
-                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2,
-                                         clip_on=False))
-        axes.set_xticks(range(len(found.columns)), found.columns, rotation=35, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(found.rows)), [f"{word(name) or f'target {place + 1}'} ({int(total)})" for place,
-                        (name, total) in enumerate(zip(found.rows, counts.sum(1), strict=True))])
-        axes.set_ylabel("target (clips)")
-        axes.set_xlabel("polarity of the answer" if found.wheel is None else "place of the first label")
-        axes.tick_params(length=0)
-        for side in axes.spines.values():
-            side.set_visible(False)
-        bar = figure.colorbar(picture, ax=axes, pad=0.02, ticks=[0, 0.5, 1])
-        bar.set_label("share of the row")
-        bar.outline.set_visible(False)
+    totals = [sum(counts) for counts in found.counts]
+    words = [(STEP * (place + 0.5), f"{shortened(name, 18)} ({total})", "")
+             for place, (name, total) in enumerate(zip(found.rows, totals, strict=True))]
+    wide = 100 / len(found.columns)
+    plot = Plot(STEP * len(found.rows), words, 22 + 5 * max(map(len, found.columns)), 34 * len(found.columns))
+    for row, counts in enumerate(found.counts):
+        for column, count in enumerate(counts):
+            if count:
+                share, y = count / max(1, totals[row]), STEP * (row + 0.5)
+                plot.bar(wide * column, wide * (column + 1), y, STEP - 2, "f0",
+                         f"{found.rows[row]} as {found.columns[column]}: {count} of {totals[row]}", max(0.06, share))
+                plot.text(wide * (column + 0.5), y + 4, str(count), f"m{' on' if share > 0.5 else ''}")
+    for row, column in enumerate(found.hits):
+        if column is not None:
+            plot.bar(wide * column, wide * (column + 1), STEP * (row + 0.5), STEP - 2, "o")
+    for column, name in enumerate(found.columns):
+        plot.text(wide * (column + 0.5), plot.height + 14, name, "s e", turned=-50)
+    return plot
 
 
-def wheel_bars(wheels: dict[str, dict[str, dict]], path: Path) -> None:
+def wheel_bars(wheels: dict[str, dict[str, dict]]) -> Plot:
     """Primary score on each wheel. wheels: way of counting -> wheel -> {"score": percent or None, "scored": clips}."""
     names = list(next(iter(wheels.values())))
-    with _figure(path, 7.5, 3.2) as (_, axes):
-        thick = 0.8 / len(wheels)
-        for index, (mode, rows) in enumerate(wheels.items()):
-            for place, name in enumerate(names):
-                value, at = rows[name]["score"] or 0.0, place + (index - (len(wheels) - 1) / 2) * thick
-                axes.bar(at, value, thick * 0.94, color=MODE_COLOURS[mode], label=mode if place == 0 else None)
-                axes.text(at, value + 1, f"{value:.0f}\nn={rows[name]['scored']}", ha="center", va="bottom", fontsize=8)
-        axes.set_xticks(range(len(names)), [name.replace("wheel", "wheel ") for name in names])
-        axes.set_ylim(0, 118)
-        axes.set_yticks(range(0, 101, 20))
-        axes.set_ylabel("percent")
-        axes.grid(axis="y", color=GRID, linewidth=0.6)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    step = 14 * len(wheels) + 12
+    plot = Plot(step * len(names), [(step * (place + 0.5), name.replace("wheel", "wheel "), "")
+                                    for place, name in enumerate(names)])
+    plot.ticks(PERCENT, "percent")
+    for index, (mode, rows) in enumerate(wheels.items()):
+        plot.key(f"f{COLOUR[mode]}", mode)
+        for place, name in enumerate(names):
+            score = rows[name]["score"]
+            if score is not None:
+                y = step * (place + 0.5) + 14 * (index - (len(wheels) - 1) / 2)
+                plot.bar(0, score, y, 12, f"f{COLOUR[mode]}", f"{score:.2f}, {rows[name]['scored']} clips")
+                inside = score > 80
+                plot.text(score, y + 4, f"{score:.0f}", "s e on" if inside else "s", -4 if inside else 5)
+    return plot
 
 
-def label_bars(labels: list[SaidLabel], path: Path) -> None:
-    """How often each label was said, and its precision with an interval."""
-    with _figure(path, 7.5, 0.27 * len(labels) + 1.1, panels=2) as (_, (left, right)):
-        for place, row in enumerate(labels):
-            left.barh(place, row.clips, color=BLUE if row.known else GREY, height=0.7)
-            if row.precision is not None:
-                right.plot([100 * end for end in row.interval], [place, place], color=INK, linewidth=1.1)
-                right.plot(100 * row.precision, place, "o", color=ORANGE, markersize=6)
-        left.set_yticks(range(len(labels)), [word(row.label) or f"label {place + 1}"
-                                             for place, row in enumerate(labels)])
-        left.set_ylim(len(labels) - 0.4, -0.6)
-        left.set_xlabel("clips it was said of")
-        right.set_xlim(-2, 102)
-        right.set_xlabel("of these, target agrees (percent)")
-        for axes in (left, right):
-            axes.grid(axis="x", color=GRID, linewidth=0.6)
-        right.tick_params(axis="y", length=0)
+def label_bars(labels: Sequence[SaidLabel]) -> Plot:
+    """How often each label was said (left half), and its precision with an interval (right half)."""
+    step, most = 20, max(row.clips for row in labels)
+    plot = Plot(step * len(labels), [(step * (place + 0.5), shortened(row.label, 22), "")
+                                     for place, row in enumerate(labels)], 42, 260)
+    plot.ticks([(0, "0"), (42, str(most))], grid=False)
+    plot.ticks([(54, "0"), (77, "50"), (100, "100")])
+    plot.text(21, plot.height + 33, "clips it was said of", "s m")
+    plot.text(77, plot.height + 33, "of these, target agrees, %", "s m")
+    for place, row in enumerate(labels):
+        y = step * (place + 0.5)
+        plot.bar(0, 42 * row.clips / most, y, 14, "f0" if row.known else f"f{GREY}", f"{row.label}: {row.clips}")
+        if row.precision is not None:
+            plot.line(54 + 46 * row.interval[0], y, 54 + 46 * row.interval[1], y)
+            plot.dot(54 + 46 * row.precision, y, 4.5, "f1", f"{100 * row.precision:.1f}")
+    return plot
 
 
-def reliability(found: Calibration, path: Path) -> None:
-    """Share of right answers over confidence; the area of a point is the number of its clips."""
-    with _figure(path, 5.2, 4.4) as (_, axes):
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
-        for index, (count, sure, share, (low, high)) in enumerate(found.bins):
-            axes.plot([sure, sure], [low, high], color=INK, linewidth=1.1)
-            axes.scatter(sure, share, s=25 + 250 * count / found.clips, color=BLUE, zorder=3, edgecolor="white",
-                         label="answers, 95 % interval" if index == 0 else None)
-        axes.set_xlim(0, 1.03)
-        axes.set_ylim(-0.02, 1.03)
-        axes.set_xlabel("confidence of the answer")
-        axes.set_ylabel("share of right answers")
-        axes.grid(color=GRID, linewidth=0.6)
-        axes.legend(loc="upper left", frameon=False, fontsize=9)
+def reliability(found: Calibration) -> Plot:
+    """Share of right answers over confidence, a point for each bin, the diagonal where both are the same."""
+    plot = _upwards([""], "")
+    plot.ticks(PERCENT, "confidence of the answer, percent")
+    plot.key(f"f{GREY}", "as sure as right")
+    plot.key("f0", "answers in bins of equal number, 95 % interval")
+    plot.path([(0, TALL), (100, 0)], f"p l{GREY} d")
+    for count, sure, share, (low, high) in found.bins:
+        plot.line(100 * sure, TALL * (1 - low), 100 * sure, TALL * (1 - high))
+        plot.dot(100 * sure, TALL * (1 - share), 5.5, "f0", f"{count} answers: sure {sure:.2f}, right {share:.2f}")
+    return plot
 
 
-def subset_bars(found: dict, path: Path) -> None:
+def risk_coverage(found: Calibration) -> Plot:
+    """Share of wrong answers among the surest ones, over how many are kept."""
+    top = next(top for top in (10, 20, 50, 100) if 100 * max(risk for _, risk in found.risks) <= top)
+    plot = _upwards([""], "", top=top)
+    plot.ticks(PERCENT, "answers kept, the surest first, percent")
+    plot.key("f0", "wrong answers among those kept")
+    plot.key(f"f{GREY}", "all answers: no gain from confidence")
+    base = TALL * (1 - 100 * (1 - found.accuracy) / top)
+    plot.path([(0, base), (100, base)], f"p l{GREY} d")
+    plot.path([(100 * kept, TALL * (1 - 100 * risk / top)) for kept, risk in found.risks], "p l0")
+    return plot
+
+
+def subset_bars(found: dict) -> Plot:
     """Strict score of every input subset with its interval."""
     rows = list(found["scores"].items())
-    with _figure(path, 7.5, 0.42 * len(rows) + 1.0) as (_, axes):
-        for place, (streams, row) in enumerate(rows):
-            axes.barh(place, row["score"], color=BLUE if streams == found["full"] else "#7fb2d6", height=0.66)
-            axes.plot(row["interval"], [place, place], color=INK, linewidth=1.3)
-            inside = row["score"] > 9 and row["interval"][0] > 9  # else the number would lie on the page or on the line
-            axes.text(1.2 if inside else max(row["score"], row["interval"][1]) + 1.2, place, f"{row['score']:.1f}",
-                      va="center", fontsize=9, color="white" if inside else INK, fontweight="bold")
-        names = ["+".join(word(stream) or "?" for stream in streams) for streams, _ in rows]
-        axes.set_yticks(range(len(rows)), names)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, 102)
-        axes.set_xlabel("strict score, percent (95 % interval)")
-        axes.grid(axis="x", color=GRID, linewidth=0.6)
+    plot = Plot(STEP * len(rows), [(STEP * (place + 0.5), shortened("+".join(streams), 30), "")
+                                   for place, (streams, _) in enumerate(rows)])
+    plot.ticks(PERCENT, "strict score, percent (95 % interval)")
+    for place, (streams, row) in enumerate(rows):
+        y = STEP * (place + 0.5)
+        plot.bar(0, row["score"], y, 16, "f0", f"{row['score']:.2f}", 1 if streams == found["full"] else 0.55)
+        plot.line(row["interval"][0], y, row["interval"][1], y)
+        end = max(row["score"], row["interval"][1])
+        plot.text(end if end < 88 else 1, y + 4, f"{row['score']:.1f}", "b" if end < 88 else "b on", 6)
+    return plot

@@ -1,4 +1,4 @@
-"""Rows of predictions as a report reads them, and which answers are right.
+"""Rows of predictions by what a report groups them by, and which answers are right.
 
 Judged strictly, with the project's own table of emotion words (`affectgpt.words.lexicon`), so that a report needs the
 rows and nothing else. Every value in a row is untrusted.
@@ -6,16 +6,18 @@ rows and nothing else. Every value in a row is untrusted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from affectgpt.metrics import emer, sentiment
-from affectgpt.metrics.benchmark import target_problem
+from affectgpt.metrics.benchmark import KIND, QUESTIONS, target_problem
 from affectgpt.metrics.labelsets import Placer
 from affectgpt.metrics.openset import harmonic_mean
-from affectgpt.metrics.rows import Prediction, parse_row
+from affectgpt.metrics.rows import Prediction, Problems, read_predictions
+from affectgpt.metrics.sets import EvaluationSet
 from affectgpt.metrics.wheels import WHEELS
 
 Streams = tuple[str, ...] | None
@@ -23,147 +25,165 @@ Streams = tuple[str, ...] | None
 
 @dataclass(frozen=True)
 class Row:
-    """One answer; None for what its row does not say."""
+    """One answer about a clip; None for what its row does not say."""
 
     name: str
     target: Any
-    response: str
-    labels: str | list | None
-    sentiment: str | None
-    confidence: float | None
-    media: str | None
-    streams: Streams
+    prediction: Prediction
 
     @property
-    def prediction(self) -> Prediction:
-        """As the scores see it."""
-        return Prediction(self.labels, self.sentiment, None, self.response)
+    def answered(self) -> bool:
+        """False where the row says itself that it holds no answer."""
+        return self.prediction.no_answer is None
+
+    @property
+    def response(self) -> str:
+        """The answer's text, "" for none."""
+        return self.prediction.response or ""
+
+    @property
+    def labels(self) -> str | list | None:
+        """Its labels."""
+        return self.prediction.labels_raw if self.answered else None
+
+    @property
+    def sentiment(self) -> str | None:
+        """Its polarity."""
+        return self.prediction.sentiment_raw if self.answered else None
+
+    @property
+    def confidence(self) -> float | None:
+        """How sure the model was, 0 to 1."""
+        return self.prediction.confidence
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the row says of its clip and of how its answer was made."""
+        return self.prediction.facts
 
 
 @dataclass
 class Answers:
-    """Rows of one set: checkpoint -> streams -> name -> row, the first of two rows of one name.
+    """Rows of one set: checkpoint -> streams -> name -> row.
 
     question: what the rows answer ("" where they do not say); rows of other questions are counted in `other`. models:
-    what made them. unreadable, repeated: rows left out for that.
+    what made them. joined: streams as the names of results have them.
     """
 
     checkpoints: dict[str, dict[Streams, dict[str, Row]]]
     models: list[str]
-    question: str = ""
-    rows: int = 0
-    unreadable: int = 0
-    repeated: int = 0
-    other: int = 0
+    question: str
+    other: int
+    problems: Problems
+    joined: dict[Streams, str] = field(default_factory=dict)
 
 
-QUESTIONS = {"description": ("description",), "sentiment": ("labels", "sentiment", "description")}
+ASKED = {"description": ("description",), "sentiment": ("labels", "sentiment", "description")}
 """Kind of set -> questions, the one to describe first; of other kinds the labels."""
 
 
-def read_rows(paths: Sequence[Path], kind: str, known: Sequence[str] = (), question: str | None = None) -> Answers:
+def read_rows(paths: Sequence[Path], kind: str, question: str | None = None,
+              targets: Mapping[str, Any] | None = None) -> Answers:
     """Rows of labelled files that answer one question.
 
     Args:
         kind: of the set; of several questions it says which one is described.
-        known: checkpoints of the results; of several files they are called "FILE:CHECKPOINT".
         question: the one to describe instead.
+        targets: name -> target, where the rows have none.
     Raises:
         ValueError: a file that cannot be read or has no row at all, or no row that answers the question.
     """
-    found, models = Answers({}, []), {}
-    read: list[tuple[str, str, dict]] = []
-    for path in paths:
-        before = found.rows
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-        for line in filter(bytes.strip, lines):
-            values = parse_row(line)
-            if values is None:
-                found.unreadable += 1
-                continue
-            found.rows += 1
-            key, asked = str(values.get("checkpoint", "only")), str(values.get("question") or "")
-            prefixed = f"{path.stem}:{key}"
-            if any(name == prefixed or name.startswith(f"{prefixed} ") for name in known):
-                key = prefixed
-            read.append((key, asked, values))
-        if found.rows == before:
-            raise ValueError(f"{path}: has no rows of predictions")
-    asked = list(dict.fromkeys(row[1] for row in read))
+    read = read_predictions(paths, dict(targets) if targets else None, keep_responses=True)
+    asked: Counter[str] = Counter()
+    for key, rows in read.checkpoints.items():
+        asked[read.systems[key][1]] += len(rows)
     if question is not None and question not in asked:
         raise ValueError(f"--question {question}: the rows answer "
                          f"{', '.join(filter(None, asked)) or 'none that is named'}")
-    found.question = question if question is not None else next(
-        (name for name in QUESTIONS.get(kind, ("labels",)) if name in asked), asked[0])
-    for key, question_of_row, values in read:
-        if question_of_row != found.question:
-            found.other += 1
+    often = most_often(asked)
+    chosen = question if question is not None else next((name for name in ASKED.get(kind, ("labels",))
+                                                         if name in often), often[0])
+    found = Answers({}, [], chosen, asked.total() - asked[chosen], read.problems)
+    models: dict[str, None] = {}
+    for key, rows in read.checkpoints.items():
+        checkpoint, of, joined = read.systems[key]
+        if of != chosen:
             continue
-        row = _row(values)
-        group = found.checkpoints.setdefault(key, {}).setdefault(row.streams, {})
-        found.repeated += row.name in group
-        group.setdefault(row.name, row)
-        if isinstance(values.get("model"), str):
-            models[values["model"]] = None
+        streams = next(iter(rows.values())).streams
+        found.joined.setdefault(streams, joined)
+        found.checkpoints.setdefault(checkpoint, {}).setdefault(streams, {}).update(
+            {name: Row(name, read.targets.get(name), row) for name, row in rows.items()})
+        models |= {row.facts["model"]: None for row in rows.values() if isinstance(row.facts.get("model"), str)}
     found.models = list(models)
     return found
 
 
-def _row(values: dict) -> Row:
-    def text(key: str) -> str | None:
-        return values[key] if isinstance(values.get(key), str) else None
-
-    confidence, labels, streams = values.get("confidence"), values.get("labels_raw"), values.get("streams")
-    sure = isinstance(confidence, int | float) and not isinstance(confidence, bool) and 0 <= confidence <= 1
-    whole = isinstance(labels, str) or isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    return Row(values["name"], values.get("target"), text("response") or "", labels if whole else None,
-               text("sentiment_raw"), float(confidence) if sure else None, text("media"),
-               tuple(map(str, streams)) if isinstance(streams, list) and streams else None)
+def most_often(counts: Mapping[Any, int]) -> list:
+    """Those that occur at least half as often as the most frequent one: few odd rows are not what a report is of."""
+    return [key for key, count in counts.items() if 2 * count >= max(counts.values())]
 
 
-def main_streams(groups: dict[Streams, dict[str, Row]]) -> Streams:
-    """The most streams that rows were made with; what the report is about."""
-    return max(groups, key=lambda streams: (len(streams or ()), len(groups[streams])))
+def main_streams(groups: Mapping[Streams, Mapping[str, Row]]) -> Streams:
+    """The most streams that more than a few rows were made with; what the report is about."""
+    often = most_often({streams: len(rows) for streams, rows in groups.items()})
+    return max(often, key=lambda streams: (len(streams or ()), len(groups[streams])))
 
 
 class Judge:
     """Says of single answers whether they are right, strictly.
 
     A label answer is right where its first label has the target's place (a place of one of the targets) on at least
-    three of the five wheels; a sentiment answer where it names the target's class. Descriptions have a score and no
-    such verdict.
+    three of the five wheels; a sentiment answer where it names the target's class; a closed answer where it is the
+    right one. Descriptions and grouped synonyms have a score and no such verdict.
 
     Args:
-        kind: of the set, one of `benchmark.KINDS`.
+        one: the set, or the name of a kind.
         lexicon: tables with `root` and `polarity`.
     """
 
-    def __init__(self, kind: str, lexicon):
-        self.kind, self.lexicon, self.placer = kind, lexicon, Placer(lexicon, strict=True)
+    def __init__(self, one: EvaluationSet | str, lexicon):
+        self.set = EvaluationSet(one, one, one) if isinstance(one, str) else one
+        self.kind, self.lexicon, self.placer = self.set.kind, lexicon, Placer(lexicon, strict=True)
 
-    def usable(self, target: Any) -> bool:
-        """True where a target is of this kind."""
-        return target_problem(self.kind, target) is None
+    @property
+    def decides(self) -> bool:
+        """False for kinds whose answers have no verdict."""
+        return self.kind in ("basic", "openset", "sentiment", *QUESTIONS)
+
+    def usable(self, row: Row) -> bool:
+        """True where the row's target is of this kind."""
+        return target_problem(self.set, row.target, row.facts) is None
 
     def right(self, row: Row) -> bool | None:
-        """None for descriptions."""
-        if self.kind == "description":
+        """None for kinds without a verdict."""
+        if not self.decides:
             return None
         if self.kind == "sentiment":
             return sentiment.polarity_word(row.sentiment) == polarity_class(row.target)
+        if self.kind in QUESTIONS:
+            return self._closed(row) == 1
         if row.labels is None:
             return False
         said, wanted = self.placer.first_roots(row.labels), self.placer.roots(row.target)
         return sum(root in roots for root, roots in zip(said, wanted, strict=True)) >= 3
 
+    def _closed(self, row: Row) -> float:
+        """Share right of one clip alone."""
+        from affectgpt.metrics import questions
+
+        answer = self.said(row)
+        made = questions.columns(self.set, [row.target], [row.facts], [answer], True)
+        return float(made.scores()["war" if self.kind == "class" else "accuracy"])
+
+    def said(self, row: Row) -> str | list | None:
+        """What of the answer is scored; None for a missing one."""
+        return getattr(row.prediction, KIND[self.kind].answer) if row.answered else None
+
     def score(self, row: Row) -> float:
         """Strict score of one clip, 0 to 1."""
         if self.kind == "description":
             return harmonic_mean(*emer.clue_overlap(str(row.target), row.response))
-        if self.kind == "sentiment" or row.labels is None:
+        if not KIND[self.kind].wheels or row.labels is None:
             return float(bool(self.right(row)))
         pairs = zip(self.placer.roots(row.target), self.placer.roots(row.labels), strict=True)
         return sum(2 * len(a & b) / (len(a) + len(b)) for a, b in pairs) / len(WHEELS)

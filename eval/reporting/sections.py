@@ -5,65 +5,36 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from affectgpt.eval.reporting import facts, page, plots
+from affectgpt.eval.reporting import behaviour, facts, made, page, plots, systems, traits
 from affectgpt.eval.reporting.examples import shown_examples
-from affectgpt.eval.reporting.others import (
-    beside_others,
-    figure,
+from affectgpt.eval.reporting.others import beside_others, result_key, standing, title_of
+from affectgpt.eval.reporting.words import (
+    CHOSEN_ON_TEST,
+    MEANING_OF_KIND,
+    SCORE_NAMES,
     interval,
     number,
-    result_key,
-    standing,
-    title_of,
+    p_value,
     with_interval,
 )
-from affectgpt.metrics.benchmark import TITLES
 from affectgpt.metrics.rows import EXPLAINED
-
-MEANING_OF_KIND = {
-    "basic": {
-        "published": "In this share of the clips with an emotion, one of the emotions named is the clip's (mean over "
-                     "five wheels). Neutral clips are left out, and naming many emotions costs nothing.",
-        "strict": "How well the set of emotions named fits the clip's one emotion. Neutral clips count, and every "
-                  "further emotion named costs points."},
-    "sentiment": {
-        "published": "Positive or not, on clips that are not exactly neutral. An answer of neutral counts as negative.",
-        "strict": "Positive, neutral or negative, on all clips, each class weighted by its clips."},
-    "openset": {
-        "published": "How well the labels named fit the clip's labels (mean over five wheels). Words on no wheel are "
-                     "left out.",
-        "strict": "The same clip by clip, with nothing left out: a word on no wheel is a word of its own."},
-    "description": {
-        "published": "An LLM's rating of how far the emotional states agree with the human-checked description's.",
-        "strict": "How many content words the two descriptions share."},
-}
-"""Kind -> way of counting -> what its primary score says, in plain words."""
-
-
-SCORE_NAMES = {"f": "F of mean precision and mean recall", "sample_f": "F1, mean over clips", "waf": "weighted F1",
-               "hit_rate": "hit rate", "mscore": "hits over emotions named", "macro_f1": "macro F1",
-               "weighted_f1": "weighted F1", "polar_accuracy": "accuracy without neutral clips"}
-"""What tables call a score, where its name in the results says too little."""
-
-CHOSEN_ON_TEST = ("This checkpoint was chosen by the very clips that it is scored on. Such a number is too high; do "
-                  "not compare it with one that validation clips chose.")
-
-RIGHT = {True: "An answer is right where it names the target's class.",
-         False: "An answer is right where its first label has the target's place on at least three of the five wheels."}
-"""Sentiment or not -> when an answer is called right."""
-
+from affectgpt.metrics.stats import FEW
 
 def set_sections(entry, folder: Path, options, several: bool) -> list[dict]:
     """Everything about one set."""
     prefix = re.sub(r"\W", "_", entry.name)
-    blocks = [page.heading(2, title_of(entry.name), prefix), *headline(entry)]
+    blocks = [page.heading(2, title_of(entry.name, entry.results), prefix), *headline(entry)]
+    blocks += made.shown([entry, *entry.others])
+    if entry.others:
+        blocks += systems.side_by_side([entry, *entry.others], folder, prefix, options)
     if not several:
         blocks += standing([entry], folder)
     blocks += beside_others(entry) + comparison(entry) + over_checkpoints(entry, folder, prefix)
-    blocks += wheels(entry, folder, prefix) + all_scores(entry)
+    blocks += wheels(entry, folder, prefix) + tasks(entry, folder, prefix) + all_scores(entry)
     if entry.rows:
-        blocks += confusion(entry, folder, prefix) + said(entry, folder, prefix) + inputs(entry, folder, prefix)
-        blocks += calibration(entry, folder, prefix) + shown_examples(entry, folder, prefix, options)
+        blocks += behaviour.classes(entry, folder, prefix) + traits.shown(entry, folder, prefix)
+        blocks += behaviour.said(entry, folder, prefix) + behaviour.inputs(entry, folder, prefix)
+        blocks += behaviour.calibration(entry, folder, prefix) + shown_examples(entry, folder, prefix, options)
     return blocks + problems(entry)
 
 
@@ -72,20 +43,30 @@ def headline(entry) -> list[dict]:
     models = ", ".join(page.clean(model) for model in entry.answers.models) or "not named in the rows"
     streams = f", shown {'+'.join(page.clean(stream) for stream in entry.streams)}" if entry.streams else ""
     question = f", asked for {page.clean(entry.answers.question)}" if entry.answers.question else ""
-    cards = [{"title": f"{mode}: {TITLES[entry.results['kind'], mode]}", "value": number(entry.entry[mode]["primary"]),
+    cards = [{"title": f"{mode}: {page.clean(entry.entry[mode]['metric'])}",
+              "value": number(entry.entry[mode]["primary"]),
               "detail": f"95 % interval {interval(entry.entry[mode]['interval'])}, {entry.entry[mode]['scored']} clips",
               "text": MEANING_OF_KIND[entry.results["kind"]][mode]} for mode in entry.results["metric"]]
     blocks = [{"kind": "text", "text": f"Model: {models}{streams}{question}. Checkpoint {page.clean(entry.described)}: "
                                        f"{entry.why}."},
               {"kind": "cards", "cards": cards},
-              {"kind": "text", "text": "Scores are in percent. An interval holds 95 % of the scores of "
-                                       f"{entry.results.get('resamples', 1000):,} samples of these clips, drawn with "
-                                       "replacement: it says how much the choice of clips matters, and nothing of "
-                                       "another training run or corpus."}]
+              {"kind": "text", "text": f"Scores are in percent. {about_intervals(entry)}"}]
+    blocks += [{"kind": "warning", "text": page.clean(text, 600)} for text in entry.results.get("warnings", [])]
     if (entry.results.get("chosen") or {}).get("by") == "test":
         blocks.append({"kind": "warning", "text": CHOSEN_ON_TEST})
     doubt = disagreement(entry)
     return [*blocks, {"kind": "warning", "text": doubt}] if doubt else blocks
+
+
+def about_intervals(entry) -> str:
+    """What the intervals say."""
+    clusters = entry.results.get("clusters")
+    drawn = f"{clusters:,} {facts.plural(entry.judge.set.group_is or facts.Strict.unit)}, each drawn as a whole" \
+        if clusters else "clips"
+    few = " Of fewer than 30 it is Wilson's or BCa." if (clusters or entry.results["n_clips"]) < FEW else ""
+    return (f"An interval holds 95 % of the scores of {entry.results.get('resamples', 1000):,} samples of these "
+            f"{drawn}, with replacement.{few} It says how much the choice of clips matters, and nothing of another "
+            "training run or corpus.")
 
 
 def disagreement(entry) -> str:
@@ -95,13 +76,13 @@ def disagreement(entry) -> str:
     targets: dict = {}
     for groups in entry.answers.checkpoints.values():
         for name, row in (pair for rows in groups.values() for pair in rows.items()):
-            if entry.judge.usable(row.target):
+            if entry.judge.usable(row):
                 targets.setdefault(name, row.target)
     if len(targets) != entry.results["n_clips"]:
         return (f"The results count {entry.results['n_clips']:,} clips and the rows have {len(targets):,} with a "
                 "target: pictures, labels and examples below are of those in the rows.")
     rows = entry.answers.checkpoints[entry.described][entry.streams]
-    again, said = facts.strict_score(rows, targets, entry.judge), entry.entry["strict"]["primary"]
+    again, said = facts.strict({"": rows}, targets, entry.judge).scores()[""], entry.entry["strict"]["primary"]
     if again is not None and said is not None and abs(again - said) < 0.005:
         return ""
     return (f"The results say {number(said)} (strict) and these rows give {number(again)}: they do not belong "
@@ -116,13 +97,29 @@ def over_checkpoints(entry, folder: Path, prefix: str) -> list[dict]:
     found = {key: entry.results["checkpoints"][result_key(entry, key)] for key in keys}
     modes = list(entry.results["metric"])
     lines = {mode: [(row[mode]["primary"], *row[mode]["interval"]) for row in found.values()] for mode in modes}
-    plots.checkpoint_lines(keys, lines, entry.described, folder / f"{prefix}_checkpoints.png")
     rows = [[page.clean(key), *(with_interval(row[mode]) for mode in modes)] for key, row in found.items()]
     if len(keys) == len(entry.results["checkpoints"]):
         rows.append(["mean and deviation", *(f"{number(row['mean'])}, {number(row['std'])}"
                                              for row in entry.results["spread"].values())])
-    return [page.heading(3, "Checkpoints"), figure(f"{prefix}_checkpoints.png", "Primary scores of all checkpoints"),
-            page.table(["checkpoint", *modes], rows, marked={keys.index(entry.described)})]
+    return [page.heading(3, "Checkpoints"),
+            page.plot(plots.checkpoint_lines(keys, lines, entry.described), folder, f"{prefix}_checkpoints",
+                      "Primary scores of all checkpoints", "The dotted line is the checkpoint that is described.",
+                      page.table(["checkpoint", *modes], rows, marked={keys.index(entry.described)}))]
+
+
+def tasks(entry, folder: Path, prefix: str) -> list[dict]:
+    """Scores of the tasks that a set is made of."""
+    found = {mode: entry.entry[mode]["per_task"] for mode in entry.results["metric"] if "per_task" in entry.entry[mode]}
+    if not found:
+        return []
+    rows = [[mode, page.clean(task), number(row["score"]), interval(row["interval"])]
+            for mode, tasks_of_mode in found.items() for task, row in tasks_of_mode.items()]
+    points = [(page.clean(task), row["score"], row["interval"], plots.COLOUR[mode])
+              for mode, tasks_of_mode in found.items() for task, row in tasks_of_mode.items()]
+    drawn = plots.intervals(points, "percent (95 % interval)", keys={mode: plots.COLOUR[mode] for mode in found})
+    return [page.heading(3, "Task by task"),
+            page.plot(drawn, folder, f"{prefix}_tasks", "Scores on each of the tasks",
+                      numbers=page.table(["counting", "task", "score", "95 % interval"], rows, numbers={2, 3}))]
 
 
 def all_scores(entry) -> list[dict]:
@@ -146,7 +143,7 @@ def comparison(entry) -> list[dict]:
     found = entry.results.get("comparison")
     if not found:
         return []
-    rows = [[mode, number(found[mode]["difference"]), interval(found[mode]["interval"]), f"{found[mode]['p']:.3g}"]
+    rows = [[mode, number(found[mode]["difference"]), interval(found[mode]["interval"]), p_value(found[mode])]
             for mode in entry.results["metric"] if mode in found]
     return [page.heading(3, "Against another system"),
             page.table(["counting", "difference", "95 % interval", "p"], rows, caption=page.clean(
@@ -161,102 +158,11 @@ def wheels(entry, folder: Path, prefix: str) -> list[dict]:
              if "per_wheel" in entry.entry[mode]}
     if not found:
         return []
-    plots.wheel_bars(found, folder / f"{prefix}_wheels.png")
     rows = [[wheel, *(f"{number(row[wheel]['score'])} (n = {row[wheel]['scored']})" for row in found.values())]
             for wheel in next(iter(found.values()))]
     return [page.heading(3, "Wheel by wheel"),
-            figure(f"{prefix}_wheels.png", "Scores on each of the five emotion wheels"),
-            page.table(["wheel", *found], rows)]
-
-
-def confusion(entry, folder: Path, prefix: str) -> list[dict]:
-    """Targets against answers."""
-    found = facts.confusion(entry.rows, entry.judge)
-    if found is None:
-        return []
-    plots.confusion_picture(found, folder / f"{prefix}_confusion.png")
-    rows = [[page.clean(name), *(str(count) for count in counts)]
-            for name, counts in zip(found.rows, found.counts, strict=True)]
-    place = f" Places are those of the project's table on {found.wheel}." if found.wheel else ""
-    rest = f" {found.left_out} clips of rarer targets are left out." if found.left_out else ""
-    return [page.heading(3, "What is taken for what"),
-            figure(f"{prefix}_confusion.png", "Targets against answers", f"Frames: the right answer.{place}{rest}"),
-            page.table(["target", *found.columns], rows)]
-
-
-def said(entry, folder: Path, prefix: str) -> list[dict]:
-    """The labels that were said most."""
-    labels, totals = facts.said_labels(entry.rows, entry.judge)
-    if not labels:
-        return []
-    plots.label_bars(labels, folder / f"{prefix}_labels.png")
-    rows = [[page.clean(row.label), str(row.clips),
-             "unknown" if row.precision is None else f"{100 * row.precision:.1f}",
-             "" if row.precision is None else f"{100 * row.interval[0]:.1f} to {100 * row.interval[1]:.1f}"]
-            for row in labels]
-    share = totals["unknown"] / totals["labels"]
-    return [page.heading(3, "What is said most"),
-            {"kind": "text", "text": f"{totals['labels']:,} labels, {totals['labels'] / len(entry.rows):.1f} a clip, "
-                                     f"{totals['distinct']:,} different ones; {share:.1%} of them are unknown to the "
-                                     "project's table of emotion words."},
-            figure(f"{prefix}_labels.png", "The most frequent labels, and how often the target agrees"),
-            page.table(["label", "clips", "target agrees, percent", "95 % interval"], rows)]
-
-
-def inputs(entry, folder: Path, prefix: str) -> list[dict]:
-    """Which streams the model really uses."""
-    found = facts.subsets(entry.answers.checkpoints[entry.described], entry.judge)
-    blocks = [page.heading(3, "Which streams the model uses")]
-    if found is None:
-        return [*blocks, {"kind": "text", "text": "Not known: the rows were made with one set of streams. "
-                          "`affectgpt generate --streams all-subsets` asks once for each subset."}]
-    plots.subset_bars(found, folder / f"{prefix}_inputs.png")
-    rows = [["+".join(map(page.clean, streams)), number(row["score"]), interval(row["interval"])]
-            for streams, row in found["scores"].items()]
-    blocks += [figure(f"{prefix}_inputs.png", "Strict score of every input subset"),
-               page.table(["shown", "strict score", "95 % interval"], rows,
-                          caption=f"{found['clips']} clips that were asked about with every subset.")]
-    if found["drops"]:
-        blocks.insert(1, {"kind": "text", "text": uses(found["drops"])})
-        rows = [[page.clean(stream), number(row["difference"]), interval(row["interval"]), f"{row['p']:.3g}"]
-                for stream, row in found["drops"].items()]
-        blocks.append(page.table(["without", "points lost", "95 % interval", "p"], rows,
-                                 caption="Strict score with all streams less that without one, paired by clip."))
-    return blocks
-
-
-def uses(drops: dict[str, dict]) -> str:
-    """In words, which streams the model uses: those without which it loses more than chance would."""
-    used = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] > 0]
-    hurt = [page.clean(stream) for stream, row in drops.items() if row["interval"][1] < 0]
-    unclear = [page.clean(stream) for stream, row in drops.items() if row["interval"][0] <= 0 <= row["interval"][1]]
-    parts = [f"It loses points where {' or '.join(used)} is taken away, so it uses "
-             f"{'it' if len(used) == 1 else 'them'}."
-             if used else "No stream is certain to be of use: it may answer as well without any one of them."]
-    if unclear:
-        parts.append(f"Whether it uses {' or '.join(unclear)} cannot be said from these clips.")
-    if hurt:
-        parts.append(f"It is better without {' or without '.join(hurt)}.")
-    return " ".join(parts)
-
-
-def calibration(entry, folder: Path, prefix: str) -> list[dict]:
-    """Whether the model is as right as it is sure."""
-    found = facts.calibration(entry.rows, entry.judge)
-    blocks = [page.heading(3, "Is it as right as it is sure?")]
-    if found is None:
-        return [*blocks, {"kind": "text",
-                          "text": "Not known: the rows have no confidence, or the answers have no verdict."}]
-    plots.reliability(found, folder / f"{prefix}_calibration.png")
-    rows = [[str(count), f"{sure:.2f}", f"{share:.2f}", f"{low:.2f} to {high:.2f}"]
-            for count, sure, share, (low, high) in found.bins]
-    return [*blocks,
-            {"kind": "text", "text": f"Expected calibration error {found.error:.3f} on {found.clips} clips: mean "
-                                     f"confidence {found.confidence:.2f}, share of right answers {found.accuracy:.2f}. "
-                                     "Confidence is the mean probability of an answer's tokens. "
-                                     f"{RIGHT[entry.results['kind'] == 'sentiment']}"},
-            figure(f"{prefix}_calibration.png", "Share of right answers over confidence"),
-            page.table(["clips", "mean confidence", "share right", "95 % interval"], rows, numbers={0, 1, 2, 3})]
+            page.plot(plots.wheel_bars(found), folder, f"{prefix}_wheels", "Scores on each of the five emotion wheels",
+                      numbers=page.table(["wheel", *found], rows))]
 
 
 def problems(entry) -> list[dict]:

@@ -1,35 +1,17 @@
-"""How good each label extractor is: labels of human-checked descriptions against human-checked labels.
-
-Set-level precision, recall and F over five wheels with the official tables (published counting) and with the project's
-own lexicon (strict counting), with 95 % bootstrap intervals over clips, and the worth of each rule. The rules were made
-while looking at the clips whose name has an even SHA-256; `held out` are the others. --answers
-names published answers with what the published extractor (an LLM) made of them: how much do scores move without it?
-
-examples:
-  python -m affectgpt.eval.extractor_study --descriptions final-EMER-reason.csv --labels ovmerd-openset.csv \\
-      --wheels wheels/mer2025 --llm hf:starter:smollm2-135m-instruct
-  python -m affectgpt.eval.extractor_study ... --answers mer2023.jsonl cmumosi.jsonl --output study.json
-"""
+"""How well descriptions are read, and how far published answers move without the published extractor."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-if __name__ == "__main__":  # a checkout that is not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from affectgpt.errors import run_cli
 from affectgpt.eval.label import Labeller
-from affectgpt.extractors.rules import NO_RULES, RuleExtractor, Rules, vote
-from affectgpt.files import atomic_write_json
+from affectgpt.extractors.rules import RuleExtractor, Rules, vote
 from affectgpt.metrics import sentiment
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.labelsets import Placer, hit_columns, set_columns
@@ -41,47 +23,23 @@ from affectgpt.words import lexicon
 ABLATIONS: dict[str, Rules] = {
     "without negation": replace(Rules(), negation=False),
     "without other people": replace(Rules(), other_person=False),
+    "without what is supposed": replace(Rules(), unreal=False),
+    "without the past": replace(Rules(), past=False),
     "without quotes": replace(Rules(), quotes=False),
     "without topics and places": replace(Rules(), topics=False),
+    "without boilerplate": replace(Rules(), boilerplate=False),
+    "without idioms": replace(Rules(), idioms=False),
+    "without spelling": replace(Rules(), spelling=False),
+    "without behaviour": replace(Rules(), behaviour=False),
     "signs weigh as much as names": replace(Rules(), signs=1.0),
     "all sentences alike": replace(Rules(), conclusion=1.0),
     "without a least weight": replace(Rules(), keep=0.0),
     "hedged ones weigh half": replace(Rules(), hedges=0.5),
     "slight ones weigh half": replace(Rules(), slight=0.5),
-    "all words of a family": replace(Rules(), families=False),
+    "one word of a family": replace(Rules(), words=1),
+    "all words of a family": replace(Rules(), words=99),
 }
 """Name -> rules with one of them changed."""
-
-
-def main(arguments: list[str]) -> int:
-    """Parse the command line and run the study."""
-    parser = argparse.ArgumentParser(prog="python -m affectgpt.eval.extractor_study", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--descriptions", required=True, help="CSV with name and english")
-    parser.add_argument("--labels", required=True, help="CSV with name and openset")
-    parser.add_argument("--wheels", required=True, help="folder of the official tables")
-    parser.add_argument("--llm", action="append", default=[], metavar="MODEL",
-                        help="also measure this LLM; may be repeated")
-    parser.add_argument("--cache", metavar="DIR", help="where the LLM's answers are kept")
-    parser.add_argument("--batch-size", type=int, default=8, help="descriptions an LLM reads at once (default: 8)")
-    parser.add_argument("--answers", nargs="*", default=[], metavar="FILE",
-                        help="JSON Lines with response, labels_raw, and an emotion word as target, or with "
-                             "sentiment_raw and a valence")
-    parser.add_argument("--output", help="also write the numbers to this JSON file")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_args(arguments)
-    extractors = {"every emotion word": NO_RULES, "rules": Rules(), **ABLATIONS}
-    results = study(options.descriptions, options.labels, options.wheels, extractors, options.llm, options.cache,
-                    options.batch_size)
-    print(as_table(results))
-    if options.answers:
-        results["answers"] = {Path(file).stem: published_answers(file, options.wheels) for file in options.answers}
-        print("\n" + answers_table(results["answers"]))
-    if options.output:
-        atomic_write_json(options.output, results)
-        print(f"\noutput: {options.output}")
-    print("next:   affectgpt label ANSWERS.jsonl")
-    return 0
 
 
 def is_held_out(name: str) -> bool:
@@ -104,7 +62,7 @@ def read_descriptions(path: str | Path) -> dict[str, str]:
     return found
 
 
-def study(descriptions: str, labels: str, wheels: str, extractors: dict[str, Rules], llms: Sequence[str] = (),
+def study(descriptions: Path, labels: Path, wheels: Path, extractors: dict[str, Rules], llms: Sequence[str] = (),
           cache: str | None = None, batch_size: int = 8) -> dict:
     """Scores of every extractor, in percent: scores -> extractor -> table -> half -> score -> [value, low, high].
 
@@ -123,7 +81,7 @@ def study(descriptions: str, labels: str, wheels: str, extractors: dict[str, Rul
     asked = {}
     for model in llms:
         answers[model], asked[model] = ask(model, [texts[clip] for clip in names], cache, batch_size)
-    halves = {"looked at": [not is_held_out(name) for name in names], "held out": [is_held_out(name) for name in names],
+    halves = {"fitted": [not is_held_out(name) for name in names], "held out": [is_held_out(name) for name in names],
               "all": [True] * len(names)}
     placers = {"mer2025": Placer(load_tables(wheels), strict=False), own.version: Placer(own, strict=True)}
     results: dict = {"clips": {half: sum(chosen) for half, chosen in halves.items()}, "scores": {}, "asked": asked,
@@ -160,7 +118,7 @@ def ask(name: str, texts: list[str], cache: str | None, batch_size: int) -> tupl
                     "empty": sum(not found for found in labels)}
 
 
-def published_answers(path: str | Path, wheels: str) -> dict:
+def published_answers(path: Path, wheels: Path) -> dict:
     """The published score of published answers by checkpoint, in percent: with the published extractor's labels or
     sentiment, and with those of this project without an LLM. `agreement` is the share of equal ones.
 
@@ -181,7 +139,7 @@ def published_answers(path: str | Path, wheels: str) -> dict:
         elif all(isinstance(target, str) for target in targets):
             labelled = labeller.label([{"response": row.response} for row in rows.values()])
             score, both = "hit rate", [[row.labels_raw for row in rows.values()],
-                                       [row["labels_raw"] for row in labelled]]
+                                       [row.get("labels_raw", "[]") for row in labelled]]
             columns = [hit_columns(targets, answers, placer) for answers in both]
         else:
             raise ValueError(f"{path}: its targets are neither emotion words nor valences with a sentiment_raw")
@@ -200,10 +158,10 @@ def as_table(results: dict) -> str:
     lines = [f"Clips: {', '.join(f'{count} {half}' for half, count in results['clips'].items())}."]
     for table in tables:
         lines += ["", f"Table `{table}`.", "",
-                  "| extractor | F, held out (95 %) | F, looked at | F, all (95 %) | precision, all | recall, all | "
+                  "| extractor | F, held out (95 %) | F, fitted | F, all (95 %) | precision, all | recall, all | "
                   "labels a clip | p against rules, held out |", "|---|---|---|---|---|---|---|---|"]
         for name, scores in results["scores"].items():
-            held, seen, every = (scores[table][half] for half in ("held out", "looked at", "all"))
+            held, seen, every = (scores[table][half] for half in ("held out", "fitted", "all"))
             p = "" if name == "rules" else f"{held['p against rules']:.3f}"
             cells = [name, _with_interval(held["f"]), f"{seen['f'][0]:.1f}", _with_interval(every["f"]),
                      f"{every['precision'][0]:.1f}", f"{every['recall'][0]:.1f}", f"{results['labels'][name]:.1f}", p]
@@ -227,7 +185,3 @@ def answers_table(found: dict) -> str:
                            for checkpoint, (published, own) in result["checkpoints"].items())
         lines.append(f"| {name} | {result['rows']} | {result['agreement']:.1f} % | {result['score']} {scores} |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(run_cli(main))
