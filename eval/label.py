@@ -30,7 +30,7 @@ if __name__ == "__main__":  # a checkout that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from affectgpt.errors import run_cli
-from affectgpt.extractors import lists, reading, rules
+from affectgpt.extractors import reading, rules
 from affectgpt.extractors.language import language_of
 from affectgpt.files import write_jsonl
 from affectgpt.metrics.rows import LONG_ANSWER, Problems

@@ -122,10 +122,9 @@ class Describer:
     def _labelled(self, texts: dict[str, str], failed: Failures) -> list[Caption]:
         polarity_of = lexicon.load().polarity_of
         if self.asker is None:
-            from affectgpt.extractors.rules import RuleExtractor
+            from affectgpt.extractors import rules
 
-            extractor = RuleExtractor(lexicon.load())
-            labels = {key: list(extractor.extract(text).labels) for key, text in texts.items()}
+            labels = {key: list(rules.extractor().extract(text).labels) for key, text in texts.items()}
         else:
             by = {key: f"{self.asker.model.identity} {llm.LABELS.version} {short_digest(text)}"
                   for key, text in texts.items()}

@@ -82,8 +82,7 @@ def read(text: str, as_lists: bool = True) -> Answer:
     facts = {"stated": lists.stated_polarity(plain), "valence": lists.stated_valence(plain)}
     labels = lists.listed(plain) if as_lists else None
     if labels and not refuses(plain):
-        english = tuple(dict.fromkeys(state for label in labels for state in chinese.meanings(label) or (label,)))
-        return Answer(_without_polarities(english), is_list=True, **facts)
+        return Answer(_without_polarities(chinese.in_english(labels)), is_list=True, **facts)
     found = describe(plain)
     if not found.labels:
         rest = without_boilerplate(plain)
@@ -103,12 +102,7 @@ def refuses(text: str) -> bool:
 
 def describe(text: str) -> rules.Extraction:
     """Labels and sentiment of a description."""
-    return _extractor().of_mentions(list(mentions(text)))
-
-
-@lru_cache(maxsize=1)
-def _extractor() -> rules.RuleExtractor:
-    return rules.RuleExtractor(lexicon.load())
+    return rules.extractor().of_mentions(list(mentions(text)))
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +134,7 @@ def mentions(text: str) -> Iterator[rules.Mention]:
         english = []
         found += _in_sentence(sentence, parts, main, _find)
     found += _in_english(english)
-    if _extractor().rules.behaviour and all(mention.dropped_by or mention.family in rules.POLARITY_FAMILIES
+    if rules.extractor().rules.behaviour and all(mention.dropped_by or mention.family in rules.POLARITY_FAMILIES
                                             for mention in found):
         for sentence, parts in zip(sentences, words, strict=True):
             if not _is_english(sentence):
@@ -169,7 +163,7 @@ def _in_english(sentences: list[str]) -> Iterator[rules.Mention]:
     if sentences:
         text = _CHINESE_RUN.sub(lambda match: f" {', '.join(chinese.meanings(match[0])) or match[0]} ",
                                 "\n".join(sentences))
-        yield from _extractor().mentions(refusals.without_boilerplate(text).text)
+        yield from rules.extractor().mentions(refusals.without_boilerplate(text).text)
 
 
 def _find(words: list[str]) -> Iterator[tuple[int, str]]:
@@ -202,7 +196,7 @@ def _in_sentence(sentence: str, words: list[str], main: str | None, find) -> Ite
     masked = "".join("#" * len(word) if place in places or word in chinese.load().searched else word
                      for place, word in enumerate(words))
     others = people.others_feel(words, places, main)
-    conclusion, switches, table = grammar.conclusion_start(sentence), _extractor().rules, lexicon.load()
+    conclusion, switches, table = grammar.conclusion_start(sentence), rules.extractor().rules, lexicon.load()
     for place, label in found:
         start, end = starts[place], starts[place + 1]
         denial = grammar.denial(masked, start, end) if switches.negation else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from affectgpt.extractors.lists import clean, shorten
 from affectgpt.extractors.llm import LONGEST_TEXT, Asker, Question
-from affectgpt.metrics.emer import parse_rating
+from affectgpt.metrics.ratings import parse_rating
 
 _PAIR = "First: {reference}\nSecond: {prediction}"
 _EXAMPLES = (

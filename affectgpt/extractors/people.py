@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from affectgpt.extractors import english
+
 MAIN = frozenset(
     "man woman person individual speaker character protagonist subject girl boy lady gentleman male female guy lad "
     "chap bloke figure he she they i".split())
@@ -48,9 +50,7 @@ CALMING = frozenset(
     "comfort comforts comforting console consoles consoling reassure reassures reassuring soothe soothes soothing "
     "appease appeasing calm calms calming cheer cheers cheering".split())
 OBJECTS = frozenset("him her them me himself herself themselves".split())
-LINKS = frozenset(
-    "is are was were be being seems seem appears appear looks look feels feel becomes become gets get remains stays "
-    "sounds looking feeling".split())
+LINKS = english.LINKS | {"stays", "sounds"}
 MALE = frozenset("he his him man boy gentleman male guy".split())
 FEMALE = frozenset("she her woman girl lady female".split())
 GENDERS = dict.fromkeys(MALE, "male") | dict.fromkeys(FEMALE, "female")

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from affectgpt.extractors import lists, refusals, rules
@@ -48,12 +48,6 @@ class Reading:
     stated: str | None = None
     valence: float | None = None
     text: str = ""
-
-
-@lru_cache(maxsize=1)
-def extractor() -> rules.RuleExtractor:
-    """The rules with the project's lexicon; made once."""
-    return rules.RuleExtractor(lexicon.load())
 
 
 def read(answer: str, question: str | None = None, as_lists: bool = True, described: str | None = "rules",
@@ -115,7 +109,7 @@ def in_full(answer: str) -> str:
 
 def _described(rest: refusals.Rest, facts: dict, described: str) -> Reading:
     """A description, read as English. A refusal that names an emotion elsewhere is an answer."""
-    extraction = extractor().extract_rest(rest.text)
+    extraction = rules.extractor().extract_rest(rest.text)
     labels, sentiment = extraction.labels, extraction.sentiment
     if rest.refused and not labels:
         return Reading(no_answer="refusal", **facts)
@@ -147,10 +141,10 @@ def _chinese(text: str, language: str, question: str | None, as_lists: bool, des
 def _checked(reading: Reading, rest: refusals.Rest) -> Reading:
     """A list, unless it is none of a language that can be read, or what a refusal left over."""
     if rest.refused and not reading.labels:
-        return Reading(no_answer="refusal", language=reading.language, stated=reading.stated, text=reading.text)
+        return replace(reading, labels=(), valence=None, no_answer="refusal")
     known = any(lexicon.load().family(label) for label in reading.labels)
     if reading.labels and not known and not can_be_read(reading.language, rest.text):
-        return Reading(no_answer="unread", language=reading.language, stated=reading.stated, text=reading.text)
+        return replace(reading, labels=(), valence=None, no_answer="unread")
     return reading
 
 
@@ -173,4 +167,4 @@ def labels_of_list(value: list) -> tuple[str, ...]:
         return tuple(labels)
     from affectgpt.words import chinese
 
-    return tuple(dict.fromkeys(state for label in labels for state in chinese.meanings(label) or (label,)))
+    return chinese.in_english(labels)

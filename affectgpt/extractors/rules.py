@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 
 from affectgpt.extractors import english, people, refusals, unreal
 from affectgpt.extractors.spelling import LEAST_LETTERS, Speller
 from affectgpt.words import idioms
 from affectgpt.words.forms import trunk
+from affectgpt.words.lexicon import load
 
 VERSION = "affectgpt-rules 2"
 """Name and version of this extractor, as rows and results have it."""
@@ -305,6 +307,12 @@ class RuleExtractor:
             family = self.lexicon.family(label) if label else None
             if family and not english.NO_SMILE & set(tokens[max(0, index - 2) : index]):
                 yield index, index + 1, family, label
+
+
+@lru_cache(maxsize=1)
+def extractor() -> RuleExtractor:
+    """The rules as they are with the project's lexicon; made once a process."""
+    return RuleExtractor(load())
 
 
 _POSSESSORS = {english.plain(word) for word in idioms.POSSESSORS}

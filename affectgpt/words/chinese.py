@@ -16,6 +16,7 @@ import json
 import re
 import unicodedata
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -175,6 +176,11 @@ def meanings(label: str) -> tuple[str, ...]:
     plain = _NO_LETTER.sub("", simplify(label))
     state = _state(plain) or _denied(plain)
     return (state,) if state else _joined(plain)
+
+
+def in_english(labels: Iterable[str]) -> tuple[str, ...]:
+    """English words for labels of a list, in their order; what the table lacks stays as it is."""
+    return tuple(dict.fromkeys(state for label in labels for state in meanings(label) or (label,)))
 
 
 def _state(word: str) -> str | None:
