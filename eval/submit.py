@@ -22,6 +22,7 @@ if __name__ == "__main__":  # a checkout that is not installed
 from affectgpt.errors import run_cli
 from affectgpt.files import atomic_write_bytes, atomic_write_text, read_jsonl
 from affectgpt.metrics import submissions
+from affectgpt.metrics.pairs import nth_name
 from affectgpt.metrics.submissions import SIX, TRACKS, Track
 from affectgpt.terminal import json_line, printable
 
@@ -142,7 +143,7 @@ def read_rows(files: list[str], track: Track, clips: list[tuple[str, ...]], chec
     times: dict[str, int] = {}
     for key in clips:
         times[key[0]] = times.get(key[0], 0) + 1
-        names[key[0] if times[key[0]] == 1 else f"{key[0]}#{times[key[0]]}"] = key
+        names[nth_name(key[0], times[key[0]])] = key
     found: dict[tuple[str, ...], tuple[dict, str]] = {}
     checkpoints: dict[str, None] = {}
     unknown = 0

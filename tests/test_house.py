@@ -130,7 +130,7 @@ def test_the_model_stands_alone():
 @pytest.mark.parametrize("place, beside, packages", [
     ("words", (), ("simplemma", "snowballstemmer", "jieba", "opencc")),
     ("media", ("models.streams", "hub", "starter.reading", "files"), None),
-    ("metrics", ("words", "npz", "files"), ("numpy", "openpyxl", "scipy", "simplemma")),
+    ("metrics", ("words", "npz", "files"), ("numpy", "scipy", "simplemma")),
     ("synthetic", ("words", "files"), None),
     ("npz", (), ("numpy",)), ("files", ("devices",), ()), ("devices", (), ()), ("terminal", (), ()),
     ("errors", ("terminal",), None), ("hub", ("files", "remote", "starter"), None),

@@ -9,7 +9,8 @@ import pytest
 from affectgpt.cli import main
 from affectgpt.extractors import llm
 from affectgpt.files import read_jsonl, write_jsonl
-from affectgpt.metrics.emer import clue_overlap, parse_rating
+from affectgpt.metrics.emer import clue_overlap
+from affectgpt.metrics.ratings import parse_rating
 
 REFERENCE = "She smiles and her voice is bright, so she is happy."
 

@@ -12,8 +12,8 @@ from affectgpt.cli import main
 from affectgpt.eval.reporting import behaviour, facts, others, page, recalls
 from affectgpt.eval.reporting.calibration import calibration
 from affectgpt.eval.reporting.rows import Judge, Row, read_rows
-from affectgpt.metrics.benchmark import SETS
 from affectgpt.metrics.rows import Prediction, read_predictions
+from affectgpt.metrics.sets import SETS
 from affectgpt.words.lexicon import load
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=y> [click](http://evil) | `x`"

@@ -13,8 +13,8 @@ from affectgpt.cli import main as cli
 from affectgpt.eval import unibench
 from affectgpt.eval.unibench_scores import benchmark, mean_label
 from affectgpt.files import read_jsonl, write_jsonl
-from affectgpt.metrics.benchmark import SETS
 from affectgpt.metrics.rows import read_predictions
+from affectgpt.metrics.sets import SETS
 
 SIGNS = (1.0, -1.0, 0.0)
 WORDS = {1.0: "positive", -1.0: "negative", 0.0: "neutral"}

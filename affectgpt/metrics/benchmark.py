@@ -19,7 +19,8 @@ import numpy as np
 
 from affectgpt.metrics import groups, labelsets, sentiment, stats
 from affectgpt.metrics.rows import Prediction, Predictions
-from affectgpt.metrics.sets import KINDS, SETS, EvaluationSet, set_of  # noqa: F401  known by this name too
+from affectgpt.metrics.sets import EvaluationSet, row_of
+from affectgpt.metrics.stats import percent
 
 MODES = ("published", "strict")
 
@@ -74,7 +75,7 @@ def target_problem(one: EvaluationSet | str, target: Any, facts: Mapping[str, An
 
     facts: what the clip's rows say of its question beside the target.
     """
-    one = EvaluationSet(one, one, one) if isinstance(one, str) else one
+    one = row_of(one)
     if target is None or target == "" or target == []:
         return "no_target"
     if one.kind == "sentiment":
@@ -105,7 +106,7 @@ class Scorer:
     """
 
     def __init__(self, one: EvaluationSet | str, tables: Mapping[str, Any]):
-        self.set = EvaluationSet(one, one, one) if isinstance(one, str) else one
+        self.set = row_of(one)
         self.kind = self.set.kind
         self.wheels = KIND[self.kind].wheels
         self.modes = [mode for mode in MODES if mode in tables or not self.wheels]
@@ -359,11 +360,6 @@ def _traits(one: EvaluationSet, found: Predictions, names: list[str]) -> list[di
             clip["group"] = clip["pair"]
         traits.append(clip)
     return traits
-
-
-def percent(value: float) -> float | None:
-    """In percent with four decimals; None for NaN, which is not JSON."""
-    return None if not math.isfinite(value) else round(100 * value, 4)
 
 
 def finite(value: float) -> float | None:

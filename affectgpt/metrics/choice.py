@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectgpt.metrics import sentiment, short_answers
-from affectgpt.metrics.pairs import pair_columns
+from affectgpt.metrics.pairs import pair_columns, questions_of
 from affectgpt.metrics.stats import Columns, ratio
 
 MOST_OPTIONS = 26
@@ -126,12 +126,8 @@ def columns(targets: Sequence[Any], answers: Sequence[str | None], strict: bool,
         space: the options of targets that have none.
         keep_unread: count answers without a readable option as wrong in published counting too; False leaves them out.
     """
-    questions = []
-    for index, target in enumerate(targets):
-        question = question_of(target, space)
-        if question is None:
-            raise ValueError(f"target {index + 1} is no question with options and a right one of them: {target!r:.80}")
-        questions.append(question)
+    questions = questions_of(targets, lambda target: question_of(target, space),
+                             "is no question with options and a right one of them")
     read = [answer_to(question, text) for question, text in zip(questions, answers, strict=True)]
     counted = [strict or text is not None and (keep_unread or answer.problem is None)
                for text, answer in zip(answers, read, strict=True)]
@@ -172,7 +168,7 @@ def columns(targets: Sequence[Any], answers: Sequence[str | None], strict: bool,
             precision = np.nan_to_num(ratio(hits, table.sum(-2)[..., :-1]))
             scores |= {"waf": sentiment.weighted_f1_of(table), "macro_f1": sentiment.macro_f1_of(table),
                        "weighted_precision": ratio((precision * had).sum(-1), had.sum(-1)),
-                       "uar": ratio(np.nan_to_num(ratio(hits, had)).sum(-1), (had > 0).sum(-1).astype(float))}
+                       "uar": sentiment.uar_of(table)}
         return scores
 
     return Columns(values, finish)

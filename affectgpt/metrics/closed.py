@@ -34,7 +34,6 @@ from affectgpt.metrics.stats import Columns, ratio
 from affectgpt.metrics.wheels import WHEELS
 from affectgpt.words.lexicon import NEUTRAL, Lexicon, load
 
-HOW = ("spelling", "family", "basic", "wheels")
 LEAST_WHEELS = 3
 
 
@@ -158,9 +157,9 @@ def columns(targets: Sequence[object], answers: Sequence[str | list | None], str
         table = sums[..., :-1].reshape(*sums.shape[:-1], size, size + 1)
         hits, had = np.diagonal(table, axis1=-2, axis2=-1), table.sum(-1)
         recalls, scored = ratio(hits, had), had.sum(-1)
-        uar = ratio(np.nan_to_num(recalls).sum(-1), (had > 0).sum(-1).astype(float))
-        return {"war": ratio(hits.sum(-1), scored), "uar": uar, "waf": sentiment.weighted_f1_of(table),
-                "macro_f1": sentiment.macro_f1_of(table), "unmapped": ratio(sums[..., -1], scored),
+        return {"war": ratio(hits.sum(-1), scored), "uar": sentiment.uar_of(table),
+                "waf": sentiment.weighted_f1_of(table), "macro_f1": sentiment.macro_f1_of(table),
+                "unmapped": ratio(sums[..., -1], scored),
                 **{f"recall:{name}": recalls[..., at] for name, at in place.items()}}
 
     return Columns(values, finish)

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from affectgpt.metrics.openset import harmonic_mean
-from affectgpt.metrics.ratings import parse_rating  # noqa: F401  known by this name too
 from affectgpt.metrics.rows import Prediction
 from affectgpt.metrics.stats import Columns, ratio
 

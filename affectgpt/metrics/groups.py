@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from affectgpt.metrics import stats
-from affectgpt.metrics.stats import Columns
+from affectgpt.metrics.stats import Columns, percent
 
 LEAST = 20
 """Clips that a group needs to be scored."""
@@ -100,11 +100,11 @@ def _trait(columns: Columns, name: str, groups: Sequence[str | None], counts: np
         best, worst = (pick(parts, key=lambda group: parts[group]["score"]) for pick in (max, min))
         difference = parts[best]["score"] - parts[worst]["score"]
         p, floor = _p_of_gap(columns, name, groups, clusters, list(parts), difference, draws, seed)
-        gap = {"best": best, "worst": worst, "difference": _percent(difference),
+        gap = {"best": best, "worst": worst, "difference": percent(difference),
                "interval": _gap_interval(parts[best], parts[worst], samples[best] - samples[worst]), "p": round(p, 6),
                "floor": round(floor, 6)}
     for part in parts.values():
-        part["score"], part["interval"] = _percent(part["score"]), [_percent(end) for end in part["interval"]]
+        part["score"], part["interval"] = percent(part["score"]), [percent(end) for end in part["interval"]]
     return {"groups": parts, "too_few": {group: size for group, size in sorted(sizes.items()) if group not in parts},
             "unknown": sum(group is None for group in groups), "gap": gap}
 
@@ -131,7 +131,7 @@ def _gap_interval(best: dict, worst: dict, samples: np.ndarray) -> list[float | 
         down = math.hypot(best["score"] - ends[0][0], ends[1][1] - worst["score"])
         up = math.hypot(ends[0][1] - best["score"], worst["score"] - ends[1][0])
         low, high = min(low, difference - down), max(high, difference + up)
-    return [_percent(low), _percent(high)]
+    return [percent(low), percent(high)]
 
 
 def _p_of_gap(columns: Columns, name: str, groups: Sequence[str | None], clusters: Sequence[Hashable] | None,
@@ -161,7 +161,3 @@ def _p_of_gap(columns: Columns, name: str, groups: Sequence[str | None], cluster
         gaps = np.fmax.reduce(scores, 1) - np.fmin.reduce(scores, 1)  # of those groups that have a score
         farther += int(np.sum(~(gaps < observed - 1e-12)))
     return (farther + 1) / (draws + 1), 1 / (draws + 1)
-
-
-def _percent(value: float) -> float | None:
-    return round(100 * value, 4) if math.isfinite(value) else None

@@ -58,7 +58,7 @@ class Placer:
         """Number of each answer's roots [N], the same for answers with the same ones; -1 for a missing answer."""
         known, found = self._numbers, []
         for raw in raws:
-            key = raw if raw is None or type(raw) is str else str(list(raw))
+            key = _key(raw)
             number = known.get(key)
             found.append(self._add(key, raw) if number is None else number)
         return np.array(found, dtype=np.int64)
@@ -82,11 +82,16 @@ class Placer:
         """Places of the answers that hold no label."""
         self.numbers(raws)
         return [place for place, raw in enumerate(raws)
-                if (raw if type(raw) is str else str(list(raw))) in self._empty] if self._empty else []
+                if _key(raw) in self._empty] if self._empty else []
 
     def first_roots(self, raw: str | list) -> tuple[str | None, ...]:
         """Root of the first label alone on wheel 1 to 5, None where it has none."""
         return self.place(next(iter(self.labels(raw)), None))
+
+
+def _key(raw: Answer) -> str | None:
+    """What an answer is remembered by."""
+    return raw if raw is None or type(raw) is str else str(list(raw))
 
 
 _PLACERS: dict[tuple[int, bool, str], Placer] = {}
@@ -183,10 +188,10 @@ def first_label_scores(targets: Sequence[str | list], answers: Sequence[Answer],
         """Number of each first label's root on each wheel [N, 5], -1 for none."""
         rows: dict[str | None, list[int]] = {None: [-1] * 5}
         for raw in raws:
-            key = raw if raw is None or type(raw) is str else str(list(raw))
+            key = _key(raw)
             if key not in rows:
                 rows[key] = [numbers.setdefault(root, len(numbers)) for root in placer.first_roots(raw)]
-        return np.array([rows[raw if raw is None or type(raw) is str else str(list(raw))] for raw in raws])
+        return np.array([rows[_key(raw)] for raw in raws])
 
     wanted, given = places(targets), places(answers)
     scores = []

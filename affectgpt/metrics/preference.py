@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectgpt.metrics import sentiment, short_answers
+from affectgpt.metrics.pairs import nth_name, questions_of
 from affectgpt.metrics.stats import Columns, ratio
 
 CLASSES = ("a1", "a2", "same")
@@ -94,7 +95,7 @@ def name_pairs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if (name, first, second) in seen:
             continue
         times[name] = times.get(name, 0) + 1
-        called = name if times[name] < 2 else f"{name}#{times[name]}"
+        called = nth_name(name, times[name])
         target: Any = row.get("preference") or None
         other = seen.get((name, second, first))
         if other is not None and target is not None and isinstance(other["target"], str):
@@ -125,12 +126,7 @@ def columns(targets: Sequence[Any], answers: Sequence[str | None], strict: bool)
         targets: as `question_of` reads them. ValueError for one that is no question.
         answers: texts as they came; None for a missing answer. Strict counting has it wrong, published leaves it out.
     """
-    questions = []
-    for index, target in enumerate(targets):
-        question = question_of(target)
-        if question is None:
-            raise ValueError(f"target {index + 1} is none of a1, a2 and same: {target!r:.80}")
-        questions.append(question)
+    questions = questions_of(targets, question_of, "is none of a1, a2 and same")
     kinds = 3 if strict else 2
     values = np.zeros((len(questions), kinds * (kinds + 1) + 8))
     table, more = values[:, :kinds * (kinds + 1)], values[:, kinds * (kinds + 1):]

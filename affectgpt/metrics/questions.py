@@ -14,8 +14,6 @@ from affectgpt.metrics import choice, closed, preference, tasks, yes_no
 from affectgpt.metrics.sets import EvaluationSet
 from affectgpt.metrics.stats import Columns
 
-KINDS = ("class", "choice", "yes_no", "preference")
-
 
 def space_of(one: EvaluationSet) -> closed.Space:
     """The closed set of classes of a set."""

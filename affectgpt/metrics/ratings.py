@@ -22,7 +22,7 @@ _TEN = r"(?:10(?:\.0+)?(?![\d.]*\d|%)|ten\b|十)"
 _GAP = r"[\s*_\"'`]*"
 
 _SCALE = re.compile(
-    rf"""\(?\b(?:on|from|in|of|using|with|between)?\s*(?:a|an|the)?\s*(?:scale|range)?\s*(?:of|from|between|is|:)?\s*
+    r"""\(?\b(?:on|from|in|of|using|with|between)?\s*(?:a|an|the)?\s*(?:scale|range)?\s*(?:of|from|between|is|:)?\s*
          [01]\s*(?:-|–|—|~|to|and|through|\.\.)\s*(?:10|ten)\b(?!\s*/)(?:\s*(?:scale|range|points?))?\)?
         |\(?(?:on|in|using|with)\s+(?:a|the)\s+(?:10|ten)[\s-]*point\s+scale\)?
         |\bout\s+of\s+(?:a\s+possible\s+)?(?:10|ten)\b|\(?\bmax(?:imum)?\.?\s*(?:is|of|:)?\s*10\b\)?|最高\s*(?:10|十)\s*分?

@@ -100,6 +100,13 @@ def macro_f1_of(table: np.ndarray) -> np.ndarray:
     return ratio((_f1(table) * there).sum(-1), there.sum(-1))
 
 
+def uar_of(table: np.ndarray) -> np.ndarray:
+    """Mean recall over the classes that have targets, of tables [..., targets, answers]; NaN for empty tables."""
+    had = table.sum(-1)
+    recalls = np.nan_to_num(ratio(np.diagonal(table, axis1=-2, axis2=-1), had))
+    return ratio(recalls.sum(-1), (had > 0).sum(-1).astype(float))
+
+
 def valence_columns(targets: list[float], predictions: list[float | None]) -> Columns:
     """Mean absolute and root mean square error, Pearson correlation and concordance (Lin, 1989) of predicted valences.
 

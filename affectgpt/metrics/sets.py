@@ -127,6 +127,11 @@ SETS = {name: row for name, row in ROWS.items() if row.benchmark == BENCHMARK}
 """The nine sets of MER-UniBench, in the order of the published table."""
 
 
+def row_of(one: EvaluationSet | str) -> EvaluationSet:
+    """A row, or one made for a kind alone."""
+    return EvaluationSet(one, one, one) if isinstance(one, str) else one
+
+
 def set_of(name: str, kind: str | None = None, rows: dict[str, EvaluationSet] = ROWS) -> EvaluationSet:
     """The row of a set, or one made for a corpus of another name.
 

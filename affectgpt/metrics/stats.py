@@ -47,6 +47,11 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         return np.where(denominator == 0, np.nan, numerator / np.where(denominator == 0, 1, denominator))
 
 
+def percent(value: float) -> float | None:
+    """In percent with four decimals; None for NaN, which is not JSON."""
+    return round(100 * value, 4) if math.isfinite(value) else None
+
+
 def units_of(groups: Sequence[Hashable]) -> np.ndarray:
     """Clip -> number of its unit, [N], counted in order of appearance; a clip whose group is None is its own unit.
 

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affectgpt.metrics import short_answers
-from affectgpt.metrics.pairs import pair_columns
+from affectgpt.metrics.pairs import pair_columns, questions_of
 from affectgpt.metrics.stats import Columns, ratio
 
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "\u662f": True, "\u5426": False}
@@ -88,12 +88,7 @@ def columns(targets: Sequence[Any], answers: Sequence[str | None], strict: bool)
         targets: as `question_of` reads them. ValueError for one that is no question.
         answers: texts as they came; None for a missing answer. Strict counting has it wrong, published leaves it out.
     """
-    questions = []
-    for index, target in enumerate(targets):
-        question = question_of(target)
-        if question is None:
-            raise ValueError(f"target {index + 1} is neither yes nor no: {target!r:.80}")
-        questions.append(question)
+    questions = questions_of(targets, question_of, "is neither yes nor no")
     read = [read_answer(text) for text in answers]
     counted = [strict or text is not None for text in answers]
     right = [answer.said == ("yes" if question.yes else "no")

@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affectgpt.data.clip import Clip
@@ -184,8 +184,6 @@ class Worker:
                                     "output says more") from None
         if isinstance(result, Skipped):
             raise Problem("unreadable", _named(result.reason, task))
-        from dataclasses import replace
-
         return replace(result, file=task.name if result.file == where else _named(result.file, task),
                        notes=[_named(note, task) for note in result.notes])
 

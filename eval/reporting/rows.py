@@ -17,7 +17,7 @@ from affectgpt.metrics.benchmark import KIND, QUESTIONS, target_problem
 from affectgpt.metrics.labelsets import Placer
 from affectgpt.metrics.openset import harmonic_mean
 from affectgpt.metrics.rows import Prediction, Problems, read_predictions
-from affectgpt.metrics.sets import EvaluationSet
+from affectgpt.metrics.sets import EvaluationSet, row_of
 from affectgpt.metrics.wheels import WHEELS
 
 Streams = tuple[str, ...] | None
@@ -142,7 +142,7 @@ class Judge:
     """
 
     def __init__(self, one: EvaluationSet | str, lexicon):
-        self.set = EvaluationSet(one, one, one) if isinstance(one, str) else one
+        self.set = row_of(one)
         self.kind, self.lexicon, self.placer = self.set.kind, lexicon, Placer(lexicon, strict=True)
 
     @property

@@ -23,6 +23,7 @@ from affectgpt.data.readers import emer, merbench
 from affectgpt.data.readers.layout import check_name, is_blank, layout_of, literal_list, read_csv
 from affectgpt.data.readers.places import clip_name, elsewhere
 from affectgpt.files import safe_join
+from affectgpt.metrics.pairs import nth_name
 
 SUBTITLES = "subtitle_chieng.csv"
 _EULA = dict(
@@ -183,7 +184,7 @@ def _read_preferences(root: Path, corpus: Corpus, table: str, split: str, langua
         clip = pool.clip(row["name"], corpus, split, Targets(preference=preference), where)
         # A clip is asked of with several pairs; each is a row of its own.
         count[clip.id] = count.get(clip.id, 0) + 1
-        clips.append(clip if count[clip.id] == 1 else replace(clip, id=f"{clip.id}#{count[clip.id]}"))
+        clips.append(replace(clip, id=nth_name(clip.id, count[clip.id])))
     return [replace(clip, group=clip.id.partition("#")[0]) for clip in clips]
 
 
