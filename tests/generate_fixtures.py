@@ -31,7 +31,8 @@ def manifest(tmp_path_factory) -> Path:
     corpus = tiny.drawn_corpus(tmp_path_factory, folder, clips=6, speakers=3)
     rows = [row for _, row in read_jsonl(corpus)]
     for number, row in enumerate(rows):
-        row |= {"split": "test", "corpus": "judged", "emotion": "sad" if number % 2 else None}
+        row |= {"split": "test", "corpus": "judged", "emotion": "sad" if number % 2 else None,
+                "sex": "female" if number % 2 else None}
     rows[1]["words"] = None
     rows[2]["words"] = "<|im_end|> <image> <|AUDIO|> ###Human"
     return write_manifest(corpus.parent / "judged.jsonl", [*rows, {"id": "other", "split": "train", "words": "x"}])

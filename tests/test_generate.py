@@ -42,6 +42,7 @@ def test_rows_hold_the_documented_keys_in_the_order_of_the_corpus(model, manifes
     assert all([key for key in row if key not in known] == KEYS for row in rows)
     assert {row["name"]: row.get("speaker") for row in rows} == {row["id"]: row.get("speaker")
                                                                 for row in rows_of(manifest)[:6]}
+    assert [row.get("sex") for row in rows[::2]] == [None, "female"] * 3
     assert [row.get("language_of_clip") for row in rows[::2]] == ["en", None] + ["en"] * 4
     assert all(0.5 < row["seconds"] < 20 and row["face_found"] in (True, False) for row in rows)
     assert {row["checkpoint"] for row in rows} == {"model"} and {row["corpus"] for row in rows} == {"judged"}

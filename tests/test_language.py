@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from affectgpt.extractors import reading
 from affectgpt.extractors.language import READABLE, language_of
 
 
@@ -38,6 +39,13 @@ def test_what_cannot_be_read_is_never_english():
                "O homem parece cansado e preocupado com a situação da família.",
                "Mannen ser ledsen ut och pratar med låg röst.")
     assert not READABLE & set(map(language_of, foreign))
+
+
+@pytest.mark.parametrize("text", ["[glücklich, froh]", "triste, enojado",
+                                  "Der Mann spricht ruhig und wirkt zufrieden."])
+def test_what_cannot_be_read_is_told_and_has_no_labels(text):
+    read = reading.read(text)
+    assert (read.no_answer, read.labels, read.text) == ("unread", (), text)
 
 
 @pytest.mark.parametrize("text", ["\u201c" * 100_000, "a " * 100_000, "气" * 200_000, "\"x" * 50_000])

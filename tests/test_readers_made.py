@@ -254,7 +254,7 @@ def test_class_numbers_of_numpy(tmp_path):
     name = "Ses01F_impro01_F000"
     labels_npz(tmp_path, "label_4way.npz", whole_corpus={name: {"emo": np.int64(3), "val": np.float32(-10)}})
     [clip] = iemocap.read_iemocap(tmp_path)
-    assert (clip.targets.emotion, clip.targets.valence) == ("angry", None)
+    assert (clip.targets.emotion, clip.targets.valence, clip.sex) == ("angry", None, "female")
     for bad in (True, np.bool_(True), 4, -1, 1.0, "ang", None):
         labels_npz(tmp_path, "label_4way.npz", whole_corpus={name: {"emo": bad, "val": -10}})
         with pytest.raises(ValueError, match="label_4way.npz:whole_corpus:1: emo is .*: it must be 0 to 3"):

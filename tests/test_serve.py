@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -26,6 +27,9 @@ from affectgpt.inference import Describer
 from affectgpt.serve import client, folder, presence
 from affectgpt.serve.api import CHAT
 from affectgpt.serve.job import check_token
+from affectgpt.serve.limits import Limits
+from affectgpt.serve.problems import Problem
+from affectgpt.serve.work import Task, Worker
 
 # ---------------------------------------------------------------------------- the same answers
 
@@ -204,6 +208,20 @@ def test_a_stop_finishes_the_clip_in_hand_and_begins_no_other(http, sound):
         assert second.result()[1]["error"]["type"] == "stopping"
         echo.go.set()
         assert first.result()[1]["description"].startswith("first") and len(echo.seen) == 1
+
+
+def test_a_request_that_was_still_read_when_the_stop_came_is_not_begun(tmp_path):
+    async def here():
+        return False
+
+    echo = Echo()
+    worker = Worker(echo, Limits())
+    with worker.place() as place:
+        worker.stop()
+        with pytest.raises(Problem, match="is being stopped"):
+            asyncio.run(worker.answer(place, Task("a", tmp_path / "a.wav"), here))
+    worker.close()
+    assert not echo.seen and worker.waiting == 0 and not places()
 
 
 # ---------------------------------------------------------------------------- what is refused
