@@ -16,7 +16,7 @@ from affectgpt.metrics import sentiment
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.labelsets import Placer, hit_columns, set_columns
 from affectgpt.metrics.rows import read_predictions, read_targets
-from affectgpt.metrics.stats import Columns, bootstrap, compare, resample_counts
+from affectgpt.metrics.stats import Columns, bootstrap, compare, p_text, resample_counts
 from affectgpt.metrics.wheels import load_tables
 from affectgpt.words import lexicon
 
@@ -98,7 +98,7 @@ def study(descriptions: Path, labels: Path, wheels: Path, extractors: dict[str, 
                 scores = {score: [100 * point[score], *(100 * end for end in interval[score])]
                           for score in ("precision", "recall", "f")}
                 against = compare(part["rules"], found, "f", counts)
-                scores["p against rules"] = against["p"]
+                scores |= {"p against rules": against["p"], "floor of p": against["floor"]}
                 results["scores"].setdefault(name, {}).setdefault(table, {})[half] = scores
     return results
 
@@ -162,7 +162,7 @@ def as_table(results: dict) -> str:
                   "labels a clip | p against rules, held out |", "|---|---|---|---|---|---|---|---|"]
         for name, scores in results["scores"].items():
             held, seen, every = (scores[table][half] for half in ("held out", "fitted", "all"))
-            p = "" if name == "rules" else f"{held['p against rules']:.3f}"
+            p = "" if name == "rules" else p_text(held["p against rules"], held["floor of p"])
             cells = [name, _with_interval(held["f"]), f"{seen['f'][0]:.1f}", _with_interval(every["f"]),
                      f"{every['precision'][0]:.1f}", f"{every['recall'][0]:.1f}", f"{results['labels'][name]:.1f}", p]
             lines.append(f"| {' | '.join(cells)} |")

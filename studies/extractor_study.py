@@ -46,7 +46,7 @@ from affectgpt.files import atomic_write_json, read_jsonl
 from affectgpt.metrics.label_lists import parse_labels
 from affectgpt.metrics.labelsets import Placer, set_columns
 from affectgpt.metrics.rows import read_targets
-from affectgpt.metrics.stats import compare, resample_counts
+from affectgpt.metrics.stats import compare, p_text, resample_counts
 from affectgpt.metrics.wheels import load_tables
 from affectgpt.words import lexicon
 
@@ -119,8 +119,9 @@ def rivals(folder: Path, labels: Path, wheels: Path, rules: Rules = Rules()) -> 
                 both = [set_columns([targets[rows[index]["name"]] for index in part], [lists[index] for index in part],
                                     placer) for lists in (theirs, ours)]
                 llm, own = (100 * columns.scores()["f"] for columns in both)
-                found[way] = {"llm": llm, "rules": own, "difference": own - llm,
-                              "p": compare(both[0], both[1], "f", resample_counts(len(part)))["p"]}
+                tested = compare(*both, "f", resample_counts(len(part)))
+                found[way] = {"llm": llm, "rules": own, "difference": own - llm, "p": tested["p"],
+                              "p_text": p_text(tested["p"], tested["floor"])}
             results[half][file.stem] = found
     for half in HALVES:
         systems = results[half]
@@ -185,7 +186,7 @@ def rivals_table(results: dict) -> str:
              "| rival, prompt mode | fitted half | held out | strict, held out | answers without labels |",
              "|---|---|---|---|---|"]
     for name, held in results["held out"]["systems"].items():
-        cells = ["{llm:.1f} -> {rules:.1f} ({difference:+.1f}, p {p:.3f})".format(**part["published"])
+        cells = ["{llm:.1f} -> {rules:.1f} ({difference:+.1f}, p {p_text})".format(**part["published"])
                  for part in (results["fitted"]["systems"][name], held)]
         cells += [f"{held['strict']['difference']:+.1f}", f"{held['no labels']:.0f} %"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
