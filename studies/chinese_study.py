@@ -3,7 +3,7 @@
     python studies/chinese_study.py ../shared/data/emer --wheels ../shared/data/wheels/mer2025
 
 1. gt-chi.csv (`reasons`) against the states with which the same descriptions end in gt-eng.csv. Words and rules were
-   made while looking at rows 1, 3, 5, ...; `held out` are the others.
+   made while looking at rows 1, 3, 5, ...; `held out` are the others. Beside it the English descriptions.
 2. final-EMER-reason.csv, `chinese` and beside it `english`, against ovmerd-openset.csv; not used to make the Chinese
    rules or words.
 
@@ -69,13 +69,15 @@ def score(targets: Sequence, answers: Sequence, placer: Placer) -> str:
 
 
 def first_edition(folder: Path) -> list[tuple[str, list, list]]:
-    """(name, targets, answers) of the two halves of the first edition."""
+    """(name, targets, answers) of the two halves of the first edition in Chinese, and of all of it in English."""
     texts, golds = read_rows(folder / "gt-chi.csv"), read_rows(folder / "gt-eng.csv")
     targets = [states_of(row["reasons"]) for row in golds]
     answers = [list(chinese.read(row["reasons"]).labels) for row in texts]
     if [row["names"] for row in texts] != [row["names"] for row in golds]:
         raise ValueError(f"{folder}: gt-chi.csv and gt-eng.csv are not of the same clips")
-    return [("EMER v1, looked at", targets[::2], answers[::2]), ("EMER v1, held out", targets[1::2], answers[1::2])]
+    english = [list(reading.read(row["reasons"], as_lists=False).labels) for row in golds]
+    return [("EMER v1, looked at", targets[::2], answers[::2]), ("EMER v1, held out", targets[1::2], answers[1::2]),
+            ("EMER v1, english", targets, english)]
 
 
 def second_edition(folder: Path) -> list[tuple[str, list, list]]:
